@@ -1,0 +1,346 @@
+#include "limbeck/cache/kv_cache.h"
+
+#include "limbeck/base/error.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+namespace limbeck {
+namespace {
+
+at::Tensor new_rows(const CacheShape& shape, int64_t rows) {
+  return at::empty({shape.kv_heads, rows, shape.head_dim},
+                   at::TensorOptions().dtype(to_scalar_type(shape.dtype)));
+}
+
+LayerTail copy_tail(const LayerTail& tail) {
+  LayerTail out = tail;
+  if (tail.keys.defined()) {
+    out.keys = tail.keys.clone();
+    out.values = tail.values.clone();
+  }
+  return out;
+}
+
+/// Rows [0, length) of a full layer's tail as a packed segment that owns exactly its rows.
+LayerSegmentPtr pack_tail(const CacheShape& shape, const LayerTail& tail, int64_t rows) {
+  auto out = std::make_shared<LayerSegment>(segment_empty(shape));
+  if (rows == 0) return out;
+  const int64_t h = shape.kv_heads;
+  out->keys = tail.keys.narrow(1, 0, rows).contiguous().view({h * rows, shape.head_dim});
+  out->values = tail.values.narrow(1, 0, rows).contiguous().view({h * rows, shape.head_dim});
+  out->positions = at::arange(tail.first_position, tail.first_position + rows,
+                              at::TensorOptions().dtype(at::kInt))
+                       .repeat({h});
+  for (int64_t i = 0; i <= h; ++i) out->offsets[i] = i * rows;
+  return out;
+}
+
+}  // namespace
+
+KvCache::KvCache(CacheShape shape) : shape_(std::move(shape)) {
+  if (shape_.kv_heads < 1 || shape_.head_dim < 1 || shape_.layers.empty())
+    throw InvalidArgument("[cache] a cache needs layers, KV heads and a head dimension; found {}, {}, {}",
+                          shape_.layers.size(), shape_.kv_heads, shape_.head_dim);
+  if (shape_.dtype != DType::bf16 && shape_.dtype != DType::f32)
+    throw InvalidArgument("[cache] keys and values are BF16 or F32; found {}", dtype_name(shape_.dtype));
+  for (const LayerKind& kind : shape_.layers) {
+    if (kind.type == LayerKind::Type::ring && kind.window < 1)
+      throw InvalidArgument("[cache] a ring layer needs a window of at least 1; found {}", kind.window);
+    layers_.push_back({kind, {}, {}});
+  }
+}
+
+KvCache KvCache::clone() const {
+  KvCache out(shape_);
+  out.logical_length_ = logical_length_;
+  out.tail_begin_ = tail_begin_;
+  out.tokens_ = tokens_;
+  out.infos_ = infos_;
+  out.protected_ = protected_;
+  for (size_t l = 0; l < layers_.size(); ++l)
+    out.layers_[l] = {layers_[l].kind, layers_[l].segments, copy_tail(layers_[l].tail)};
+  return out;
+}
+
+void KvCache::clear() { *this = KvCache(shape_); }
+
+void KvCache::set_protected_ranges(std::vector<PositionRange> ranges) {
+  for (const auto& r : ranges)
+    if (r.begin < 0 || r.end < r.begin || r.end > logical_length_)
+      throw InvalidArgument("[cache] protected range must lie in [0, {}]; found [{}, {})",
+                            logical_length_, r.begin, r.end);
+  protected_ = std::move(ranges);
+}
+
+int64_t KvCache::slots(int64_t layer, int64_t head) const {
+  int64_t n = layers_[layer].tail.length;
+  for (const auto& s : layers_[layer].segments) n += s->slots(head);
+  return n;
+}
+
+double KvCache::mean_slots() const {
+  int64_t total = 0;
+  for (int64_t l = 0; l < shape_.layer_count(); ++l) {
+    if (layers_[l].kind.type != LayerKind::Type::full) continue;
+    for (int64_t h = 0; h < shape_.kv_heads; ++h) total += slots(l, h);
+  }
+  const int64_t heads = shape_.full_layer_count() * shape_.kv_heads;
+  return heads > 0 ? static_cast<double>(total) / static_cast<double>(heads) : 0.0;
+}
+
+double KvCache::kept_ratio() const {
+  return logical_length_ > 0 ? mean_slots() / static_cast<double>(logical_length_) : 1.0;
+}
+
+CacheBytes KvCache::bytes() const {
+  CacheBytes out;
+  std::set<const void*> seen;
+  int64_t held = 0;
+  const auto hold = [&](const at::Tensor& t) {
+    if (t.defined() && t.numel() > 0 && seen.insert(t.storage().data()).second)
+      held += static_cast<int64_t>(t.storage().nbytes());
+  };
+  const auto size = [](const at::Tensor& t) {
+    return t.defined() ? t.numel() * static_cast<int64_t>(t.element_size()) : 0;
+  };
+  for (const LayerCache& layer : layers_) {
+    for (const auto& s : layer.segments) {
+      for (const at::Tensor& t : {s->keys, s->values, s->bias, s->positions}) hold(t);
+      out.keys_values += size(s->keys) + size(s->values);
+      out.bias += size(s->bias);
+      out.positions += size(s->positions);
+      for (const auto& [name, x] : s->extras) {
+        hold(x);
+        out.extras += size(x);
+      }
+    }
+    hold(layer.tail.keys);
+    hold(layer.tail.values);
+    out.keys_values += layer.tail.length * shape_.kv_heads * shape_.slot_bytes();
+  }
+  out.slack = std::max<int64_t>(0, held - out.keys_values - out.bias - out.positions - out.extras);
+  for (const LayerCache& layer : layers_)
+    for (const auto& s : layer.segments)
+      out.positions += static_cast<int64_t>(s->offsets.size() * sizeof(int64_t));
+  return out;
+}
+
+int64_t KvCache::full_bytes() const {
+  int64_t slots = 0;
+  for (const LayerKind& kind : shape_.layers)
+    slots += kind.type == LayerKind::Type::full ? logical_length_
+                                                : std::min(logical_length_, kind.window - 1);
+  return slots * shape_.kv_heads * shape_.slot_bytes();
+}
+
+void KvCache::reserve(int64_t rows) {
+  for (LayerCache& layer : layers_) {
+    if (layer.kind.type != LayerKind::Type::full) continue;
+    LayerTail& tail = layer.tail;
+    const int64_t needed = tail.length + rows;
+    if (needed <= tail.capacity()) continue;
+    const int64_t capacity = tail_capacity(needed, kTailBlock);
+    at::Tensor keys = new_rows(shape_, capacity), values = new_rows(shape_, capacity);
+    if (tail.length > 0) {
+      keys.narrow(1, 0, tail.length).copy_(tail.keys.narrow(1, 0, tail.length));
+      values.narrow(1, 0, tail.length).copy_(tail.values.narrow(1, 0, tail.length));
+    }
+    tail.keys = std::move(keys);
+    tail.values = std::move(values);
+  }
+}
+
+void KvCache::append_ring(LayerCache& layer, const at::Tensor& keys, const at::Tensor& values) {
+  const int64_t capacity = layer.kind.window - 1, rows = keys.size(1);
+  if (capacity == 0) return;
+  LayerTail& ring = layer.tail;
+  if (!ring.keys.defined()) {
+    ring.keys = new_rows(shape_, capacity);
+    ring.values = new_rows(shape_, capacity);
+  }
+  const int64_t used = std::min(rows, capacity);
+  // Rows that a later one of the same call would overwrite are skipped.
+  for (int64_t done = rows - used; done < rows;) {
+    const int64_t at = (logical_length_ + done) % capacity;
+    const int64_t n = std::min(rows - done, capacity - at);
+    ring.keys.narrow(1, at, n).copy_(keys.narrow(1, done, n));
+    ring.values.narrow(1, at, n).copy_(values.narrow(1, done, n));
+    done += n;
+  }
+  ring.length = std::min(ring.length + rows, capacity);
+  ring.first_position = logical_length_ + rows - ring.length;
+}
+
+void KvCache::commit(std::span<const int32_t> tokens,
+                     const std::vector<std::pair<at::Tensor, at::Tensor>>& ring_rows) {
+  const auto rows = static_cast<int64_t>(tokens.size());
+  tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    LayerCache& layer = layers_[l];
+    if (layer.kind.type == LayerKind::Type::full) {
+      if (layer.tail.length == 0) layer.tail.first_position = logical_length_;
+      layer.tail.length += rows;
+      LIMBECK_CHECK(layer.tail.length <= layer.tail.capacity(), "tail of layer {} overran", l);
+    } else {
+      append_ring(layer, ring_rows[l].first, ring_rows[l].second);
+    }
+  }
+  logical_length_ += rows;
+}
+
+void KvCache::seal() {
+  const int64_t rows = logical_length_ - tail_begin_;
+  if (rows == 0) return;
+  for (LayerCache& layer : layers_) {
+    if (layer.kind.type != LayerKind::Type::full) continue;
+    layer.segments.push_back(pack_tail(shape_, layer.tail, rows));
+    layer.tail = LayerTail{};
+  }
+  SegmentInfo info;
+  info.begin = tail_begin_;
+  info.end = logical_length_;
+  infos_.push_back(std::move(info));
+  tail_begin_ = logical_length_;
+}
+
+void KvCache::unseal() {
+  if (infos_.empty() || tail_begin_ != logical_length_ || infos_.back().state != SpanState::verbatim)
+    throw InvalidArgument("[cache.unseal] the last segment must be verbatim and the tail empty; found {}",
+                          infos_.empty() ? "no segment" : span_state_name(infos_.back().state));
+  const SegmentInfo& info = infos_.back();
+  const int64_t rows = info.end - info.begin;
+  std::vector<LayerTail> tails(layers_.size());
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    if (layers_[l].kind.type != LayerKind::Type::full) continue;
+    const LayerSegment& s = *layers_[l].segments.back();
+    if (!s.uniform() || s.bias.defined() || s.slots(0) != rows)
+      throw InvalidArgument("[cache.unseal] every head of layer {} must hold {} slots without bias", l, rows);
+    LayerTail& tail = tails[l];
+    tail.keys = new_rows(shape_, tail_capacity(rows, kTailBlock));
+    tail.values = new_rows(shape_, tail_capacity(rows, kTailBlock));
+    tail.keys.narrow(1, 0, rows).copy_(s.keys.view({shape_.kv_heads, rows, shape_.head_dim}));
+    tail.values.narrow(1, 0, rows).copy_(s.values.view({shape_.kv_heads, rows, shape_.head_dim}));
+    tail.length = rows;
+    tail.first_position = info.begin;
+  }
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    if (layers_[l].kind.type != LayerKind::Type::full) continue;
+    layers_[l].segments.pop_back();
+    layers_[l].tail = std::move(tails[l]);
+  }
+  tail_begin_ = info.begin;
+  infos_.pop_back();
+}
+
+void KvCache::truncate(int64_t length) {
+  if (length < tail_begin_ || length > logical_length_)
+    throw InvalidArgument("[cache.truncate] length must lie in the tail [{}, {}]; found {}", tail_begin_,
+                          logical_length_, length);
+  const int64_t gone = logical_length_ - length;
+  if (gone == 0) return;
+  for (LayerCache& layer : layers_)
+    if (layer.kind.type == LayerKind::Type::ring && layer.tail.length < logical_length_ &&
+        layer.kind.window > 1)
+      throw InvalidArgument(
+          "[cache.truncate] a window of {} has already forgotten tokens before position {}; take a mark "
+          "before appending and roll back to it",
+          layer.kind.window, layer.tail.first_position);
+  for (LayerCache& layer : layers_) {
+    layer.tail.length -= std::min(gone, layer.tail.length);
+    if (layer.tail.length == 0 && layer.kind.type == LayerKind::Type::full) layer.tail = LayerTail{};
+  }
+  tokens_.resize(length);
+  logical_length_ = length;
+}
+
+KvCache::Mark KvCache::mark() const {
+  Mark mark{logical_length_, static_cast<int64_t>(infos_.size()), {}};
+  mark.rings.resize(layers_.size());
+  for (size_t l = 0; l < layers_.size(); ++l)
+    if (layers_[l].kind.type == LayerKind::Type::ring) mark.rings[l] = copy_tail(layers_[l].tail);
+  return mark;
+}
+
+void KvCache::rollback(const Mark& mark) {
+  if (mark.segment_count != static_cast<int64_t>(infos_.size()) || mark.logical_length < tail_begin_ ||
+      mark.logical_length > logical_length_)
+    throw InvalidArgument(
+        "[cache.rollback] the mark is at length {} with {} segments; found length {} with {}",
+        mark.logical_length, mark.segment_count, logical_length_, infos_.size());
+  const int64_t rows = mark.logical_length - tail_begin_;
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    LayerCache& layer = layers_[l];
+    if (layer.kind.type == LayerKind::Type::ring) {
+      layer.tail = copy_tail(mark.rings[l]);
+    } else {
+      layer.tail.length = rows;
+      if (rows == 0) layer.tail = LayerTail{};
+    }
+  }
+  tokens_.resize(mark.logical_length);
+  logical_length_ = mark.logical_length;
+}
+
+void KvCache::replace_segments(int64_t first, int64_t last, std::vector<NewSegment> segments) {
+  const auto count = static_cast<int64_t>(infos_.size());
+  LIMBECK_CHECK(first >= 0 && first < last && last <= count + 1, "segments [{}, {}) of {}", first, last,
+                count);
+  const bool takes_tail = last == count + 1;
+  int64_t at = first < count ? infos_[first].begin : tail_begin_;
+  const int64_t end = takes_tail ? logical_length_ : infos_[last - 1].end;
+  for (const NewSegment& s : segments) {
+    LIMBECK_CHECK(s.info.begin == at && s.layers.size() == layers_.size(),
+                  "segment starts at {} instead of {}, {} layers", s.info.begin, at, s.layers.size());
+    at = s.info.end;
+    for (size_t l = 0; l < layers_.size(); ++l)
+      if (layers_[l].kind.type == LayerKind::Type::full) segment_check(*s.layers[l], shape_);
+  }
+  LIMBECK_CHECK(at == end, "segments end at {} instead of {}", at, end);
+
+  std::vector<SegmentInfo> infos(infos_.begin(), infos_.begin() + first);
+  std::vector<std::vector<LayerSegmentPtr>> lists(layers_.size());
+  const int64_t stop = std::min(last, count);
+  for (const NewSegment& s : segments) infos.push_back(s.info);
+  infos.insert(infos.end(), infos_.begin() + stop, infos_.end());
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    if (layers_[l].kind.type != LayerKind::Type::full) continue;
+    const auto& old = layers_[l].segments;
+    lists[l].assign(old.begin(), old.begin() + first);
+    for (const NewSegment& s : segments) lists[l].push_back(s.layers[l]);
+    lists[l].insert(lists[l].end(), old.begin() + stop, old.end());
+  }
+  // From here on nothing throws.
+  infos_.swap(infos);
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    if (layers_[l].kind.type != LayerKind::Type::full) continue;
+    layers_[l].segments.swap(lists[l]);
+    if (takes_tail) layers_[l].tail = LayerTail{};
+  }
+  if (takes_tail) tail_begin_ = logical_length_;
+}
+
+void KvCache::append_segment(SegmentInfo info, std::vector<LayerSegmentPtr> layers,
+                             std::span<const int32_t> tokens, std::vector<LayerTail> rings) {
+  LIMBECK_CHECK(layers.size() == layers_.size() && (rings.empty() || rings.size() == layers_.size()),
+                "{} layers and {} rings for {}", layers.size(), rings.size(), layers_.size());
+  if (info.begin != logical_length_ ||
+      info.end - info.begin != static_cast<int64_t>(tokens.size()))
+    throw InvalidArgument("[cache.append] the span must start at {} and cover {} tokens; found [{}, {})",
+                          logical_length_, tokens.size(), info.begin, info.end);
+  for (size_t l = 0; l < layers_.size(); ++l)
+    if (layers_[l].kind.type == LayerKind::Type::full) segment_check(*layers[l], shape_);
+  seal();
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    if (layers_[l].kind.type == LayerKind::Type::full)
+      layers_[l].segments.push_back(std::move(layers[l]));
+    else
+      layers_[l].tail = rings.empty() ? LayerTail{} : copy_tail(rings[l]);
+  }
+  tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+  logical_length_ = tail_begin_ = info.end;
+  infos_.push_back(std::move(info));
+}
+
+}  // namespace limbeck

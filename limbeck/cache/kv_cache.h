@@ -1,0 +1,140 @@
+/// KvCache: what a model remembers of one sequence.
+///
+/// A layer holds an ordered list of immutable, shared segments and one growing tail; attention runs over
+/// each part and merges by log-sum-exp, so nothing is ever copied to be attended to. `logical_length` is
+/// the position of the next token, which compaction never changes. Memory that compaction frees is freed.
+/// Non-goals: several sequences in one object (hold several caches; segments are shared), paging to disk.
+#pragma once
+
+#include "limbeck/cache/segment.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace limbeck {
+
+/// The newest slots of a layer, dense. Full layers: keys [H, capacity, D], rows [0, length) in use, row i
+/// at logical position first_position + i. Ring layers: capacity window - 1 (what the next token may see
+/// besides itself), the slot of position p at row p % (window - 1), the last `length` positions present.
+struct LayerTail {
+  at::Tensor keys, values;
+  int64_t length = 0;
+  int64_t first_position = 0;  ///< position of the oldest slot
+  int64_t capacity() const { return keys.defined() ? keys.size(1) : 0; }
+};
+
+struct LayerCache {
+  LayerKind kind;
+  std::vector<LayerSegmentPtr> segments;  ///< full layers only, parallel to KvCache::segments()
+  LayerTail tail;
+};
+
+/// Bytes that a cache's tensors hold, each allocation counted once.
+struct CacheBytes {
+  int64_t keys_values = 0;  ///< in use
+  int64_t bias = 0;
+  int64_t positions = 0;    ///< positions and offsets
+  int64_t extras = 0;
+  int64_t slack = 0;        ///< allocated but not in use (room for growth)
+  int64_t total() const { return keys_values + bias + positions + extras + slack; }
+};
+
+class KvCache {
+ public:
+  explicit KvCache(CacheShape shape);
+  KvCache(KvCache&&) noexcept = default;
+  KvCache& operator=(KvCache&&) noexcept = default;
+  KvCache(const KvCache&) = delete;
+  KvCache& operator=(const KvCache&) = delete;
+  /// An independent cache: segments are shared, tails are copied.
+  KvCache clone() const;
+  void clear();
+
+  const CacheShape& shape() const { return shape_; }
+  int64_t logical_length() const { return logical_length_; }
+  const std::vector<int32_t>& tokens() const { return tokens_; }  ///< of the whole logical sequence
+  const std::vector<SegmentInfo>& segments() const { return infos_; }
+  const LayerCache& layer(int64_t l) const { return layers_[l]; }
+  /// First position of the tail; [tail_begin, logical_length) is verbatim in every full layer.
+  int64_t tail_begin() const { return tail_begin_; }
+  const std::vector<PositionRange>& protected_ranges() const { return protected_; }
+  /// Ranges that compaction keeps as they are. Throws InvalidArgument beyond the logical length.
+  void set_protected_ranges(std::vector<PositionRange> ranges);
+
+  /// Slots held by (layer, head), tail included; ring layers: the ring's.
+  int64_t slots(int64_t layer, int64_t head) const;
+  /// Mean slots over all heads of full layers.
+  double mean_slots() const;
+  /// Stored slots of full layers / slots of the full cache of this length.
+  double kept_ratio() const;
+  CacheBytes bytes() const;
+  /// What an uncompacted cache of the same logical length holds, without slack.
+  int64_t full_bytes() const;
+
+  /// Turns the tail into a verbatim segment, so that clones share it. Does nothing to an empty tail.
+  void seal();
+  /// The inverse of seal(): the last segment, verbatim with equally long heads and without bias, becomes
+  /// the tail again (copied). InvalidArgument when it is not of that kind or the tail is not empty.
+  void unseal();
+  /// Removes the newest tokens down to `length`, which must lie in the tail. Ring layers can only give
+  /// back what they still hold; otherwise InvalidArgument (use mark and rollback).
+  void truncate(int64_t length);
+
+  /// A point to come back to: lengths, and copies of the rings.
+  struct Mark {
+    int64_t logical_length = 0, segment_count = 0;
+    std::vector<LayerTail> rings;
+  };
+  Mark mark() const;
+  /// Back to the mark; segments sealed since are not undone (InvalidArgument).
+  void rollback(const Mark& mark);
+
+  /// A segment for all layers; entries of ring layers are ignored.
+  struct NewSegment {
+    SegmentInfo info;
+    std::vector<LayerSegmentPtr> layers;  ///< [layers]
+  };
+  /// Replaces segments [first, last) (and, when last is past the end, the tail) by others that cover the
+  /// same positions. Strong guarantee: on an error nothing has changed.
+  void replace_segments(int64_t first, int64_t last, std::vector<NewSegment> segments);
+  /// Appends a segment after everything else; its span must start at logical_length. The tail is sealed
+  /// first. `rings` [layers] gives the rings' new contents (undefined = leave empty).
+  void append_segment(SegmentInfo info, std::vector<LayerSegmentPtr> layers,
+                      std::span<const int32_t> tokens, std::vector<LayerTail> rings);
+
+  // ---- for the model's forward pass ---------------------------------------------------------------
+  /// Makes room for `rows` more tokens in every full layer's tail; contents and lengths stay.
+  void reserve(int64_t rows);
+  LayerCache& layer_for_append(int64_t l) { return layers_[l]; }
+  /// Makes the rows written behind the tails part of the cache. `ring_rows` [layers] holds for each ring
+  /// layer the new keys and values [H, rows, D].
+  void commit(std::span<const int32_t> tokens,
+              const std::vector<std::pair<at::Tensor, at::Tensor>>& ring_rows);
+
+ private:
+  void append_ring(LayerCache& layer, const at::Tensor& keys, const at::Tensor& values);
+
+  CacheShape shape_;
+  int64_t logical_length_ = 0;
+  int64_t tail_begin_ = 0;
+  std::vector<int32_t> tokens_;
+  std::vector<SegmentInfo> infos_;
+  std::vector<PositionRange> protected_;
+  std::vector<LayerCache> layers_;
+};
+
+/// True when both hold bit-equal contents (tail capacities may differ).
+bool cache_equal(const KvCache& a, const KvCache& b);
+
+/// All slots of one full layer with position in [range.begin, range.end), packed by head in order of
+/// storage. For cost: copies what it returns.
+LayerSegment cache_gather(const KvCache& cache, int64_t layer, PositionRange range);
+
+/// Keys and values of a ring layer in order of position: [H, length, D] each.
+std::pair<at::Tensor, at::Tensor> ring_linear(const LayerTail& ring);
+
+}  // namespace limbeck

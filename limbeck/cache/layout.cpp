@@ -1,0 +1,38 @@
+#include "limbeck/cache/layout.h"
+
+#include "limbeck/base/error.h"
+
+#include <algorithm>
+
+namespace limbeck {
+
+std::string_view layer_type_name(LayerKind::Type type) {
+  return type == LayerKind::Type::full ? "full" : "ring";
+}
+
+int64_t CacheShape::full_layer_count() const {
+  return std::count_if(layers.begin(), layers.end(),
+                       [](const LayerKind& k) { return k.type == LayerKind::Type::full; });
+}
+
+std::string_view span_state_name(SpanState state) {
+  switch (state) {
+    case SpanState::verbatim: return "verbatim";
+    case SpanState::compacted: return "compacted";
+    case SpanState::dropped: return "dropped";
+  }
+  return "?";
+}
+
+SpanState span_state_from_name(std::string_view name) {
+  for (auto state : {SpanState::verbatim, SpanState::compacted, SpanState::dropped})
+    if (span_state_name(state) == name) return state;
+  throw FormatError("[cache] span state must be verbatim, compacted or dropped; found \"{}\"", name);
+}
+
+int64_t tail_capacity(int64_t needed, int64_t block) {
+  const int64_t spare = needed / 32;
+  return (needed + spare + block - 1) / block * block;
+}
+
+}  // namespace limbeck
