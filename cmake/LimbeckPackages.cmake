@@ -58,7 +58,15 @@ add_library(limbeck_openmp INTERFACE)
 target_compile_options(limbeck_openmp INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fopenmp>)
 target_link_libraries(limbeck_openmp INTERFACE ${LIMBECK_GOMP})
 
+# torch ships headers of another fmt version in its include folder. Ours must come first, or half of our
+# code would be compiled against one version and linked to the other.
+get_target_property(LIMBECK_FMT_INCLUDE fmt::fmt INTERFACE_INCLUDE_DIRECTORIES)
+find_path(LIMBECK_FMT_DIR fmt/format.h PATHS ${LIMBECK_FMT_INCLUDE} /usr/include NO_DEFAULT_PATH REQUIRED)
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/include-first)
+file(CREATE_LINK ${LIMBECK_FMT_DIR}/fmt ${CMAKE_BINARY_DIR}/include-first/fmt SYMBOLIC)
+
 add_library(limbeck_torch INTERFACE)
+target_include_directories(limbeck_torch INTERFACE ${CMAKE_BINARY_DIR}/include-first)
 target_include_directories(limbeck_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
 target_compile_options(limbeck_torch INTERFACE ${LIMBECK_TORCH_FLAGS})
 target_link_libraries(limbeck_torch INTERFACE ${TORCH_LIBRARIES} limbeck_openmp)

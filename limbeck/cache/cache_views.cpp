@@ -3,6 +3,7 @@
 #include "limbeck/base/error.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace limbeck {
 namespace {
@@ -14,8 +15,12 @@ LayerSegmentPtr tail_part(const CacheShape& shape, const LayerTail& tail, Positi
   auto out = std::make_shared<LayerSegment>(segment_empty(shape));
   if (tail.length == 0 || first >= last) return out;
   const int64_t n = last - first, h = shape.kv_heads;
-  out->keys = tail.keys.narrow(1, first, n).reshape({h * n, shape.head_dim});
-  out->values = tail.values.narrow(1, first, n).reshape({h * n, shape.head_dim});
+  // Not reshape(): with one head it would be a view of rows that the tail may overwrite.
+  const auto pack = [&](const at::Tensor& t) {
+    return t.narrow(1, first, n).clone(at::MemoryFormat::Contiguous).view({h * n, shape.head_dim});
+  };
+  out->keys = pack(tail.keys);
+  out->values = pack(tail.values);
   out->positions = at::arange(tail.first_position + first, tail.first_position + last,
                               at::TensorOptions().dtype(at::kInt))
                        .repeat({h});
@@ -38,9 +43,13 @@ LayerSegmentPtr segment_part(const LayerSegmentPtr& segment, PositionRange range
   return std::make_shared<LayerSegment>(segment_gather(*segment, index, std::move(offsets)));
 }
 
+/// Bits, not values: 0 differs from -0, and a NaN equals itself.
 bool tensors_equal(const at::Tensor& a, const at::Tensor& b) {
   if (a.defined() != b.defined()) return false;
-  return !a.defined() || (a.sizes() == b.sizes() && a.scalar_type() == b.scalar_type() && at::equal(a, b));
+  if (!a.defined()) return true;
+  if (a.sizes() != b.sizes() || a.scalar_type() != b.scalar_type()) return false;
+  const at::Tensor x = a.cpu().contiguous(), y = b.cpu().contiguous();
+  return x.numel() == 0 || std::memcmp(x.const_data_ptr(), y.const_data_ptr(), x.nbytes()) == 0;
 }
 
 bool segments_equal(const LayerSegment& a, const LayerSegment& b) {
@@ -58,10 +67,10 @@ bool tails_equal(const LayerKind& kind, const LayerTail& a, const LayerTail& b) 
   if (kind.type == LayerKind::Type::ring) {
     const auto [ka, va] = ring_linear(a);
     const auto [kb, vb] = ring_linear(b);
-    return at::equal(ka, kb) && at::equal(va, vb);
+    return tensors_equal(ka, kb) && tensors_equal(va, vb);
   }
-  return at::equal(a.keys.narrow(1, 0, a.length), b.keys.narrow(1, 0, b.length)) &&
-         at::equal(a.values.narrow(1, 0, a.length), b.values.narrow(1, 0, b.length));
+  return tensors_equal(a.keys.narrow(1, 0, a.length), b.keys.narrow(1, 0, b.length)) &&
+         tensors_equal(a.values.narrow(1, 0, a.length), b.values.narrow(1, 0, b.length));
 }
 
 }  // namespace

@@ -28,8 +28,12 @@ LayerSegmentPtr pack_tail(const CacheShape& shape, const LayerTail& tail, int64_
   auto out = std::make_shared<LayerSegment>(segment_empty(shape));
   if (rows == 0) return out;
   const int64_t h = shape.kv_heads;
-  out->keys = tail.keys.narrow(1, 0, rows).contiguous().view({h * rows, shape.head_dim});
-  out->values = tail.values.narrow(1, 0, rows).contiguous().view({h * rows, shape.head_dim});
+  // Not contiguous(): with one head it would keep the tail's whole allocation alive.
+  const auto pack = [&](const at::Tensor& t) {
+    return t.narrow(1, 0, rows).clone(at::MemoryFormat::Contiguous).view({h * rows, shape.head_dim});
+  };
+  out->keys = pack(tail.keys);
+  out->values = pack(tail.values);
   out->positions = at::arange(tail.first_position, tail.first_position + rows,
                               at::TensorOptions().dtype(at::kInt))
                        .repeat({h});
@@ -176,13 +180,21 @@ void KvCache::append_ring(LayerCache& layer, const at::Tensor& keys, const at::T
 void KvCache::commit(std::span<const int32_t> tokens,
                      const std::vector<std::pair<at::Tensor, at::Tensor>>& ring_rows) {
   const auto rows = static_cast<int64_t>(tokens.size());
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    const LayerTail& tail = layers_[l].tail;
+    if (layers_[l].kind.type == LayerKind::Type::full)
+      LIMBECK_CHECK(tail.length + rows <= tail.capacity(), "tail of layer {} overran", l);
+    else
+      LIMBECK_CHECK(l < ring_rows.size() && ring_rows[l].first.size(1) == rows &&
+                        ring_rows[l].second.size(1) == rows,
+                    "ring layer {} needs {} rows", l, rows);
+  }
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
   for (size_t l = 0; l < layers_.size(); ++l) {
     LayerCache& layer = layers_[l];
     if (layer.kind.type == LayerKind::Type::full) {
       if (layer.tail.length == 0) layer.tail.first_position = logical_length_;
       layer.tail.length += rows;
-      LIMBECK_CHECK(layer.tail.length <= layer.tail.capacity(), "tail of layer {} overran", l);
     } else {
       append_ring(layer, ring_rows[l].first, ring_rows[l].second);
     }
@@ -193,15 +205,22 @@ void KvCache::commit(std::span<const int32_t> tokens,
 void KvCache::seal() {
   const int64_t rows = logical_length_ - tail_begin_;
   if (rows == 0) return;
-  for (LayerCache& layer : layers_) {
-    if (layer.kind.type != LayerKind::Type::full) continue;
-    layer.segments.push_back(pack_tail(shape_, layer.tail, rows));
-    layer.tail = LayerTail{};
+  // Everything that can run out of memory comes before the first change.
+  std::vector<LayerSegmentPtr> packed(layers_.size());
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    if (layers_[l].kind.type != LayerKind::Type::full) continue;
+    packed[l] = pack_tail(shape_, layers_[l].tail, rows);
+    layers_[l].segments.reserve(layers_[l].segments.size() + 1);
   }
   SegmentInfo info;
   info.begin = tail_begin_;
   info.end = logical_length_;
   infos_.push_back(std::move(info));
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    if (layers_[l].kind.type != LayerKind::Type::full) continue;
+    layers_[l].segments.push_back(std::move(packed[l]));
+    layers_[l].tail = LayerTail{};
+  }
   tail_begin_ = logical_length_;
 }
 
@@ -215,8 +234,11 @@ void KvCache::unseal() {
   for (size_t l = 0; l < layers_.size(); ++l) {
     if (layers_[l].kind.type != LayerKind::Type::full) continue;
     const LayerSegment& s = *layers_[l].segments.back();
-    if (!s.uniform() || s.bias.defined() || s.slots(0) != rows)
-      throw InvalidArgument("[cache.unseal] every head of layer {} must hold {} slots without bias", l, rows);
+    if (!segment_is_plain(s, {info.begin, info.end}))
+      throw InvalidArgument(
+          "[cache.unseal] every head of layer {} must hold positions [{}, {}) in order, without bias or "
+          "side values",
+          l, info.begin, info.end);
     LayerTail& tail = tails[l];
     tail.keys = new_rows(shape_, tail_capacity(rows, kTailBlock));
     tail.values = new_rows(shape_, tail_capacity(rows, kTailBlock));
@@ -251,8 +273,14 @@ void KvCache::truncate(int64_t length) {
     layer.tail.length -= std::min(gone, layer.tail.length);
     if (layer.tail.length == 0 && layer.kind.type == LayerKind::Type::full) layer.tail = LayerTail{};
   }
+  drop_tokens(length);
+}
+
+void KvCache::drop_tokens(int64_t length) {
   tokens_.resize(length);
   logical_length_ = length;
+  for (PositionRange& range : protected_) range.end = std::min(range.end, length);
+  std::erase_if(protected_, [](const PositionRange& range) { return range.begin >= range.end; });
 }
 
 KvCache::Mark KvCache::mark() const {
@@ -279,8 +307,7 @@ void KvCache::rollback(const Mark& mark) {
       if (rows == 0) layer.tail = LayerTail{};
     }
   }
-  tokens_.resize(mark.logical_length);
-  logical_length_ = mark.logical_length;
+  drop_tokens(mark.logical_length);
 }
 
 void KvCache::replace_segments(int64_t first, int64_t last, std::vector<NewSegment> segments) {
@@ -295,7 +322,10 @@ void KvCache::replace_segments(int64_t first, int64_t last, std::vector<NewSegme
                   "segment starts at {} instead of {}, {} layers", s.info.begin, at, s.layers.size());
     at = s.info.end;
     for (size_t l = 0; l < layers_.size(); ++l)
-      if (layers_[l].kind.type == LayerKind::Type::full) segment_check(*s.layers[l], shape_);
+      if (layers_[l].kind.type == LayerKind::Type::full) {
+        LIMBECK_CHECK(s.layers[l], "no segment for layer {}", l);
+        segment_check(*s.layers[l], shape_);
+      }
   }
   LIMBECK_CHECK(at == end, "segments end at {} instead of {}", at, end);
 
@@ -329,14 +359,26 @@ void KvCache::append_segment(SegmentInfo info, std::vector<LayerSegmentPtr> laye
       info.end - info.begin != static_cast<int64_t>(tokens.size()))
     throw InvalidArgument("[cache.append] the span must start at {} and cover {} tokens; found [{}, {})",
                           logical_length_, tokens.size(), info.begin, info.end);
-  for (size_t l = 0; l < layers_.size(); ++l)
-    if (layers_[l].kind.type == LayerKind::Type::full) segment_check(*layers[l], shape_);
+  std::vector<LayerTail> copies(layers_.size());
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    if (layers_[l].kind.type == LayerKind::Type::full) {
+      LIMBECK_CHECK(layers[l], "no segment for layer {}", l);
+      segment_check(*layers[l], shape_);
+    } else if (!rings.empty() && rings[l].keys.defined()) {
+      LIMBECK_CHECK(rings[l].capacity() == layers_[l].kind.window - 1 &&
+                        rings[l].length <= rings[l].capacity() &&
+                        rings[l].first_position + rings[l].length == info.end,
+                    "ring of layer {} holds {} of {} rows from position {}", l, rings[l].length,
+                    rings[l].capacity(), rings[l].first_position);
+      copies[l] = copy_tail(rings[l]);
+    }
+  }
   seal();
   for (size_t l = 0; l < layers_.size(); ++l) {
     if (layers_[l].kind.type == LayerKind::Type::full)
       layers_[l].segments.push_back(std::move(layers[l]));
     else
-      layers_[l].tail = rings.empty() ? LayerTail{} : copy_tail(rings[l]);
+      layers_[l].tail = std::move(copies[l]);
   }
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
   logical_length_ = tail_begin_ = info.end;

@@ -78,9 +78,11 @@ class KvCache {
   /// Turns the tail into a verbatim segment, so that clones share it. Does nothing to an empty tail.
   void seal();
   /// The inverse of seal(): the last segment, verbatim with equally long heads and without bias, becomes
-  /// the tail again (copied). InvalidArgument when it is not of that kind or the tail is not empty.
+  /// the tail again (copied). InvalidArgument when it is not of that kind (its positions out of order,
+  /// or with side values) or the tail is not empty.
   void unseal();
-  /// Removes the newest tokens down to `length`, which must lie in the tail. Ring layers can only give
+  /// Removes the newest tokens down to `length`, which must lie in the tail; protected ranges are cut to
+  /// what remains (by rollback() too). Ring layers can only give
   /// back what they still hold; otherwise InvalidArgument (use mark and rollback).
   void truncate(int64_t length);
 
@@ -117,6 +119,7 @@ class KvCache {
 
  private:
   void append_ring(LayerCache& layer, const at::Tensor& keys, const at::Tensor& values);
+  void drop_tokens(int64_t length);
 
   CacheShape shape_;
   int64_t logical_length_ = 0;
@@ -131,7 +134,7 @@ class KvCache {
 bool cache_equal(const KvCache& a, const KvCache& b);
 
 /// All slots of one full layer with position in [range.begin, range.end), packed by head in order of
-/// storage. For cost: copies what it returns.
+/// storage. Copies, except that a segment taken whole shares its (immutable) tensors.
 LayerSegment cache_gather(const KvCache& cache, int64_t layer, PositionRange range);
 
 /// Keys and values of a ring layer in order of position: [H, length, D] each.

@@ -56,6 +56,17 @@ void segment_check(const LayerSegment& s, const CacheShape& shape) {
                   "side value {} must be [{}] f32", name, n);
 }
 
+bool segment_is_plain(const LayerSegment& segment, PositionRange span) {
+  if (segment.bias.defined() || !segment.extras.empty()) return false;
+  const auto* positions = segment.positions.const_data_ptr<int32_t>();
+  for (int64_t h = 0; h < segment.kv_heads(); ++h) {
+    if (segment.slots(h) != span.size()) return false;
+    for (int64_t i = 0; i < span.size(); ++i)
+      if (positions[segment.offsets[h] + i] != span.begin + i) return false;
+  }
+  return true;
+}
+
 LayerSegment segment_gather(const LayerSegment& segment, const at::Tensor& index,
                             std::vector<int64_t> offsets) {
   LIMBECK_CHECK(index.size(0) == offsets.back(), "{} rows, offsets end at {}", index.size(0),

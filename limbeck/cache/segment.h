@@ -33,6 +33,10 @@ using LayerSegmentPtr = std::shared_ptr<const LayerSegment>;
 /// Throws InternalError when shapes, dtypes or offsets contradict each other or `shape`.
 void segment_check(const LayerSegment& segment, const CacheShape& shape);
 
+/// True when every head holds positions span.begin, span.begin + 1, ... up to span.end and there is
+/// neither bias nor side value: what a tail can take over.
+bool segment_is_plain(const LayerSegment& segment, PositionRange span);
+
 /// Rows `index` (i64, in packed row numbers, grouped by head as in `offsets`) of a segment, bit-exact.
 LayerSegment segment_gather(const LayerSegment& segment, const at::Tensor& index,
                             std::vector<int64_t> offsets);

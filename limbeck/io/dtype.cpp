@@ -6,9 +6,16 @@
 namespace limbeck {
 namespace {
 constexpr std::array<std::pair<DType, std::string_view>, 10> kNames{{
-    {DType::f64, "F64"}, {DType::f32, "F32"}, {DType::f16, "F16"}, {DType::bf16, "BF16"},
-    {DType::i64, "I64"}, {DType::i32, "I32"}, {DType::i16, "I16"}, {DType::i8, "I8"},
-    {DType::u8, "U8"}, {DType::boolean, "BOOL"},
+    {DType::f64, "F64"},
+    {DType::f32, "F32"},
+    {DType::f16, "F16"},
+    {DType::bf16, "BF16"},
+    {DType::i64, "I64"},
+    {DType::i32, "I32"},
+    {DType::i16, "I16"},
+    {DType::i8, "I8"},
+    {DType::u8, "U8"},
+    {DType::boolean, "BOOL"},
 }};
 }  // namespace
 

@@ -20,8 +20,17 @@ namespace limbeck {
 
 /// Storage types of GGUF tensors; numbers as in the file.
 enum class GgufType : uint32_t {
-  f32 = 0, f16 = 1, q4_0 = 2, q4_1 = 3, q5_0 = 6, q5_1 = 7, q8_0 = 8,
-  q4_k = 12, q5_k = 13, q6_k = 14, bf16 = 30,
+  f32 = 0,
+  f16 = 1,
+  q4_0 = 2,
+  q4_1 = 3,
+  q5_0 = 6,
+  q5_1 = 7,
+  q8_0 = 8,
+  q4_k = 12,
+  q5_k = 13,
+  q6_k = 14,
+  bf16 = 30,
 };
 std::string_view gguf_type_name(GgufType type);
 /// Weights a block and bytes a block (1 and the item size for the plain types).
@@ -69,11 +78,13 @@ class GgufFile {
 
  private:
   struct Data;
+  static GgufFile read(std::span<const std::byte> bytes, std::string name,
+                       std::shared_ptr<const MappedFile> mapping);
   std::shared_ptr<const Data> data_;
 };
 
-/// Dequantises elements [begin, end) of a tensor to float32; begin and end are multiples of the type's
-/// block, out has end - begin elements. Bit-identical to the reference rules of the format.
+/// Dequantises elements [begin, end) of a tensor to float32; begin and end are multiples of the
+/// type's block, out has end - begin elements. Bit-identical to the reference rules of the format.
 /// Thread-safe: callers split a tensor into row ranges.
 void gguf_dequantize(const GgufTensor& tensor, int64_t begin, int64_t end, std::span<float> out);
 

@@ -1,7 +1,7 @@
 /// JSON out of untrusted files: one strict parser for headers, indexes and configurations.
 ///
-/// Goals: duplicate keys, deep nesting, bytes after the document and floods of values are errors of ours,
-/// never an exception of the JSON library. Non-goals: comments, streaming.
+/// Goals: duplicate keys, deep nesting, bytes after the document and floods of values are errors of
+/// ours, never an exception of the JSON library. Non-goals: comments, streaming.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -14,7 +14,8 @@ namespace limbeck {
 struct JsonLimits {
   int64_t max_bytes = 100'000'000;  ///< of text
   int64_t max_depth = 64;           ///< of nested lists and objects
-  int64_t max_values = 4'000'000;   ///< values of every kind, so that memory stays within a few 100 MB
+  int64_t max_values =
+      4'000'000;  ///< values of every kind, so that memory stays within a few 100 MB
 };
 
 /// Parses one document. `what` names the text in errors, brackets included: "[config] config.json".

@@ -12,7 +12,8 @@ namespace limbeck {
 
 class MappedFile {
  public:
-  /// Throws ResourceError naming the path when it cannot be opened, is no regular file, or is empty.
+  /// Throws ResourceError naming the path when it cannot be opened, is no regular file, or is
+  /// empty.
   static std::shared_ptr<const MappedFile> open(const std::filesystem::path& path);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;

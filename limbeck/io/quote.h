@@ -6,8 +6,8 @@
 
 namespace limbeck {
 
-/// The name in double quotes: at most 80 bytes of it, control bytes and quotes replaced by '?', so that
-/// a hostile file can neither flood a log nor send escape sequences to a terminal.
+/// The name in double quotes: at most 80 bytes of it, control bytes and quotes replaced by '?', so
+/// that a hostile file can neither flood a log nor send escape sequences to a terminal.
 std::string quote(std::string_view name);
 
 }  // namespace limbeck

@@ -32,8 +32,8 @@ std::optional<int64_t> byte_count(const std::vector<int64_t>& shape, DType type)
 }
 
 /// The header's text and the data after it.
-std::pair<std::string_view, std::span<const std::byte>> split_file(
-    std::span<const std::byte> bytes, const std::string& name) {
+std::pair<std::string_view, std::span<const std::byte>> split_file(std::span<const std::byte> bytes,
+                                                                   const std::string& name) {
   if (bytes.size() < kLengthBytes + kMinHeader) {
     throw FormatError("[safetensors] {}: a file needs at least {} bytes; found {}", name,
                       kLengthBytes + kMinHeader, bytes.size());
@@ -41,16 +41,17 @@ std::pair<std::string_view, std::span<const std::byte>> split_file(
   uint64_t length = 0;
   std::memcpy(&length, bytes.data(), sizeof length);
   if (length < kMinHeader) {
-    throw FormatError("[safetensors] {}: header needs at least {} bytes; found {}", name, kMinHeader,
-                      length);
+    throw FormatError("[safetensors] {}: header needs at least {} bytes; found {}", name,
+                      kMinHeader, length);
   }
   if (length > kMaxHeader) {
     throw FormatError("[safetensors] {}: header of {} MB exceeds the cap of {} MB", name,
                       megabytes(length), megabytes(kMaxHeader));
   }
   if (length > bytes.size() - kLengthBytes) {
-    throw FormatError("[safetensors] {}: header ends at {}, file has {} bytes; incomplete download?",
-                      name, kLengthBytes + length, bytes.size());
+    throw FormatError(
+        "[safetensors] {}: header ends at {}, file has {} bytes; incomplete download?", name,
+        kLengthBytes + length, bytes.size());
   }
   const auto header = bytes.subspan(kLengthBytes, length);
   return {{reinterpret_cast<const char*>(header.data()), header.size()},
@@ -59,8 +60,9 @@ std::pair<std::string_view, std::span<const std::byte>> split_file(
 
 void check_size(const SafetensorsEntry& entry, const std::string& file) {
   if (entry.begin > entry.end) {
-    throw FormatError("[safetensors] {}: tensor {}: data must not end before it begins; found {}..{}",
-                      file, quote(entry.name), entry.begin, entry.end);
+    throw FormatError(
+        "[safetensors] {}: tensor {}: data must not end before it begins; found {}..{}", file,
+        quote(entry.name), entry.begin, entry.end);
   }
   const auto needed = byte_count(entry.shape, entry.dtype);
   const auto shape = fmt::format("[{}]", fmt::join(entry.shape, ","));
@@ -94,8 +96,9 @@ void check_coverage(const std::vector<SafetensorsEntry>& entries, int64_t data_s
                       data_start + data_size);
   }
   if (covered < data_size) {
-    throw FormatError("[safetensors] {}: data ends at {}, file has {} bytes; the rest is no tensor's",
-                      file, data_start + covered, data_start + data_size);
+    throw FormatError(
+        "[safetensors] {}: data ends at {}, file has {} bytes; the rest is no tensor's", file,
+        data_start + covered, data_start + data_size);
   }
 }
 

@@ -1,6 +1,7 @@
 /// safetensors: reading with every check, writing atomically.
 ///
-/// Goals: a hostile file costs an error, never memory or a crash. Non-goals: FP8 types, writing in place.
+/// Goals: a hostile file costs an error, never memory or a crash. Non-goals: FP8 types, writing in
+/// place.
 #pragma once
 
 #include "limbeck/io/dtype.h"
@@ -29,8 +30,8 @@ class SafetensorsFile {
  public:
   /// Throws ResourceError (cannot open) or FormatError (which rule, which tensor, which numbers).
   static SafetensorsFile open(const std::filesystem::path& path);
-  /// The same checks on bytes in memory (fuzzing, tests); `name` stands for the file in error texts.
-  /// The bytes must outlive the object.
+  /// The same checks on bytes in memory (fuzzing, tests); `name` stands for the file in error
+  /// texts. The bytes must outlive the object.
   static SafetensorsFile parse(std::span<const std::byte> bytes, std::string name);
 
   const std::vector<StoredTensor>& tensors() const { return tensors_; }
@@ -50,9 +51,14 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-/// The tensors of a checkpoint folder: model.safetensors, or the shards of model.safetensors.index.json.
-/// Returned views keep their mappings alive through `files`.
+/// The tensors of a checkpoint folder: model.safetensors, or the shards of
+/// model.safetensors.index.json. Returned views keep their mappings alive through `files`. Moves,
+/// but does not copy: `tensors` points into `files`.
 struct SafetensorsCheckpoint {
+  SafetensorsCheckpoint() = default;
+  SafetensorsCheckpoint(SafetensorsCheckpoint&&) = default;
+  SafetensorsCheckpoint& operator=(SafetensorsCheckpoint&&) = default;
+
   std::vector<SafetensorsFile> files;
   std::map<std::string, const StoredTensor*, std::less<>> tensors;  ///< points into `files`
   std::map<std::string, std::shared_ptr<const MappedFile>, std::less<>> owners;  ///< by tensor name
@@ -68,10 +74,10 @@ struct TensorToWrite {
   std::span<const std::byte> data;
 };
 
-/// Writes a file atomically (io/atomic_file.h). Order: item size descending, then name; no holes; the
-/// header is padded with spaces so that the data starts at a multiple of 64.
-/// Throws InvalidArgument for duplicate names or a size that does not fit the shape, ResourceError for
-/// the disk.
+/// Writes a file atomically (io/atomic_file.h). Order: item size descending, then name; no holes;
+/// the header is padded with spaces so that the data starts at a multiple of 64. Throws
+/// InvalidArgument for duplicate names or a size that does not fit the shape, ResourceError for the
+/// disk.
 void write_safetensors(const std::filesystem::path& path, std::vector<TensorToWrite> tensors,
                        const std::map<std::string, std::string>& metadata);
 

@@ -17,8 +17,8 @@ using nlohmann::json;
 
 constexpr size_t kMaxDims = 64;  // what torch can represent
 
-/// Walks the header event by event and throws at the first one that has no place there. The format has
-/// four levels, so the handler needs no stack: that bounds the nesting as well.
+/// Walks the header event by event and throws at the first one that has no place there. The format
+/// has four levels, so the handler needs no stack: that bounds the nesting as well.
 class HeaderHandler {
  public:
   HeaderHandler(std::string_view file, SafetensorsHeader& header) : file_(file), header_(header) {}
@@ -54,8 +54,8 @@ class HeaderHandler {
     if (level_ != Level::tensor || field_ != "dtype") return unexpected("a text");
     const auto type = dtype_from_name(text);
     if (!type) {
-      fail(fmt::format(
-          "dtype must be F64, F32, F16, BF16, I64, I32, I16, I8, U8 or BOOL; found {}", quote(text)));
+      fail(fmt::format("dtype must be F64, F32, F16, BF16, I64, I32, I16, I8, U8 or BOOL; found {}",
+                       quote(text)));
     }
     entry_.dtype = *type;
     return true;
@@ -109,10 +109,11 @@ class HeaderHandler {
     return true;
   }
 
-  bool parse_error(size_t position, const std::string& /*token*/, const json::exception& /*error*/) {
+  bool parse_error(size_t position, const std::string& /*token*/,
+                   const json::exception& /*error*/) {
     // The library's text quotes the input at any length; the position is what a person can use.
-    throw FormatError("[safetensors] {}: header is no valid JSON; the error is at its byte {}", file_,
-                      position);
+    throw FormatError("[safetensors] {}: header is no valid JSON; the error is at its byte {}",
+                      file_, position);
   }
 
  private:
@@ -121,9 +122,11 @@ class HeaderHandler {
   bool top_key(std::string& text) {
     in_metadata_ = text == "__metadata__";
     if (!names_.insert(text).second) {
-      throw FormatError("[safetensors] {}: name {} appears twice in the header", file_, quote(text));
+      throw FormatError("[safetensors] {}: name {} appears twice in the header", file_,
+                        quote(text));
     }
-    entry_ = SafetensorsEntry{.name = std::move(text)};
+    entry_ = SafetensorsEntry{};
+    entry_.name = std::move(text);
     return true;
   }
 
@@ -146,8 +149,8 @@ class HeaderHandler {
         fail(fmt::format("field \"{}\" must be {}; found {}", field_,
                          field_ == "dtype" ? "a text" : "a list of non-negative integers", found));
       case Level::list:
-        fail(fmt::format("field \"{}\" must hold non-negative integers below 2^63; found {}", field_,
-                         found));
+        fail(fmt::format("field \"{}\" must hold non-negative integers below 2^63; found {}",
+                         field_, found));
     }
     return false;
   }

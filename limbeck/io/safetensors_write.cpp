@@ -27,10 +27,10 @@ void check_tensor(const TensorToWrite& tensor) {
     fits = fits && extent >= 0 && !__builtin_mul_overflow(bytes, extent, &bytes);
   }
   if (!fits || bytes != static_cast<int64_t>(tensor.data.size())) {
-    throw InvalidArgument("[safetensors.write] tensor {}: shape [{}] of {} needs {} bytes; found {}",
-                          quote(tensor.name), fmt::join(tensor.shape, ","), dtype_name(tensor.dtype),
-                          fits ? fmt::format("{}", bytes) : "an impossible number of",
-                          tensor.data.size());
+    throw InvalidArgument(
+        "[safetensors.write] tensor {}: shape [{}] of {} needs {} bytes; found {}",
+        quote(tensor.name), fmt::join(tensor.shape, ","), dtype_name(tensor.dtype),
+        fits ? fmt::format("{}", bytes) : "an impossible number of", tensor.data.size());
   }
 }
 

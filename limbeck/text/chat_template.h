@@ -46,6 +46,9 @@ class ChatTemplate {
   std::vector<TextPart> render(const std::vector<ChatMessage>& messages, const ChatOptions& options) const;
   /// The same with messages as any JSON array (tools, multi-part content).
   std::vector<TextPart> render_json(const nlohmann::json& messages, const ChatOptions& options) const;
+  /// Keeps the order of keys, which templates print when they show arguments of tool calls.
+  std::vector<TextPart> render_json(const nlohmann::ordered_json& messages,
+                                    const ChatOptions& options) const;
 
   const std::string& source() const;
   std::string fingerprint() const;  ///< hex XXH3-128 of the source

@@ -22,11 +22,14 @@ using TokenId = int32_t;
 
 /// How text between a template's own words is read.
 struct EncodeOptions {
-  bool add_special = false;    ///< apply the post-processor (BOS where the model wants one)
-  bool parse_special = false;  ///< texts of added tokens become those tokens; else they are plain text
+  bool add_special = false;  ///< apply the post-processor (BOS where the model wants one)
+  /// Texts of special tokens become those tokens; else they are plain text. Added tokens that are not
+  /// special (Qwen's <think>) are ordinary words of the model and become tokens either way, as with
+  /// `split_special_tokens=True` of transformers.
+  bool parse_special = false;
 };
 
-/// A stretch of text and whether the texts of added tokens in it mean those tokens.
+/// A stretch of text and whether the texts of special tokens in it mean those tokens.
 struct TextPart {
   std::string text;
   bool parse_special = false;
@@ -44,13 +47,15 @@ class Tokenizer {
 
   /// Throws InvalidArgument `[tokenize] invalid UTF-8 at byte 17`.
   std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options = {}) const;
-  /// Encodes parts as one text: neighbouring parts of the same kind join before tokenising.
+  /// Encodes parts as one text: words may span parts, so that parts without special texts give what the
+  /// joined text gives. A special token is recognised only when all of its text lies in neighbouring
+  /// parts with parse_special. The BOS of add_special is left out when the text itself begins with it.
   std::vector<TokenId> encode(std::span<const TextPart> parts, bool add_special = false) const;
 
   /// Concatenated bytes of the tokens, invalid UTF-8 replaced by U+FFFD. Special tokens are skipped
-  /// when asked. Throws InvalidArgument for an id outside the vocabulary.
+  /// when asked; unused ids give nothing. Throws InvalidArgument for an id outside the vocabulary.
   std::string decode(std::span<const TokenId> ids, bool skip_special = false) const;
-  /// The raw bytes of one token (may be part of a character).
+  /// The raw bytes of one token (may be part of a character), as in the middle of a text.
   std::string token_bytes(TokenId id, bool skip_special = false) const;
 
   int64_t vocabulary_size() const;  ///< highest id + 1, added tokens included
@@ -63,13 +68,17 @@ class Tokenizer {
   /// Hex XXH3-128 over everything that decides encode() and decode().
   std::string fingerprint() const;
 
+  struct Impl;  ///< private to text/
+
  private:
-  struct Impl;
+  friend class StreamDecoder;
+  explicit Tokenizer(std::shared_ptr<const Impl> impl);
   std::shared_ptr<const Impl> impl_;
 };
 
 /// Decodes a growing sequence: push() returns the text that is certain, keeping back the bytes (at most
-/// 3) of an unfinished character; finish() returns what is left. Together they equal decode().
+/// 3) of an unfinished character; finish() returns what is left and begins anew. Together they equal
+/// decode().
 class StreamDecoder {
  public:
   explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true)
@@ -81,6 +90,9 @@ class StreamDecoder {
   Tokenizer tokenizer_;
   bool skip_special_;
   std::string pending_;
+  // What a decoder does at the beginning of a text only.
+  bool started_ = false, strip_done_ = false;
+  int64_t stripped_ = 0;
 };
 
 }  // namespace limbeck

@@ -32,7 +32,7 @@ struct DecodeAttention {
   float scale = 1.0F;               ///< softmax scale from the model's configuration
   float softcap = 0.0F;             ///< 0 = none, else softcap * tanh(s / softcap)
   const float* query = nullptr;     ///< [query_heads, head_dim], after norm and RoPE
-  std::span<const KvPart> parts;
+  std::span<const KvPart> parts = {};
   float* output = nullptr;          ///< [query_heads, head_dim]; zero for a head without slots
   float* lse = nullptr;             ///< [query_heads] or null; -inf for a head without slots
 };

@@ -23,7 +23,7 @@ constexpr float kLog2E = 1.44269504088896F;
 constexpr float kLn2High = 0.693359375F;
 constexpr float kLn2Low = -2.12194440e-4F;
 
-/// exp(x), relative error below 3e-7 on [kExpLowest, kExpHighest]; exp(-inf) = 0; NaN is undefined.
+/// exp(x), relative error below 3e-7 on [kExpLowest, kExpHighest]; exp(-inf) = 0; NaN stays.
 static inline float fast_exp(float x) {
   constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it rounds to an integer
   float c = x < kExpLowest ? kExpLowest : x;

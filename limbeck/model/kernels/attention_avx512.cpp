@@ -1,0 +1,330 @@
+// The slice kernel with AVX-512.
+//
+// Per block of 64 slots: (1) keys are transposed, 32 dimensions at a time, into a float32 tile with a
+// slot per lane; scores are then products with broadcast query elements, which needs no horizontal
+// sums and leaves the scores where exp wants them; (2) online softmax for all heads; (3) values are
+// added to sums held in registers. Keys and values come from memory once; prefetches for the values
+// are issued while keys are processed and the other way round, so that memory never idles.
+#include "limbeck/model/kernels/attention_slice.h"
+#include "limbeck/model/kernels/avx512_ops.h"
+
+namespace limbeck {
+namespace {
+
+constexpr int kBlock = static_cast<int>(kSliceBlock);
+constexpr int kStep = static_cast<int>(kHeadDimStep);
+constexpr int kVectors = kBlock / 16;
+constexpr float kMinusInf = -__builtin_inff();
+
+/// What the three steps of a block share. Scores become weights in place.
+struct Block {
+  alignas(64) float tile[kStep][kBlock];  // keys, dimension by slot
+  alignas(64) float score[kSliceHeadsMax][kBlock];
+  alignas(64) float mass[kSliceHeadsMax][16];  // lanes are summed once, at the end
+  alignas(64) float top[kSliceHeadsMax];
+  alignas(64) float shift[kSliceHeadsMax];   // top, or 0 while top is -inf
+  alignas(64) float shrink[kSliceHeadsMax];  // factor on earlier sums
+};
+
+/// Fetches `Lines` cache lines. Prefetches are spread over the arithmetic: a burst of them would
+/// fill the line buffers and hold up the loads behind it.
+template <int Lines>
+inline void prefetch(const char* at) {
+  for (int i = 0; i < Lines; ++i) _mm_prefetch(at + 64 * i, _MM_HINT_T0);
+}
+
+/// Keeps a value in a register: g++ would fold its load into every use and run out of load ports.
+inline void pin(__m512& x) { __asm__("" : "+v"(x)); }
+
+inline void load_rows(const Bf16* const (&rows)[16], __mmask32 mask, float (*tile)[kBlock]) {
+  __m512i r[16];
+  for (int i = 0; i < 16; ++i) r[i] = _mm512_maskz_loadu_epi16(mask, rows[i]);
+  transpose16(r);
+  for (int i = 0; i < 16; ++i) {
+    _mm512_store_ps(tile[2 * i], even_of(r[i]));
+    _mm512_store_ps(tile[2 * i + 1], odd_of(r[i]));
+  }
+}
+
+inline void load_rows(const float* const (&rows)[16], __mmask32 mask, float (*tile)[kBlock]) {
+  for (int half = 0; half < 2; ++half) {
+    __m512i r[16];
+    const auto m = static_cast<__mmask16>(mask >> (16 * half));
+    for (int i = 0; i < 16; ++i) r[i] = _mm512_maskz_loadu_epi32(m, rows[i] + 16 * half);
+    transpose16(r);
+    for (int i = 0; i < 16; ++i)
+      _mm512_store_ps(tile[16 * half + i], _mm512_castsi512_ps(r[i]));
+  }
+}
+
+/// Fills the tile's columns of `groups` times 16 slots; rows behind the last slot repeat it.
+template <class T>
+void fill_tile(const T* keys, int64_t head_dim, int64_t slots, int groups, __mmask32 mask,
+               float (*tile)[kBlock]) {
+  for (int g = 0; g < groups; ++g) {
+    const T* rows[16];
+    for (int i = 0; i < 16; ++i) {
+      const int64_t slot = 16 * g + i;
+      rows[i] = keys + (slot < slots ? slot : slots - 1) * head_dim;
+    }
+    load_rows(rows, mask, reinterpret_cast<float (*)[kBlock]>(&tile[0][16 * g]));
+  }
+}
+
+/// score[H][16 V] (+)= query[H][32] times tile[32][16 V]; fetches 32 Lines cache lines from `ahead`.
+template <int H, int V, int Lines, bool First>
+void score_tile(const float (*tile)[kBlock], const float* query, int64_t stride,
+                float (*score)[kBlock], const char* ahead) {
+  __m512 sum[H][V];
+  for (int h = 0; h < H; ++h)
+    for (int v = 0; v < V; ++v)
+      sum[h][v] = First ? _mm512_setzero_ps() : _mm512_load_ps(score[h] + 16 * v);
+  for (int d = 0; d < kStep; ++d) {
+    prefetch<Lines>(ahead + 64 * Lines * d);
+    __m512 key[V];
+    for (int v = 0; v < V; ++v) {
+      key[v] = _mm512_load_ps(tile[d] + 16 * v);
+      pin(key[v]);
+    }
+    for (int h = 0; h < H; ++h) {
+      const __m512 q = _mm512_set1_ps(query[h * stride + d]);
+      for (int v = 0; v < V; ++v) sum[h][v] = _mm512_fmadd_ps(q, key[v], sum[h][v]);
+    }
+  }
+  for (int h = 0; h < H; ++h)
+    for (int v = 0; v < V; ++v) _mm512_store_ps(score[h] + 16 * v, sum[h][v]);
+}
+
+/// All heads, four at a time; the first four fetch.
+template <int V, int Lines, bool First>
+void score_heads(const float (*tile)[kBlock], const AttentionSlice& a, int64_t dim,
+                 float (*score)[kBlock], const char* ahead) {
+  const float* q = a.query + dim;
+  switch (a.heads) {
+    case 1: return score_tile<1, V, Lines, First>(tile, q, a.stride, score, ahead);
+    case 2: return score_tile<2, V, Lines, First>(tile, q, a.stride, score, ahead);
+    case 3: return score_tile<3, V, Lines, First>(tile, q, a.stride, score, ahead);
+    default: score_tile<4, V, Lines, First>(tile, q, a.stride, score, ahead);
+  }
+  for (int64_t h = 4; h < a.heads; h += 4) {
+    q = a.query + h * a.stride + dim;
+    switch (a.heads - h) {
+      case 1: score_tile<1, V, 0, First>(tile, q, a.stride, score + h, nullptr); break;
+      case 2: score_tile<2, V, 0, First>(tile, q, a.stride, score + h, nullptr); break;
+      case 3: score_tile<3, V, 0, First>(tile, q, a.stride, score + h, nullptr); break;
+      default: score_tile<4, V, 0, First>(tile, q, a.stride, score + h, nullptr);
+    }
+  }
+}
+
+template <class T, bool First>
+void score_step(const AttentionSlice& a, const T* keys, const T* values, int64_t slots, int64_t dim,
+                Block& block) {
+  const int groups = static_cast<int>((slots + 15) / 16);
+  fill_tile(keys + dim, a.head_dim, slots, groups, first_bits(a.head_dim - dim), block.tile);
+  if (groups == kVectors) {
+    // The block's values are one run of bytes; this step's share of it.
+    const char* ahead = reinterpret_cast<const char*>(values + kBlock * dim);
+    score_heads<kVectors, sizeof(T), First>(block.tile, a, dim, block.score, ahead);
+    return;
+  }
+  for (int g = 0; g < groups; ++g)
+    score_heads<1, 0, First>(reinterpret_cast<float (*)[kBlock]>(&block.tile[0][16 * g]), a, dim,
+                             reinterpret_cast<float (*)[kBlock]>(&block.score[0][16 * g]), nullptr);
+}
+
+template <class T>
+void score_block(const AttentionSlice& a, const T* keys, const T* values, int64_t slots,
+                 Block& block) {
+  score_step<T, true>(a, keys, values, slots, 0, block);
+  for (int64_t dim = kStep; dim < a.head_dim; dim += kStep)
+    score_step<T, false>(a, keys, values, slots, dim, block);
+}
+
+inline __m512 soft_cap(__m512 s, float cap) {
+  // cap * tanh(s / cap) with tanh(x) = 1 - 2 / (exp(2x) + 1): the absolute error is what counts.
+  const __m512 e = exp_ps(_mm512_mul_ps(s, _mm512_set1_ps(2.0F / cap)));
+  const __m512 one = _mm512_set1_ps(1.0F);
+  const __m512 t = _mm512_div_ps(_mm512_set1_ps(2.0F), _mm512_add_ps(e, one));
+  return _mm512_mul_ps(_mm512_set1_ps(cap), _mm512_sub_ps(one, t));
+}
+
+/// Soft-caps, adds the bias, and sets the scores behind the last slot to -inf.
+void finish_scores(const AttentionSlice& a, const float* bias, int64_t slots, float* score) {
+  const __m512 lowest = _mm512_set1_ps(kMinusInf);
+  for (int v = 0; v < kVectors; ++v) {
+    const int64_t left = slots - 16 * v;
+    const auto mask = static_cast<__mmask16>(left <= 0 ? 0 : first_bits(left));
+    __m512 s = _mm512_maskz_load_ps(mask, score + 16 * v);
+    if (a.softcap != 0) s = soft_cap(s, a.softcap);
+    if (bias) s = _mm512_add_ps(s, _mm512_maskz_loadu_ps(mask, bias + 16 * v));
+    _mm512_store_ps(score + 16 * v, _mm512_mask_mov_ps(lowest, mask, s));
+  }
+}
+
+/// Scores to weights exp(score - top), for all heads; updates top, mass and shrink. Steps that depend
+/// on one another run over all heads before the next begins, which hides their latency.
+void weigh(const AttentionSlice& a, const float* bias, int64_t slots, Block& block) {
+  if (bias || a.softcap != 0 || slots < kBlock)
+    for (int64_t h = 0; h < a.heads; ++h) finish_scores(a, bias, slots, block.score[h]);
+  const __m512 old_top = _mm512_load_ps(block.top);
+  for (int64_t h = 0; h < a.heads; ++h) {
+    __m512 highest = _mm512_load_ps(block.score[h]);
+    for (int v = 1; v < kVectors; ++v)
+      highest = _mm512_max_ps(highest, _mm512_load_ps(block.score[h] + 16 * v));
+    block.top[h] = _mm512_reduce_max_ps(highest);
+  }
+  const __m512 top = _mm512_max_ps(_mm512_load_ps(block.top), old_top);
+  const __m512 lowest = _mm512_set1_ps(kMinusInf);
+  // -inf - -inf would be NaN.
+  const __m512 shift = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(top, lowest, _CMP_NEQ_UQ), top);
+  _mm512_store_ps(block.top, top);
+  _mm512_store_ps(block.shift, shift);
+  _mm512_store_ps(block.shrink, exp_ps(_mm512_sub_ps(old_top, shift)));
+  for (int64_t h = 0; h < a.heads; ++h) {
+    float* score = block.score[h];
+    __m512 sum = _mm512_mul_ps(_mm512_load_ps(block.mass[h]), _mm512_set1_ps(block.shrink[h]));
+    for (int v = 0; v < kVectors; ++v) {
+      const __m512 s = _mm512_sub_ps(_mm512_load_ps(score + 16 * v), _mm512_set1_ps(block.shift[h]));
+      const __m512 w = exp_ps(s);
+      sum = _mm512_add_ps(sum, w);
+      _mm512_store_ps(score + 16 * v, w);
+    }
+    _mm512_store_ps(block.mass[h], sum);
+  }
+}
+
+/// sum[H][32 P] = shrink * sum + weights times values, in pair order. With `Masked` P is 1.
+/// With `Ahead` the same elements of `next`, the following block's keys, are fetched.
+template <class T, int H, int P, bool Masked, bool Ahead>
+void add_values(const T* values, const T* next, int64_t head_dim, int64_t slots, __mmask32 mask,
+                const float (*weight)[kBlock], const float* shrink, float* sum, int64_t stride) {
+  Pair acc[H][P];
+  for (int h = 0; h < H; ++h) {
+    const __m512 factor = _mm512_set1_ps(shrink[h]);
+    for (int p = 0; p < P; ++p) {
+      const Pair old = load_pair(sum + h * stride + 32 * p);
+      acc[h][p] = {_mm512_mul_ps(old.a, factor), _mm512_mul_ps(old.b, factor)};
+    }
+  }
+  for (int64_t j = 0; j < slots; ++j) {
+    constexpr int kLines = Ahead ? P * static_cast<int>(sizeof(T)) / 2 : 0;
+    prefetch<kLines>(reinterpret_cast<const char*>(next + j * head_dim));
+    for (int p = 0; p < P; ++p) {
+      const T* at = values + j * head_dim + 32 * p;
+      Pair v = Masked ? load_pair(at, mask) : load_pair(at);
+      pin(v.a);
+      pin(v.b);
+      for (int h = 0; h < H; ++h) {
+        const __m512 w = _mm512_set1_ps(weight[h][j]);
+        acc[h][p].a = _mm512_fmadd_ps(w, v.a, acc[h][p].a);
+        acc[h][p].b = _mm512_fmadd_ps(w, v.b, acc[h][p].b);
+      }
+    }
+  }
+  for (int h = 0; h < H; ++h)
+    for (int p = 0; p < P; ++p) {
+      _mm512_storeu_ps(sum + h * stride + 32 * p, acc[h][p].a);
+      _mm512_storeu_ps(sum + h * stride + 32 * p + 16, acc[h][p].b);
+    }
+}
+
+/// All columns of H heads; tiles of 128 columns where the registers hold them.
+template <class T, int H, bool Ahead>
+void add_values_heads(const AttentionSlice& a, const T* values, const T* next, int64_t slots,
+                      const Block& block, int64_t h) {
+  constexpr int kWide = H <= 3 ? 4 : 2;
+  for (int64_t dim = 0; dim < a.head_dim;) {
+    float* sum = a.sum + h * a.stride + dim;
+    const float(*weight)[kBlock] = block.score + h;
+    const float* shrink = block.shrink + h;
+    const int64_t left = a.head_dim - dim;
+    const T *v = values + dim, *k = next + dim;
+    if (left >= 32 * kWide) {
+      add_values<T, H, kWide, false, Ahead>(v, k, a.head_dim, slots, 0, weight, shrink, sum,
+                                            a.stride);
+      dim += 32 * kWide;
+    } else if (left >= 64) {
+      add_values<T, H, 2, false, Ahead>(v, k, a.head_dim, slots, 0, weight, shrink, sum, a.stride);
+      dim += 64;
+    } else {
+      add_values<T, H, 1, true, Ahead>(v, k, a.head_dim, slots, first_bits(left), weight, shrink,
+                                       sum, a.stride);
+      dim += 32;
+    }
+  }
+}
+
+template <class T, bool Ahead>
+void add_values_some(const AttentionSlice& a, const T* values, const T* next, int64_t slots,
+                     const Block& block, int64_t h, int64_t heads) {
+  switch (heads) {
+    case 1: return add_values_heads<T, 1, Ahead>(a, values, next, slots, block, h);
+    case 2: return add_values_heads<T, 2, Ahead>(a, values, next, slots, block, h);
+    case 3: return add_values_heads<T, 3, Ahead>(a, values, next, slots, block, h);
+    case 4: return add_values_heads<T, 4, Ahead>(a, values, next, slots, block, h);
+    case 5: return add_values_heads<T, 5, Ahead>(a, values, next, slots, block, h);
+    default: add_values_heads<T, 6, Ahead>(a, values, next, slots, block, h);
+  }
+}
+
+template <class T>
+void add_values_block(const AttentionSlice& a, const T* values, const T* next, int64_t slots,
+                      const Block& block) {
+  for (int64_t h = 0; h < a.heads;) {
+    // Equal groups of at most 6: 7 heads as 4 + 3 and not 6 + 1.
+    const int64_t left = a.heads - h;
+    const int64_t groups = (left + 5) / 6, take = (left + groups - 1) / groups;
+    if (h == 0) {
+      add_values_some<T, true>(a, values, next, slots, block, h, take);
+    } else {
+      add_values_some<T, false>(a, values, next, slots, block, h, take);
+    }
+    h += take;
+  }
+}
+
+/// Pair order back to natural order.
+void finish(const AttentionSlice& a, const Block& block, bool pairs) {
+  const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  const __m512i high =
+      _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  for (int64_t h = 0; h < a.heads; ++h) {
+    a.top[h] = block.top[h];
+    a.mass[h] = _mm512_reduce_add_ps(_mm512_load_ps(block.mass[h]));
+    if (!pairs) continue;
+    for (int64_t i = 0; i < a.stride; i += 32) {
+      const Pair p = load_pair(a.sum + h * a.stride + i);
+      _mm512_storeu_ps(a.sum + h * a.stride + i, _mm512_permutex2var_ps(p.a, low, p.b));
+      _mm512_storeu_ps(a.sum + h * a.stride + i + 16, _mm512_permutex2var_ps(p.a, high, p.b));
+    }
+  }
+}
+
+template <class T>
+void slice(const AttentionSlice& a) {
+  Block block;
+  _mm512_store_ps(block.top, _mm512_set1_ps(kMinusInf));
+  for (int64_t h = 0; h < a.heads; ++h) {
+    _mm512_store_ps(block.mass[h], _mm512_setzero_ps());
+    for (int64_t i = 0; i < a.stride; i += 16)
+      _mm512_storeu_ps(a.sum + h * a.stride + i, _mm512_setzero_ps());
+  }
+  for (int64_t first = 0; first < a.slots; first += kBlock) {
+    const int64_t left = a.slots - first, slots = left < kBlock ? left : kBlock;
+    const T* keys = static_cast<const T*>(a.keys) + first * a.head_dim;
+    const T* values = static_cast<const T*>(a.values) + first * a.head_dim;
+    score_block(a, keys, values, slots, block);
+    weigh(a, a.bias ? a.bias + first : nullptr, slots, block);
+    // Without another whole block the fetches go to lines that are at hand.
+    const T* next = left >= 2 * kBlock ? keys + kBlock * a.head_dim : values;
+    add_values_block(a, values, next, slots, block);
+  }
+  finish(a, block, sizeof(T) == 2);
+}
+
+}  // namespace
+
+const SliceKernels kSliceAvx512{slice<Bf16>, slice<float>};
+
+}  // namespace limbeck

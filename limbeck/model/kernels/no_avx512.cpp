@@ -1,0 +1,15 @@
+// Stands in for the *_avx512.cpp files where the compiler or the processor family has no AVX-512.
+#include "limbeck/model/kernels/attention_slice.h"
+#include "limbeck/model/kernels/cpu_path.h"
+#include "limbeck/model/kernels/linear_range.h"
+#include "limbeck/model/kernels/rowwise_rows.h"
+
+namespace limbeck {
+
+bool cpu_has_avx512() { return false; }  // so the tables below are never looked at
+
+const SliceKernels kSliceAvx512{};
+const LinearKernels kLinearAvx512{};
+const RowwiseKernels kRowwiseAvx512Bf16{}, kRowwiseAvx512F32{};
+
+}  // namespace limbeck
