@@ -16,23 +16,34 @@
 namespace limbeck {
 namespace {
 
+constexpr int64_t kAnyExtent = -1;
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  std::string out;
+  for (const int64_t extent : shape) {
+    if (!out.empty()) out += ',';
+    out += extent == kAnyExtent ? "any" : fmt::format("{}", extent);
+  }
+  return out;
+}
+
 /// Copies tensors out of the file and remembers the copies, so that what is checked is what is used.
 class Reader {
  public:
   Reader(const SafetensorsFile& file, const ContainerDocument& document)
       : file_(file), document_(document) {}
 
-  /// `shape` -1: any extent. The size of the data has been checked against the shape and the file.
+  /// `shape` may hold kAnyExtent. The size of the data has been checked against the shape and the file.
   at::Tensor copy(const std::string& name, DType dtype, std::vector<int64_t> shape) {
     const StoredTensor* stored = file_.find(name);
     if (!stored) throw FormatError("[kvc.load] {}: tensor {} is missing", file_.name(), quote(name));
     bool fits = stored->dtype == dtype && stored->shape.size() == shape.size();
     for (size_t i = 0; fits && i < shape.size(); ++i)
-      fits = shape[i] == -1 || shape[i] == stored->shape[i];
+      fits = shape[i] == kAnyExtent || shape[i] == stored->shape[i];
     if (!fits)
       throw FormatError("[kvc.load] {}: {} must be {} [{}]; found {} [{}]", file_.name(), name,
-                        dtype_name(dtype), fmt::join(shape, ","), dtype_name(stored->dtype),
-                        fmt::join(stored->shape, ","));
+                        dtype_name(dtype), shape_text(shape), dtype_name(stored->dtype),
+                        shape_text(stored->shape));
     at::Tensor out = at::empty(stored->shape, at::TensorOptions().dtype(to_scalar_type(dtype)));
     if (!stored->data.empty()) std::memcpy(out.data_ptr(), stored->data.data(), stored->data.size());
     copies_.emplace(name, out);
@@ -143,7 +154,7 @@ LayerTail read_ring(Reader& reader, int64_t layer) {
   const ContainerDocument& document = reader.document();
   const CacheShape& shape = document.shape;
   const auto name = [&](std::string_view field) { return ring_tensor_name(layer, field); };
-  const at::Tensor positions = reader.copy(name("pos"), DType::i32, {-1});
+  const at::Tensor positions = reader.copy(name("pos"), DType::i32, {kAnyExtent});
   const int64_t length = positions.size(0), capacity = shape.layers[layer].window - 1;
   const int64_t most = std::min(capacity, document.logical_length);
   if (length > most)

@@ -105,6 +105,8 @@ RopeSpec read_rope(const json* scaling, double theta, int64_t context, const std
   const Reader r(*scaling, name);
   rope.theta = r.number("rope_theta", theta);
   const std::string type = r.has("rope_type") ? r.text("rope_type") : r.text("type", "default");
+  if (const double part = r.number("partial_rotary_factor", 1.0); part != 1.0)
+    throw FormatError("[model] {}: rope must cover the whole head; found partial_rotary_factor {}", name, part);
   if (type == "default") return rope;
   rope.factor = r.number("factor");
   if (type == "linear") {
@@ -123,6 +125,7 @@ RopeSpec read_rope(const json* scaling, double theta, int64_t context, const std
     rope.beta_slow = r.number("beta_slow", 1.0);
     rope.attention_factor = r.number("attention_factor", 0.0);
     rope.original_length = r.integer("original_max_position_embeddings", context);
+    if (!r.boolean("truncate", true)) r.wrong("truncate", "true");
     for (const char* key : {"mscale", "mscale_all_dim"})
       if (r.has(key)) throw FormatError("[model] {}: rope {} is not supported; found {}", name, key,
                                         r.number(key));
@@ -260,6 +263,9 @@ ModelSpec spec_from_config(std::string_view text, const std::string& name) {
   s.tied_head = o.contains("tie_word_embeddings") ? r.boolean("tie_word_embeddings", family.tied)
                                                   : Reader(whole, name).boolean("tie_word_embeddings", family.tied);
   s.activation = read_activation(r, gemma);
+  if (const double part = r.number("partial_rotary_factor", 1.0); part != 1.0)
+    throw FormatError("[model] {}: rope must cover the whole head; found partial_rotary_factor {}", name, part);
+  if (r.boolean("use_bidirectional_attention", false)) r.wrong("use_bidirectional_attention", "false");
   for (const char* key : {"attn_logit_softcapping", "final_logit_softcapping"})
     if (r.has(key)) throw FormatError("[model] {}: {} is not supported; found {}", name, key, r.number(key));
 

@@ -41,6 +41,7 @@ ForwardResult Model::forward_differentiable(const KvCache& cache, std::span<cons
     return x.view({n, count, spec_.head_dim}).transpose(0, 1);
   };
 
+  std::vector<std::pair<at::Tensor, at::Tensor>> ropes(frequencies_.size());
   for (int64_t l = 0; l < spec_.layer_count(); ++l) {
     const LayerWeights& w = weights_.layers[l];
     const at::Tensor x = rms_norm(residual, w.attention_norm, spec_).to(type);
@@ -53,7 +54,8 @@ ForwardResult Model::forward_differentiable(const KvCache& cache, std::span<cons
       q = rms_norm(q, w.q_norm, spec_);
       k = rms_norm(k, w.k_norm, spec_);
     }
-    const auto [cos, sin] = rope(l, positions);
+    auto& [cos, sin] = ropes[layer_rope_[l]];
+    if (!cos.defined()) std::tie(cos, sin) = rope(l, positions);
     const at::Tensor rq = rotate(q.to(at::kFloat), cos, sin).to(type).contiguous();
     const at::Tensor rk = rotate(k.to(at::kFloat), cos, sin).to(type).contiguous();
     const uint32_t needs = probe != nullptr ? probe->needs(l) : static_cast<uint32_t>(kProbeSkip);

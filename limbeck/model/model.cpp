@@ -4,6 +4,7 @@
 #include "limbeck/base/random.h"
 #include "limbeck/cache/segment.h"
 #include "limbeck/model/kernels/linear.h"
+#include "limbeck/model/precision.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -12,28 +13,6 @@
 #include <cmath>
 
 namespace limbeck {
-namespace {
-
-/// bf16 products with f32 sums for f32 operands, in this scope only.
-class MediumPrecision {
- public:
-  MediumPrecision() : before_(at::globalContext().float32MatmulPrecision()) {
-    at::globalContext().setFloat32MatmulPrecision("medium");
-  }
-  ~MediumPrecision() {
-    at::globalContext().setFloat32MatmulPrecision(before_ == at::Float32MatmulPrecision::HIGHEST ? "highest"
-                                                  : before_ == at::Float32MatmulPrecision::HIGH  ? "high"
-                                                                                                 : "medium");
-  }
-  MediumPrecision(const MediumPrecision&) = delete;
-  MediumPrecision& operator=(const MediumPrecision&) = delete;
-
- private:
-  at::Float32MatmulPrecision before_;
-};
-
-}  // namespace
-
 Model::Model(ModelSpec spec, Weights weights, DType dtype, std::string fingerprint)
     : spec_(std::move(spec)), weights_(std::move(weights)), dtype_(dtype), fingerprint_(std::move(fingerprint)) {
   spec_validate(spec_, "model");

@@ -91,7 +91,7 @@ class Model {
 
 struct PrefillOptions {
   int64_t chunk = 512;  ///< rows a forward call; the cache grows between calls
-  ProgressFn progress;
+  ProgressFn progress = {};
   Probe* probe = nullptr;
   LogitsWanted logits = LogitsWanted::last;  ///< `all` collects every row
 };

@@ -22,7 +22,7 @@ struct RopeSpec {
   int64_t original_length = 0;                           ///< llama3, yarn: tokens
   double beta_fast = 32.0, beta_slow = 1.0;              ///< yarn
   double attention_factor = 0.0;                         ///< yarn; 0 = 0.1 ln(factor) + 1
-  std::vector<float> divisors;                           ///< GGUF's rope_freqs: [D / 2]
+  std::vector<float> divisors = {};                      ///< GGUF's rope_freqs: [D / 2]
 
   /// Inverse frequencies [head_dim / 2] after scaling.
   std::vector<float> inverse_frequencies(int64_t head_dim) const;

@@ -166,7 +166,6 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Normalizer& norma
       continue;
     }
     normalized_.add(token, normalizer.apply(token.content, storage));
-    has_normalized_special_ |= token.special;
   }
 }
 

@@ -1,9 +1,11 @@
-/// Added tokens: texts such as <|im_end|> that are cut out of the input before it is split and merged.
+/// Added tokens: texts such as <|im_end|> that are cut out of the input before it is split and
+/// merged.
 ///
-/// Matches are leftmost-longest. `single_word` discards a match next to a word character; `lstrip` and
-/// `rstrip` let a match take the white space around it. Special tokens match only inside regions whose
-/// special texts count. In the other regions a match of a special text is passed over as a whole (nothing
-/// inside it matches either), and one that would straddle two regions does not exist.
+/// Matches are leftmost-longest. `single_word` discards a match next to a word character; `lstrip`
+/// and `rstrip` let a match take the white space around it. Special tokens match only inside
+/// regions whose special texts count. In the other regions a match of a special text is passed over
+/// as a whole (nothing inside it matches either), and one that would straddle two regions does not
+/// exist.
 #pragma once
 
 #include "limbeck/text/vocabulary.h"
@@ -71,8 +73,8 @@ class AddedTokenMatcher {
 class AddedTokens {
  public:
   AddedTokens() = default;
-  /// Special tokens take part before the others. Throws FormatError for contents that are empty, too
-  /// long, or appear twice.
+  /// Special tokens take part before the others. Throws FormatError for contents that are empty,
+  /// too long, or appear twice.
   AddedTokens(std::vector<AddedToken> tokens, const Normalizer& normalizer, std::string_view name);
   AddedTokens(const AddedTokens&) = delete;
   AddedTokens& operator=(const AddedTokens&) = delete;
@@ -80,14 +82,11 @@ class AddedTokens {
   const std::vector<AddedToken>& tokens() const { return tokens_; }
   const AddedTokenMatcher& raw() const { return raw_; }
   const AddedTokenMatcher& normalized() const { return normalized_; }
-  /// Whether normalised text must keep its regions apart.
-  bool has_normalized_special() const { return has_normalized_special_; }
   void fingerprint(FingerprintWriter& writer) const;
 
  private:
   std::vector<AddedToken> tokens_;
   AddedTokenMatcher raw_, normalized_;
-  bool has_normalized_special_ = false;
 };
 
 }  // namespace limbeck

@@ -39,6 +39,15 @@ BpeModel::BpeModel(Vocabulary vocabulary, std::vector<MergeRule> rules, const Bp
         options_.byte_level ? byte_level_chars()[byte] : std::string(1, static_cast<char>(byte));
     single_bytes_[byte] = vocabulary_.find(text).value_or(-1);
   }
+  words_are_independent_ = no_merge_across_words();
+}
+
+// The mark itself must be a token: unknown characters could fuse across it.
+bool BpeModel::no_merge_across_words() const {
+  if (options_.byte_level || options_.ignore_merges || !vocabulary_.find(kSpaceMark)) return false;
+  return std::all_of(rules_.begin(), rules_.end(), [&](const MergeRule& rule) {
+    return is_one_marked_word(vocabulary_.text(rule.result));
+  });
 }
 
 void BpeModel::append_symbols(std::string_view piece, std::vector<TokenId>& ids) const {
@@ -116,7 +125,9 @@ void BpeModel::merge_by_heap(MergeScratch& scratch) const {
   for (int32_t i = 0; i < count; ++i) {
     symbols.push_back({scratch.ids[static_cast<size_t>(i)], i - 1, i + 1 < count ? i + 1 : -1});
   }
-  const auto at = [&](int32_t i) -> MergeScratch::Symbol& { return symbols[static_cast<size_t>(i)]; };
+  const auto at = [&](int32_t i) -> MergeScratch::Symbol& {
+    return symbols[static_cast<size_t>(i)];
+  };
   const auto offer = [&](int32_t left, int32_t right) {
     if (left < 0 || right < 0) return false;
     const auto merge = merges_.find(at(left).id, at(right).id);

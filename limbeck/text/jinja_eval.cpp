@@ -152,7 +152,6 @@ std::vector<Value> Interpreter::select_items(const For& node, std::vector<Value>
 Interpreter::Flow Interpreter::run_items(const For& node, std::vector<Value> items) {
   const auto loop = std::make_shared<LoopState>();
   loop->items = std::move(items);
-  loop->depth = ++loop_depth_;
   Scope& scope = open_scope(scope_);
   Scope* const outer = std::exchange(scope_, &scope);
   for (size_t i = 0; i < loop->items.size(); ++i) {
@@ -165,7 +164,6 @@ Interpreter::Flow Interpreter::run_items(const For& node, std::vector<Value> ite
   }
   scope_ = outer;
   close_scope(scope);
-  --loop_depth_;
   return Flow::normal;
 }
 

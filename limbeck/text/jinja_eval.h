@@ -105,7 +105,7 @@ class Interpreter {
   Text out_;
   Value block_text_;
   size_t steps_ = 0;
-  int depth_ = 0, calls_ = 0, loop_depth_ = 0;
+  int depth_ = 0, calls_ = 0;
 };
 
 }  // namespace limbeck::jinja

@@ -48,6 +48,30 @@ Value replace_filter(Interpreter& interpreter, const Value& input, const CallArg
   return replace(text, from.bytes(), to, most);
 }
 
+std::string indent_text(const Value& value) {
+  if (const Text* text = value.as_text()) return text->bytes();
+  const int64_t width = value.as_integer("an indent");
+  if (width > 64) throw Fault("an indent is at most 64; found {}", width);
+  return std::string(static_cast<size_t>(std::max<int64_t>(width, 0)), ' ');
+}
+
+Value indent(Interpreter& interpreter, const Value& input, const CallArgs& args) {
+  const Bound bound("indent", args, {"width", "first", "blank"});
+  Text text = text_of(interpreter, input);
+  const bool first = bound.flag(1, false), blank = bound.flag(2, false);
+  const Text margin = bound.get(0) ? Text(indent_text(bound.at(0)), Origin::source) : Text("    ", Origin::source);
+  text.append("\n", Origin::source);  // so that a last empty line is one
+  const std::vector<Text> lines = split_lines(text, false);
+  interpreter.charge_bytes(text.size() + lines.size() * (margin.size() + 1));
+  Text result;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    if (i > 0) result.append("\n", Origin::source);
+    if (i == 0 ? first : blank || !lines[i].empty()) result.append(margin);
+    result.append(lines[i]);
+  }
+  return result;
+}
+
 Value to_string(Interpreter& interpreter, const Value& input, const CallArgs& args) {
   const Bound bound("string", args, {});
   return text_of(interpreter, input);
@@ -153,13 +177,6 @@ Value default_value(Interpreter&, const Value& input, const CallArgs& args) {
   return bound.get(0) ? *bound.get(0) : Value(Text());
 }
 
-std::string indent_text(const Value& value) {
-  if (const Text* text = value.as_text()) return text->bytes();
-  const int64_t width = value.as_integer("the indent of tojson");
-  if (width > 64) throw Fault("the indent of tojson is at most 64; found {}", width);
-  return std::string(static_cast<size_t>(std::max<int64_t>(width, 0)), ' ');
-}
-
 Value tojson(Interpreter& interpreter, const Value& input, const CallArgs& args) {
   const Bound bound("tojson", args, {"ensure_ascii", "indent", "separators", "sort_keys"});
   JsonStyle style;
@@ -192,6 +209,7 @@ constexpr NamedFilter kScalarFilters[] = {{"trim", trim},
                                           {"string", to_string},
                                           {"safe", safe},
                                           {"format", format_filter},
+                                          {"indent", indent},
                                           {"int", to_integer},
                                           {"float", to_real},
                                           {"abs", absolute},

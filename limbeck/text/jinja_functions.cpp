@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace limbeck::jinja {
 namespace {
@@ -13,18 +14,15 @@ Value range(Interpreter& interpreter, const CallArgs& args) {
   const int64_t first = bound.integer(0, 0), second = bound.integer(1, 0), step = bound.integer(2, 1);
   const int64_t begin = bound.get(1) ? first : 0, end = bound.get(1) ? second : first;
   if (step == 0) throw Fault("the step of range must not be zero; found 0");
-  // In floating point: the bounds may be anything, and the limit is far below what a double resolves.
-  const double span = static_cast<double>(end) - static_cast<double>(begin);
-  const double count = span / static_cast<double>(step);
-  if (count > static_cast<double>(kMaxRange)) throw Fault("range has at most {} items; found more", kMaxRange);
   std::vector<Value> items;
-  if (count > 0) {
-    interpreter.charge(static_cast<size_t>(count) / 16);
-    for (int64_t at = begin; step > 0 ? at < end : at > end;) {
-      items.emplace_back(at);
-      if (__builtin_add_overflow(at, step, &at)) break;
+  for (int64_t at = begin; step > 0 ? at < end : at > end;) {
+    if (std::cmp_greater_equal(items.size(), kMaxRange)) {
+      throw Fault("range has at most {} items; found more", kMaxRange);
     }
+    items.emplace_back(at);
+    if (__builtin_add_overflow(at, step, &at)) break;
   }
+  interpreter.charge(items.size() / 16);
   return Value::list(std::move(items));
 }
 

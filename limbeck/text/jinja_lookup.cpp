@@ -19,8 +19,9 @@ Value loop_attribute(const Value& self, std::string_view name) {
   if (name == "length") return length;
   if (name == "revindex") return length - index;
   if (name == "revindex0") return length - index - 1;
-  if (name == "depth") return int64_t{loop.depth};
-  if (name == "depth0") return int64_t{loop.depth - 1};
+  // Depth counts the calls of a recursive loop, which the subset has none of.
+  if (name == "depth") return int64_t{1};
+  if (name == "depth0") return int64_t{0};
   if (name == "previtem") return index > 0 ? loop.items[loop.index - 1] : Value::undefined("previtem");
   if (name == "nextitem") return index + 1 < length ? loop.items[loop.index + 1] : Value::undefined("nextitem");
   if (name == "cycle") return method_of(self, name);

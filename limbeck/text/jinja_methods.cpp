@@ -104,25 +104,8 @@ Value text_rsplit(Interpreter& interpreter, const Value& self, const CallArgs& a
 
 Value text_splitlines(Interpreter& interpreter, const Value& self, const CallArgs& args) {
   const Bound bound("splitlines", args, {"keepends"});
-  const Text& text = *self.as_text();
-  const bool keep = bound.flag(0, false);
-  interpreter.charge(text.size() / 32);
-  const auto breaks = [](char32_t c) {
-    return (c >= 0x0A && c <= 0x0D) || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 || c == 0x2029;
-  };
-  std::vector<Text> lines;
-  size_t begin = 0;
-  for (size_t at = 0; at < text.size();) {
-    const Char c = char_at(text.bytes(), at);
-    const size_t end = at;
-    at += c.size;
-    if (!breaks(c.code)) continue;
-    if (c.code == '\r' && at < text.size() && text.bytes()[at] == '\n') ++at;
-    lines.push_back(text.slice(begin, keep ? at : end));
-    begin = at;
-  }
-  if (begin < text.size()) lines.push_back(text.slice(begin, text.size()));
-  return list_of(interpreter, std::move(lines));
+  interpreter.charge(self.as_text()->size() / 32);
+  return list_of(interpreter, split_lines(*self.as_text(), bound.flag(0, false)));
 }
 
 Value text_join(Interpreter& interpreter, const Value& self, const CallArgs& args) {

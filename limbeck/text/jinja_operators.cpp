@@ -14,14 +14,19 @@ void refuse_undefined(const Value& value) {
   throw Fault("{} takes two operands that fit together; found {} and {}", op, a.type_name(), b.type_name());
 }
 
-int64_t checked(bool overflow, int64_t value) {
-  if (overflow) throw Fault("integers have 64 bits with sign; found a larger result");
-  return value;
+[[noreturn]] void refuse_overflow() {
+  throw Fault("integers have 64 bits with sign; found a larger result");
+}
+
+int64_t checked_multiply(int64_t a, int64_t b) {
+  int64_t result = 0;
+  if (__builtin_mul_overflow(a, b, &result)) refuse_overflow();
+  return result;
 }
 
 int64_t floor_divide(int64_t a, int64_t b) {
   if (b == 0) throw Fault("the divisor must not be zero; found {} divided by 0", a);
-  if (b == -1) return checked(a == INT64_MIN, b == -1 && a != INT64_MIN ? -a : 0);
+  if (b == -1) return checked_multiply(a, -1);
   const int64_t quotient = a / b;
   return quotient - (a % b != 0 && (a < 0) != (b < 0) ? 1 : 0);
 }
@@ -31,16 +36,20 @@ Value integer_power(int64_t base, int64_t exponent) {
   if (base == 0 || base == 1) return exponent == 0 ? int64_t{1} : base;
   if (base == -1) return exponent % 2 == 0 ? int64_t{1} : int64_t{-1};
   int64_t result = 1;
-  for (; exponent > 0; --exponent) result = checked(__builtin_mul_overflow(result, base, &result), result);
+  for (; exponent > 0; --exponent) result = checked_multiply(result, base);
   return result;
 }
 
 Value integer_op(BinaryOp op, int64_t a, int64_t b) {
   int64_t result = 0;
   switch (op) {
-    case BinaryOp::add: return checked(__builtin_add_overflow(a, b, &result), result);
-    case BinaryOp::subtract: return checked(__builtin_sub_overflow(a, b, &result), result);
-    case BinaryOp::multiply: return checked(__builtin_mul_overflow(a, b, &result), result);
+    case BinaryOp::add:
+      if (__builtin_add_overflow(a, b, &result)) refuse_overflow();
+      return result;
+    case BinaryOp::subtract:
+      if (__builtin_sub_overflow(a, b, &result)) refuse_overflow();
+      return result;
+    case BinaryOp::multiply: return checked_multiply(a, b);
     case BinaryOp::floor_divide: return floor_divide(a, b);
     case BinaryOp::modulo: return b == -1 ? int64_t{0} : a - floor_divide(a, b) * b;
     case BinaryOp::power: return integer_power(a, b);

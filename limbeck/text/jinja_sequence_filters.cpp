@@ -17,15 +17,20 @@ std::vector<Value> items_of(Interpreter& interpreter, const Value& input) {
 
 Value lazy(std::vector<Value> items) { return Value::list(std::move(items), ListKind::lazy); }
 
-/// Looks up "a.b.0" step by step, as filters with an attribute do.
-Value member(Interpreter& interpreter, const Value& item, const Value& path) {
+/// Looks up "a.b.0" step by step, as filters with an attribute do; `fallback` stands in for what is
+/// undefined at any step.
+Value member(Interpreter& interpreter, const Value& item, const Value& path, const Value* fallback = nullptr) {
+  const auto or_fallback = [fallback](Value value) {
+    return value.is_undefined() && fallback ? *fallback : value;
+  };
   const Text* text = path.as_text();
-  if (!text) return get_item(interpreter, item, path);
+  if (!text) return or_fallback(get_item(interpreter, item, path));
   Value value = item;
   for (const Text& part : split(*text, ".", -1)) {
     const std::string& name = part.bytes();
     const bool digits = !name.empty() && name.size() < 10 && name.find_first_not_of("0123456789") == std::string::npos;
-    value = get_item(interpreter, value, digits ? Value(int64_t{std::stoi(name)}) : Value(part));
+    value = or_fallback(
+        get_item(interpreter, value, digits ? Value(int64_t{std::stoi(name)}) : Value(part)));
   }
   return value;
 }
@@ -110,6 +115,7 @@ CallArgs tail(const CallArgs& args, size_t from) {
 
 /// select, reject, selectattr, rejectattr: keeps the items whose subject passes the test (or is true).
 Value choose(Interpreter& interpreter, const Value& input, const CallArgs& args, bool by_attribute, bool keep) {
+  if (!input.truth()) return lazy({});  // Jinja lets none pass here, and templates rely on it
   const size_t skipped = by_attribute ? 1 : 0;
   if (args.positional.size() < skipped) throw Fault("selectattr and rejectattr need an attribute; found none");
   Test test = nullptr;
@@ -135,13 +141,12 @@ Value choice_filter(Interpreter& interpreter, const Value& input, const CallArgs
 
 Value map(Interpreter& interpreter, const Value& input, const CallArgs& args) {
   std::vector<Value> results;
+  if (!input.truth()) return lazy({});
   if (args.positional.empty()) {
     const Bound bound("map", args, {"attribute", "default"}, 1);
     for (const Value& item : items_of(interpreter, input)) {
       interpreter.charge(1);
-      Value value = member(interpreter, item, bound.at(0));
-      if (value.is_undefined() && bound.get_some(1)) value = bound.at(1);
-      results.push_back(std::move(value));
+      results.push_back(member(interpreter, item, bound.at(0), bound.get_some(1)));
     }
     return lazy(std::move(results));
   }

@@ -149,12 +149,31 @@ std::vector<Text> split_words(const Text& text, int64_t most) {
     if (at == bytes.size()) return words;
     const size_t begin = at;
     if (most >= 0 && cuts >= most) {
-      words.push_back(strip(text.slice(begin, bytes.size()), std::nullopt, {false, true}));
+      words.push_back(text.slice(begin, bytes.size()));
       return words;
     }
     skip(false);
     words.push_back(text.slice(begin, at));
   }
+}
+
+std::vector<Text> split_lines(const Text& text, bool keep_ends) {
+  const auto breaks = [](char32_t c) {
+    return (c >= 0x0A && c <= 0x0D) || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 || c == 0x2029;
+  };
+  std::vector<Text> lines;
+  size_t begin = 0;
+  for (size_t at = 0; at < text.size();) {
+    const Char c = char_at(text.bytes(), at);
+    const size_t end = at;
+    at += c.size;
+    if (!breaks(c.code)) continue;
+    if (c.code == '\r' && at < text.size() && text.bytes()[at] == '\n') ++at;
+    lines.push_back(text.slice(begin, keep_ends ? at : end));
+    begin = at;
+  }
+  if (begin < text.size()) lines.push_back(text.slice(begin, text.size()));
+  return lines;
 }
 
 namespace {

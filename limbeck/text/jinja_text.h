@@ -82,8 +82,10 @@ struct StripEnds {
 Text strip(const Text& text, std::optional<std::string_view> chars, StripEnds ends);
 /// Parts between occurrences of `separator` (not empty), at most `most` cuts when `most` >= 0.
 std::vector<Text> split(const Text& text, std::string_view separator, int64_t most);
-/// Words between runs of white space; what follows the last cut keeps its inner and trailing space.
+/// Words between runs of white space; what follows the last cut keeps its space.
 std::vector<Text> split_words(const Text& text, int64_t most);
+/// Lines as Python's str.splitlines() cuts them, with their ends when `keep_ends`.
+std::vector<Text> split_lines(const Text& text, bool keep_ends);
 Text replace(const Text& text, std::string_view from, const Text& to, int64_t most);
 /// Refuses growth by `replace` before it happens: bytes of the result.
 size_t replaced_size(const Text& text, std::string_view from, const Text& to, int64_t most);

@@ -153,7 +153,6 @@ struct Function {
 struct LoopState {
   std::vector<Value> items;
   size_t index = 0;
-  int depth = 1;
 };
 
 bool equal(const Value& a, const Value& b);

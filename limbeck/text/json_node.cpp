@@ -55,8 +55,8 @@ const nlohmann::json& JsonNode::object() const {
 }
 
 void JsonNode::fail(std::string_view rule, std::string_view found) const {
-  throw FormatError("[tokenizer] {}: {} {}; found {}", file_, path_.empty() ? "the document" : path_,
-                    rule, found);
+  throw FormatError("[tokenizer] {}: {} {}; found {}", file_,
+                    path_.empty() ? "the document" : path_, rule, found);
 }
 
 }  // namespace limbeck

@@ -23,7 +23,8 @@ void append_decomposed(std::string_view text, std::vector<utf8proc_int32_t>& out
     int boundary = 0;
     const auto count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c.code), parts, 32,
                                                UTF8PROC_DECOMPOSE, &boundary);
-    LIMBECK_CHECK(count >= 0 && count <= 32, "U+{:04X} gave {}", static_cast<uint32_t>(c.code), count);
+    LIMBECK_CHECK(count >= 0 && count <= 32, "U+{:04X} gave {}", static_cast<uint32_t>(c.code),
+                  count);
     out.insert(out.end(), parts, parts + count);
   }
 }
@@ -72,7 +73,8 @@ std::string nfc(std::string_view text) {
       out.append(text.substr(at));
       break;
     }
-    // Marks may compose with the ASCII character before them; nothing composes across the one behind.
+    // Marks may compose with the ASCII character before them; nothing composes across the one
+    // behind.
     if (run > at) --run;
     out.append(text.substr(at, run - at));
     size_t end = run + 1;

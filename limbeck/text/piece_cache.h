@@ -1,6 +1,7 @@
 /// Remembers the tokens of short pieces during one call of encode: words repeat.
 ///
-/// Direct-mapped and of fixed size, so that a hostile text can neither fill memory nor slow it down.
+/// Direct-mapped and of fixed size, so that a hostile text can neither fill memory nor slow it
+/// down.
 #pragma once
 
 #include "limbeck/text/piece_model.h"

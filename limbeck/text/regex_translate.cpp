@@ -13,7 +13,12 @@ constexpr std::string_view kSpaces =
 constexpr std::string_view kNonSpaces =
     R"(\x{0}-\x{8}\x{E}-\x{1F}\x{21}-\x{84}\x{86}-\x{9F}\x{A1}-\x{167F}\x{1681}-\x{1FFF})"
     R"(\x{200B}-\x{2027}\x{202A}-\x{202E}\x{2030}-\x{205E}\x{2060}-\x{2FFF}\x{3001}-\x{10FFFF})";
-constexpr std::string_view kWordChars = R"(\p{L}\p{M}\p{Nd}\p{Pc})";
+// Alphabetic (with the circled and squared letters), marks, decimal digits, connectors.
+constexpr std::string_view kWordChars =
+    R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{24B6}-\x{24E9}\x{1F130}-\x{1F149}\x{1F150}-\x{1F169})"
+    R"(\x{1F170}-\x{1F189})";
+// Outside classes Oniguruma takes Latin-1 from another table, with its superscripts and fractions.
+constexpr std::string_view kWordCharsAlone = R"(\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE})";
 
 class Translator {
  public:
@@ -94,7 +99,8 @@ class Translator {
       }
       ++end;
     }
-    if (end >= pattern_.size() || pattern_[end] != '}' || (bounds[0].empty() && bounds[1].empty())) {
+    if (end >= pattern_.size() || pattern_[end] != '}' ||
+        (bounds[0].empty() && bounds[1].empty())) {
       out_ += "\\{";
       ++at_;
       return;
@@ -117,10 +123,12 @@ class Translator {
     switch (kind) {
       case 's': return emit_class(kSpaces, "[");
       case 'S': return in_class ? emit_class(kNonSpaces, "[") : emit_class(kSpaces, "[^");
-      case 'w': return emit_class(kWordChars, "[");
+      case 'w':
+        if (in_class) return emit_class(kWordChars, "");
+        return emit_class(fmt::format("{}{}", kWordChars, kWordCharsAlone), "[");
       case 'W':
         if (in_class) fail(R"(with \W inside a class is not supported)");
-        return emit_class(kWordChars, "[^");
+        return emit_class(fmt::format("{}{}", kWordChars, kWordCharsAlone), "[^");
       case 'd': out_ += R"(\p{Nd})"; return true;
       case 'D': out_ += R"(\P{Nd})"; return true;
       case 'p':
@@ -174,7 +182,8 @@ class Translator {
     }
     if (body.empty() || body.size() > 40) fail("property without a name");
     for (char c : body) {
-      if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_') fail("property with an odd name");
+      if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_')
+        fail("property with an odd name");
     }
     out_ += fmt::format("\\{}{{{}{}}}", negated ? 'P' : 'p', body.size() > 2 ? "sc:" : "", body);
     at_ = end + 1;

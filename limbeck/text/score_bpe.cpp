@@ -14,7 +14,13 @@ ScoreBpeModel::ScoreBpeModel(Vocabulary vocabulary, std::vector<float> scores,
       scores_(std::move(scores)),
       mergeable_(std::move(mergeable)),
       unk_(unk),
-      byte_tokens_(vocabulary_) {}
+      byte_tokens_(vocabulary_),
+      words_are_independent_(true) {
+  for (int64_t id = 0; id < vocabulary_.size(); ++id) {
+    if (!mergeable_[static_cast<size_t>(id)]) continue;
+    words_are_independent_ &= is_one_marked_word(vocabulary_.text(static_cast<TokenId>(id)));
+  }
+}
 
 std::optional<TokenId> ScoreBpeModel::find(std::string_view text) const {
   const auto id = vocabulary_.find(text);
@@ -29,8 +35,8 @@ void ScoreBpeModel::offer(std::string_view piece, MergeScratch& scratch, int32_t
   const uint32_t length = a.length + b.length;
   const auto id = find(piece.substr(a.begin, length));
   if (!id) return;
-  scratch.heap.push_back({-static_cast<double>(scores_[static_cast<size_t>(*id)]), left, right, *id,
-                          length});
+  scratch.heap.push_back(
+      {-static_cast<double>(scores_[static_cast<size_t>(*id)]), left, right, *id, length});
   std::push_heap(scratch.heap.begin(), scratch.heap.end());
 }
 
@@ -44,8 +50,7 @@ void ScoreBpeModel::merge(std::string_view piece, MergeScratch& scratch) const {
     scratch.heap.pop_back();
     MergeScratch::Symbol& left = at(top.left);
     // A merge of either side since then shows in the joined length.
-    if (!left.alive || left.next != top.right ||
-        left.length + at(top.right).length != top.length) {
+    if (!left.alive || left.next != top.right || left.length + at(top.right).length != top.length) {
       continue;
     }
     left.id = top.result;

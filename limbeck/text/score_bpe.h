@@ -1,5 +1,5 @@
-/// SentencePiece BPE: of all neighbouring symbols whose joined text is a token, the pair with the highest
-/// score merges first. There is no list of merges; the vocabulary and its scores decide.
+/// SentencePiece BPE: of all neighbouring symbols whose joined text is a token, the pair with the
+/// highest score merges first. There is no list of merges; the vocabulary and its scores decide.
 #pragma once
 
 #include "limbeck/text/byte_tokens.h"
@@ -12,13 +12,14 @@ namespace limbeck {
 
 class ScoreBpeModel : public PieceModel {
  public:
-  /// `scores` and `mergeable` are by id; control and byte tokens are not mergeable, so that text which
-  /// looks like them stays text.
+  /// `scores` and `mergeable` are by id; control and byte tokens are not mergeable, so that text
+  /// which looks like them stays text.
   ScoreBpeModel(Vocabulary vocabulary, std::vector<float> scores, std::vector<bool> mergeable,
                 std::optional<TokenId> unk);
 
   void encode(std::string_view piece, MergeScratch& scratch,
               std::vector<TokenId>& out) const override;
+  bool words_are_independent() const override { return words_are_independent_; }
   const Vocabulary& vocabulary() const override { return vocabulary_; }
   void fingerprint(FingerprintWriter& writer) const override;
 
@@ -32,6 +33,7 @@ class ScoreBpeModel : public PieceModel {
   std::vector<bool> mergeable_;
   std::optional<TokenId> unk_;
   ByteTokens byte_tokens_;
+  bool words_are_independent_ = false;
 };
 
 }  // namespace limbeck

@@ -52,9 +52,9 @@ std::shared_ptr<pcre2_code> compile(const std::string& pattern, std::string_view
   }
   int error = 0;
   PCRE2_SIZE offset = 0;
-  pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                                   PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &error, &offset,
-                                   context.get());
+  pcre2_code* code =
+      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+                    PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &error, &offset, context.get());
   if (code == nullptr) {
     throw FormatError("[tokenizer] {}: regex must compile ({}); found {}", name, error_text(error),
                       source.substr(0, 300));

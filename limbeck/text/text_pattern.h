@@ -1,4 +1,5 @@
-/// What Split and Replace look for: a literal text, or a regular expression run by PCRE2's compiler.
+/// What Split and Replace look for: a literal text, or a regular expression run by PCRE2's
+/// compiler.
 ///
 /// Cheap to copy and safe to share between threads: the compiled code is immutable and the working
 /// memory of a match belongs to the thread.
@@ -21,8 +22,8 @@ class TextPattern {
   /// `pattern` as tokenizer files write it. Throws FormatError naming the construct.
   static TextPattern regex(std::string pattern, std::string_view name);
 
-  /// First match at or after byte `from` of valid UTF-8. Throws ResourceError when the expression needs
-  /// more backtracking than the limit.
+  /// First match at or after byte `from` of valid UTF-8. Throws ResourceError when the expression
+  /// needs more backtracking than the limit.
   bool find(std::string_view text, size_t from, TextRange& match) const;
   /// `text` with every match replaced by `content`, taken literally.
   std::string replace_all(std::string_view text, std::string_view content) const;

@@ -1,8 +1,8 @@
 /// From token texts back to bytes, as the decoder of the file says.
 ///
-/// Everything works token by token, so a stream can be decoded as it grows; what a decoder does to the
-/// first token or to the beginning of the text is kept in a small state. Decoders that would need the
-/// end of the text, or text across tokens, are refused where the file is read.
+/// Everything works token by token, so a stream can be decoded as it grows; what a decoder does to
+/// the first token or to the beginning of the text is kept in a small state. Decoders that would
+/// need the end of the text, or text across tokens, are refused where the file is read.
 #pragma once
 
 #include "limbeck/text/text_pattern.h"

@@ -29,12 +29,14 @@ void check_added(const Vocabulary& vocabulary, const AddedToken& token, size_t t
   check_token_id(token.id, tokens, token.content, name);
   const auto known = vocabulary.find(token.content);
   if (known && *known != token.id) {
-    throw FormatError("[tokenizer] {}: added token {} must keep its id of the vocabulary; found {} and {}",
-                      name, quote(token.content), token.id, *known);
+    throw FormatError(
+        "[tokenizer] {}: added token {} must keep its id of the vocabulary; found {} and {}", name,
+        quote(token.content), token.id, *known);
   }
   if (!known && vocabulary.contains(token.id)) {
-    throw FormatError("[tokenizer] {}: added token {} must have an id of its own; found {}, which is {}",
-                      name, quote(token.content), token.id, quote(vocabulary.text(token.id)));
+    throw FormatError(
+        "[tokenizer] {}: added token {} must have an id of its own; found {}, which is {}", name,
+        quote(token.content), token.id, quote(vocabulary.text(token.id)));
   }
 }
 
@@ -57,8 +59,8 @@ Tokenizer::Impl::Impl(TokenizerDefinition definition)
   for (size_t i = 0; i < added.tokens().size(); ++i) {
     int32_t& index = added_by_id[static_cast<size_t>(added.tokens()[i].id)];
     if (index >= 0) {
-      throw FormatError("[tokenizer] {}: added tokens must have ids of their own; found {} twice", name,
-                        added.tokens()[i].id);
+      throw FormatError("[tokenizer] {}: added tokens must have ids of their own; found {} twice",
+                        name, added.tokens()[i].id);
     }
     index = static_cast<int32_t>(i);
   }
@@ -85,7 +87,8 @@ Tokenizer::Impl::Impl(TokenizerDefinition definition)
 
 void Tokenizer::Impl::check_id(TokenId id) const {
   if (id < 0 || static_cast<size_t>(id) >= added_by_id.size()) {
-    throw InvalidArgument("[tokenizer] token ids must be in [0, {}); found {}", added_by_id.size(), id);
+    throw InvalidArgument("[tokenizer] token ids must be in [0, {}); found {}", added_by_id.size(),
+                          id);
   }
 }
 
@@ -145,8 +148,8 @@ std::vector<TokenId> Tokenizer::encode(std::span<const TextPart> parts, bool add
   if (add_special) {
     // A chat template may have written the BOS itself; models are not trained on two.
     const auto& prefix = impl_->prefix;
-    const bool present = ids.size() >= prefix.size() &&
-                         std::equal(prefix.begin(), prefix.end(), ids.begin());
+    const bool present =
+        ids.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), ids.begin());
     if (!present) ids.insert(ids.begin(), prefix.begin(), prefix.end());
     ids.insert(ids.end(), impl_->suffix.begin(), impl_->suffix.end());
   }

@@ -1,8 +1,8 @@
 /// Tokenizers: text to token ids and back, as the model's own files define it.
 ///
-/// Sources: tokenizer.json, or vocab.json + merges.txt, or GGUF metadata. Kinds: byte-level BPE (Qwen,
-/// Llama 3, SmolLM2), character BPE with byte fallback (Gemma), SentencePiece BPE by scores (GGUF "llama").
-/// Non-goals: unigram and WordPiece models; "cleaning up" spaces.
+/// Sources: tokenizer.json, or vocab.json + merges.txt, or GGUF metadata. Kinds: byte-level BPE
+/// (Qwen, Llama 3, SmolLM2), character BPE with byte fallback (Gemma), SentencePiece BPE by scores
+/// (GGUF "llama"). Non-goals: unigram and WordPiece models; "cleaning up" spaces.
 #pragma once
 
 #include "limbeck/io/gguf.h"
@@ -23,9 +23,9 @@ using TokenId = int32_t;
 /// How text between a template's own words is read.
 struct EncodeOptions {
   bool add_special = false;  ///< apply the post-processor (BOS where the model wants one)
-  /// Texts of special tokens become those tokens; else they are plain text. Added tokens that are not
-  /// special (Qwen's <think>) are ordinary words of the model and become tokens either way, as with
-  /// `split_special_tokens=True` of transformers.
+  /// Texts of special tokens become those tokens; else they are plain text. Added tokens that are
+  /// not special (Qwen's <think>) are ordinary words of the model and become tokens either way, as
+  /// with `split_special_tokens=True` of transformers.
   bool parse_special = false;
 };
 
@@ -47,9 +47,10 @@ class Tokenizer {
 
   /// Throws InvalidArgument `[tokenize] invalid UTF-8 at byte 17`.
   std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options = {}) const;
-  /// Encodes parts as one text: words may span parts, so that parts without special texts give what the
-  /// joined text gives. A special token is recognised only when all of its text lies in neighbouring
-  /// parts with parse_special. The BOS of add_special is left out when the text itself begins with it.
+  /// Encodes parts as one text: words may span parts, so that parts without special texts give what
+  /// the joined text gives. A special token is recognised only when all of its text lies in
+  /// neighbouring parts with parse_special. The BOS of add_special is left out when the text itself
+  /// begins with it.
   std::vector<TokenId> encode(std::span<const TextPart> parts, bool add_special = false) const;
 
   /// Concatenated bytes of the tokens, invalid UTF-8 replaced by U+FFFD. Special tokens are skipped
@@ -76,9 +77,9 @@ class Tokenizer {
   std::shared_ptr<const Impl> impl_;
 };
 
-/// Decodes a growing sequence: push() returns the text that is certain, keeping back the bytes (at most
-/// 3) of an unfinished character; finish() returns what is left and begins anew. Together they equal
-/// decode().
+/// Decodes a growing sequence: push() returns the text that is certain, keeping back the bytes (at
+/// most 3) of an unfinished character; finish() returns what is left and begins anew. Together they
+/// equal decode().
 class StreamDecoder {
  public:
   explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true)

@@ -32,7 +32,8 @@ struct TokenizerDefinition {
 };
 
 TokenizerDefinition define_from_json(std::string_view json, std::string name);
-TokenizerDefinition define_from_folder(const std::filesystem::path& folder, std::string_view family);
+TokenizerDefinition define_from_folder(const std::filesystem::path& folder,
+                                       std::string_view family);
 TokenizerDefinition define_from_gguf(const GgufFile& file);
 
 /// Resolves merges by text. Throws FormatError naming the merge and the token that is unknown.

@@ -2,17 +2,20 @@
 #include "limbeck/text/piece_cache.h"
 #include "limbeck/text/tokenizer_impl.h"
 
+#include <algorithm>
 #include <optional>
 
 namespace limbeck {
 namespace {
 
-constexpr size_t kCacheFrom = 4'096;     // bytes of text; below, clearing the cache costs more than it saves
-constexpr size_t kMaxPiece = 1u << 30;   // bytes; the models count with 32 bits
+constexpr size_t kCacheFrom =
+    4'096;  // bytes of text; below, clearing the cache costs more than it saves
+constexpr size_t kMaxPiece = 1u << 30;  // bytes; the models count with 32 bits
 
 class Encoder : public PieceSink {
  public:
-  Encoder(const PieceModel& model, size_t text_bytes) : model_(model) {
+  Encoder(const PieceModel& model, size_t text_bytes)
+      : model_(model), words_(model.words_are_independent()) {
     if (text_bytes >= kCacheFrom) cache_.emplace();
     ids_.reserve(text_bytes / 4 + 8);
   }
@@ -21,41 +24,86 @@ class Encoder : public PieceSink {
       throw ResourceError("[tokenize] a piece must have at most {} bytes; found {}", kMaxPiece,
                           piece.size());
     }
-    if (cache_) {
-      cache_->encode(model_, piece, scratch_, ids_);
-    } else {
-      model_.encode(piece, scratch_, ids_);
-    }
+    if (!words_) return take_word(piece);
+    for_each_marked_word(piece, [this](std::string_view word) { take_word(word); });
   }
   void token(TokenId id) { ids_.push_back(id); }
   std::vector<TokenId> finish() { return std::move(ids_); }
 
  private:
+  void take_word(std::string_view word) {
+    if (cache_) {
+      cache_->encode(model_, word, scratch_, ids_);
+    } else {
+      model_.encode(word, scratch_, ids_);
+    }
+  }
+
   const PieceModel& model_;
+  const bool words_;
   std::optional<PieceCache> cache_;
   MergeScratch scratch_;
   std::vector<TokenId> ids_;
 };
 
-// One stretch between added tokens, whose regions (if they matter) are all of one kind.
-void encode_gap(const Tokenizer::Impl& tokenizer, const Piece& gap, bool parse_special,
-                Encoder& encoder) {
+// A stretch of text between added tokens that are looked for in raw text.
+struct Gap {
+  size_t begin = 0, end = 0;
+  std::span<const TextRegion> regions;  // the first one holds `begin`
+};
+
+bool holds_special(const AddedTokens& added, std::span<const Segment> segments) {
+  return std::any_of(segments.begin(), segments.end(), [&](const Segment& segment) {
+    if (segment.id < 0) return false;
+    const auto& tokens = added.tokens();
+    return std::any_of(tokens.begin(), tokens.end(), [&](const AddedToken& token) {
+      return token.id == segment.id && token.special;
+    });
+  });
+}
+
+// Encodes [begin, end) with one answer to the question whether special texts count. Returns false,
+// having done nothing, when `only_plain` and there are special texts.
+bool encode_stretch(const Tokenizer::Impl& tokenizer, std::string_view text, size_t begin,
+                    size_t end, bool parse_special, bool only_plain, Encoder& encoder) {
   std::string storage;
-  const std::string_view text = tokenizer.normalizer.apply(gap.text, storage);
+  const std::string_view normal =
+      tokenizer.normalizer.apply(text.substr(begin, end - begin), storage);
+  const bool at_start = begin == 0;
   if (tokenizer.added.normalized().empty()) {
-    return tokenizer.pre_tokenizer.split({text, gap.at_start}, encoder);
+    tokenizer.pre_tokenizer.split({normal, at_start}, encoder);
+    return true;
   }
-  const TextRegion region{text.size(), parse_special};
+  const TextRegion region{normal.size(), parse_special || only_plain};
   std::vector<Segment> segments;
-  tokenizer.added.normalized().cut(text, {&region, 1}, segments);
+  tokenizer.added.normalized().cut(normal, {&region, 1}, segments);
+  if (only_plain && holds_special(tokenizer.added, segments)) return false;
   for (const Segment& segment : segments) {
     if (segment.id >= 0) {
       encoder.token(segment.id);
       continue;
     }
-    tokenizer.pre_tokenizer.split({text.substr(segment.begin, segment.end - segment.begin),
-                                   gap.at_start && segment.begin == 0},
-                                  encoder);
+    tokenizer.pre_tokenizer.split(
+        {normal.substr(segment.begin, segment.end - segment.begin), at_start && segment.begin == 0},
+        encoder);
+  }
+  return true;
+}
+
+// Words span regions as they would in one text. Only where special tokens occur in the normalised
+// text, whose bytes no longer tell the regions, are the regions normalised and encoded apart.
+void encode_gap(const Tokenizer::Impl& tokenizer, std::string_view text, const Gap& gap,
+                Encoder& encoder) {
+  const bool uniform = gap.regions.front().end >= gap.end;
+  if (encode_stretch(tokenizer, text, gap.begin, gap.end, gap.regions.front().parse_special,
+                     !uniform, encoder)) {
+    return;
+  }
+  size_t begin = gap.begin;
+  for (size_t i = 0; begin < gap.end; ++i) {
+    const size_t end = std::min(gap.end, gap.regions[i].end);
+    encode_stretch(tokenizer, text, begin, end, gap.regions[i].parse_special, false, encoder);
+    begin = end;
   }
 }
 
@@ -66,22 +114,13 @@ std::vector<TokenId> Tokenizer::Impl::encode(std::string_view text,
   Encoder encoder(*model, text.size());
   std::vector<Segment> segments;
   added.raw().cut(text, regions, segments);
-  size_t region = 0;
   for (const Segment& segment : segments) {
     if (segment.id >= 0) {
       encoder.token(segment.id);
       continue;
     }
-    for (size_t begin = segment.begin; begin < segment.end;) {
-      while (regions[region].end <= begin) ++region;
-      // Only special tokens within normalised text force the regions apart; otherwise words may span
-      // them, as they would in the joined text.
-      const size_t end =
-          added.has_normalized_special() ? std::min(segment.end, regions[region].end) : segment.end;
-      encode_gap(*this, {text.substr(begin, end - begin), begin == 0}, regions[region].parse_special,
-                 encoder);
-      begin = end;
-    }
+    while (regions.front().end <= segment.begin) regions = regions.subspan(1);
+    encode_gap(*this, text, {segment.begin, segment.end, regions}, encoder);
   }
   return encoder.finish();
 }

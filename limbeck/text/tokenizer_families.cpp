@@ -54,9 +54,9 @@ FamilyRules llama3_rules() {
 
 std::optional<FamilyRules> family_rules(std::string_view name) {
   static const std::map<std::string, FamilyRules (*)(), std::less<>> kFamilies = {
-      {"gpt-2", gpt2_rules},        {"gpt2", gpt2_rules},      {"smollm", smollm_rules},
-      {"qwen2", qwen2_rules},       {"qwen2_moe", qwen2_rules}, {"qwen3", qwen2_rules},
-      {"qwen3_moe", qwen2_rules},   {"llama-bpe", llama3_rules}, {"llama3", llama3_rules},
+      {"gpt-2", gpt2_rules},      {"gpt2", gpt2_rules},        {"smollm", smollm_rules},
+      {"qwen2", qwen2_rules},     {"qwen2_moe", qwen2_rules},  {"qwen3", qwen2_rules},
+      {"qwen3_moe", qwen2_rules}, {"llama-bpe", llama3_rules}, {"llama3", llama3_rules},
       {"llama-v3", llama3_rules},
   };
   const auto it = kFamilies.find(name);

@@ -1,5 +1,5 @@
-/// Splitting rules by name, for sources that only name them: vocab.json with merges.txt (model_type) and
-/// GGUF (`tokenizer.ggml.pre`).
+/// Splitting rules by name, for sources that only name them: vocab.json with merges.txt
+/// (model_type) and GGUF (`tokenizer.ggml.pre`).
 #pragma once
 
 #include "limbeck/text/tokenizer_definition.h"

@@ -121,8 +121,9 @@ std::vector<AddedToken> read_added(const fs::path& folder, const Document& confi
   const Document listed = read_optional(folder, "added_tokens.json");
   const std::set<std::string> special = special_texts(config, map);
   for (const auto& [text, id] : listed.value.items()) {
-    const bool known = std::any_of(tokens.begin(), tokens.end(),
-                                   [&, &content = text](const auto& t) { return t.content == content; });
+    const bool known =
+        std::any_of(tokens.begin(), tokens.end(),
+                    [&, &content = text](const auto& t) { return t.content == content; });
     if (known) continue;
     AddedToken token;
     token.content = text;
@@ -140,9 +141,10 @@ FamilyRules rules_for(std::string_view family, const Vocabulary& vocabulary,
   if (family == "llama" && vocabulary.size() == kLlama3Tokens) family = "llama3";
   auto rules = family_rules(family);
   if (!rules) {
-    throw FormatError("[tokenizer] {}: without tokenizer.json the family must be gpt2, smollm, qwen2, "
-                      "qwen3 or llama3; found {} with {} tokens",
-                      name, quote(family), vocabulary.size());
+    throw FormatError(
+        "[tokenizer] {}: without tokenizer.json the family must be gpt2, smollm, qwen2, "
+        "qwen3 or llama3; found {} with {} tokens",
+        name, quote(family), vocabulary.size());
   }
   return std::move(*rules);
 }
@@ -158,7 +160,8 @@ void add_eos(TokenizerDefinition& definition, const Document& config, const Docu
   for (const Document* document : {&config, &map}) {
     const auto text = token_field(document->root(), "eos_token");
     const auto id = text ? find_text(definition, *text) : std::nullopt;
-    if (id && std::find(definition.eos.begin(), definition.eos.end(), *id) == definition.eos.end()) {
+    if (id &&
+        std::find(definition.eos.begin(), definition.eos.end(), *id) == definition.eos.end()) {
       definition.eos.push_back(*id);
     }
   }
@@ -169,11 +172,12 @@ TokenizerDefinition define_from_lists(const fs::path& folder, std::string_view f
   const auto vocab_path = first_existing(folder, {"vocab.json", "encoder.json"});
   const auto merges_path = first_existing(folder, {"merges.txt", "vocab.bpe"});
   if (!vocab_path || !merges_path) {
-    throw ResourceError("[tokenizer] {}: needs tokenizer.json, or vocab.json with merges.txt; found {}",
-                        folder.string(),
-                        vocab_path    ? "no merges.txt"
-                        : merges_path ? "no vocab.json"
-                                      : "none of them");
+    throw ResourceError(
+        "[tokenizer] {}: needs tokenizer.json, or vocab.json with merges.txt; found {}",
+        folder.string(),
+        vocab_path    ? "no merges.txt"
+        : merges_path ? "no vocab.json"
+                      : "none of them");
   }
   TokenizerDefinition definition;
   definition.name = vocab_path->string();
@@ -205,7 +209,8 @@ std::string read_text_file(const fs::path& path) {
   std::error_code error;
   const uintmax_t size = fs::file_size(path, error);
   if (error) {
-    throw ResourceError("[tokenizer] {}: must be readable; found {}", path.string(), error.message());
+    throw ResourceError("[tokenizer] {}: must be readable; found {}", path.string(),
+                        error.message());
   }
   if (size > kMaxFileBytes) {
     throw ResourceError("[tokenizer] {}: must have at most {} bytes; found {}", path.string(),
@@ -224,9 +229,8 @@ TokenizerDefinition define_from_folder(const fs::path& folder, std::string_view 
   const Document config = read_optional(folder, "tokenizer_config.json");
   const Document map = read_optional(folder, "special_tokens_map.json");
   const auto path = first_existing(folder, {"tokenizer.json"});
-  TokenizerDefinition definition =
-      path ? define_from_json(read_text_file(*path), path->string())
-           : define_from_lists(folder, family, config, map);
+  TokenizerDefinition definition = path ? define_from_json(read_text_file(*path), path->string())
+                                        : define_from_lists(folder, family, config, map);
   add_eos(definition, config, map);
   return definition;
 }

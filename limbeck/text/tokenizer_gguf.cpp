@@ -19,8 +19,6 @@ enum TokenType : int64_t {
   kByte = 6,
 };
 
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581
-
 template <class T>
 const T& require(const T* list, std::string_view key, const std::string& name) {
   if (list == nullptr) throw FormatError("[tokenizer] {}: {} is required; found none", name, key);
@@ -49,9 +47,10 @@ TokenTable read_tokens(const GgufFile& file) {
   const auto* types = file.integers("tokenizer.ggml.token_type");
   table.types = types != nullptr ? *types : std::vector<int64_t>(count, kNormal);
   if (table.types.size() != count) {
-    throw FormatError("[tokenizer] {}: tokenizer.ggml.token_type must have one entry a token; found {} "
-                      "for {}",
-                      file.name(), table.types.size(), count);
+    throw FormatError(
+        "[tokenizer] {}: tokenizer.ggml.token_type must have one entry a token; found {} "
+        "for {}",
+        file.name(), table.types.size(), count);
   }
   return table;
 }
@@ -90,7 +89,8 @@ std::optional<TokenId> read_special_id(const GgufFile& file, std::string_view ke
   return static_cast<TokenId>(*id);
 }
 
-void read_frame(const GgufFile& file, size_t count, bool adds_bos, TokenizerDefinition& definition) {
+void read_frame(const GgufFile& file, size_t count, bool adds_bos,
+                TokenizerDefinition& definition) {
   const auto add = [&](std::string_view flag, bool fallback, std::string_view key,
                        std::vector<TokenId>& out) {
     if (!file.boolean(flag).value_or(fallback)) return;
@@ -111,9 +111,10 @@ TokenizerDefinition define_byte_level(const GgufFile& file) {
   const std::string pre = file.require_text("tokenizer.ggml.pre");
   auto rules = family_rules(pre);
   if (!rules) {
-    throw FormatError("[tokenizer] {}: tokenizer.ggml.pre must be gpt-2, smollm, qwen2 or llama-bpe; "
-                      "found {}",
-                      file.name(), quote(pre));
+    throw FormatError(
+        "[tokenizer] {}: tokenizer.ggml.pre must be gpt-2, smollm, qwen2 or llama-bpe; "
+        "found {}",
+        file.name(), quote(pre));
   }
   const TokenTable table = read_tokens(file);
   TokenizerDefinition definition;
@@ -127,8 +128,7 @@ TokenizerDefinition define_byte_level(const GgufFile& file) {
   BpeOptions options;
   options.byte_level = true;
   options.ignore_merges = rules->ignore_merges;
-  definition.model =
-      std::make_unique<BpeModel>(std::move(vocabulary), resolver.take(), options);
+  definition.model = std::make_unique<BpeModel>(std::move(vocabulary), resolver.take(), options);
   definition.normalizer = Normalizer(std::move(rules->normalizer));
   definition.pre_tokenizer = PreTokenizer(std::move(rules->pre_tokenizer));
   definition.decoder.byte_level = true;
@@ -157,11 +157,12 @@ std::unique_ptr<const PieceModel> score_model(const GgufFile& file, const TokenT
   constexpr std::string_view kScores = "tokenizer.ggml.scores";
   const auto& numbers = require(file.numbers(kScores), kScores, file.name());
   if (numbers.size() != table.texts.size()) {
-    throw FormatError("[tokenizer] {}: {} must have one entry a token; found {} for {}", file.name(),
-                      kScores, numbers.size(), table.texts.size());
+    throw FormatError("[tokenizer] {}: {} must have one entry a token; found {} for {}",
+                      file.name(), kScores, numbers.size(), table.texts.size());
   }
   const bool finite = std::all_of(numbers.begin(), numbers.end(), [](double v) { return v == v; });
-  if (!finite) throw FormatError("[tokenizer] {}: {} must be numbers; found NaN", file.name(), kScores);
+  if (!finite)
+    throw FormatError("[tokenizer] {}: {} must be numbers; found NaN", file.name(), kScores);
   std::vector<bool> mergeable;
   std::optional<TokenId> unk;
   for (size_t id = 0; id < table.types.size(); ++id) {
@@ -199,8 +200,8 @@ TokenizerDefinition define_from_gguf(const GgufFile& file) {
   const std::string model = file.require_text("tokenizer.ggml.model");
   if (model == "gpt2") return define_byte_level(file);
   if (model == "llama") return define_score_bpe(file);
-  throw FormatError("[tokenizer] {}: tokenizer.ggml.model must be gpt2 or llama; found {}", file.name(),
-                    quote(model));
+  throw FormatError("[tokenizer] {}: tokenizer.ggml.model must be gpt2 or llama; found {}",
+                    file.name(), quote(model));
 }
 
 }  // namespace limbeck

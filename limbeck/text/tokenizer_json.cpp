@@ -121,8 +121,8 @@ TokenizerDefinition define_from_json(std::string_view text, std::string name) {
     return define(JsonNode(document, "", name), name);
   } catch (const json::exception& error) {
     // Every access is checked; this keeps the library's promise should one be forgotten.
-    throw FormatError("[tokenizer] {}: must have the form of a tokenizer.json; found error {}", name,
-                      error.id);
+    throw FormatError("[tokenizer] {}: must have the form of a tokenizer.json; found error {}",
+                      name, error.id);
   }
 }
 

@@ -9,7 +9,8 @@ enum class Sequence { valid, invalid, unfinished };
 
 struct Scan {
   Sequence kind;
-  size_t length;  // valid: of the character; otherwise: of the maximal part that one U+FFFD replaces
+  size_t
+      length;  // valid: of the character; otherwise: of the maximal part that one U+FFFD replaces
 };
 
 // The second byte carries all the special cases of well-formed UTF-8 (Unicode, table 3-7).

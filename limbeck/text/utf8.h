@@ -1,7 +1,9 @@
-/// UTF-8: strict validation, reading and writing of single characters, replacement of invalid bytes.
+/// UTF-8: strict validation, reading and writing of single characters, replacement of invalid
+/// bytes.
 ///
-/// Strict means no overlong forms, no surrogates, nothing above U+10FFFF. Replacement follows the usual
-/// practice of one U+FFFD per maximal invalid part, so that it gives what other decoders give.
+/// Strict means no overlong forms, no surrogates, nothing above U+10FFFF. Replacement follows the
+/// usual practice of one U+FFFD per maximal invalid part, so that it gives what other decoders
+/// give.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +14,8 @@
 
 namespace limbeck {
 
-/// Offset of the first byte that does not begin a valid character; empty when all of `text` is valid.
+/// Offset of the first byte that does not begin a valid character; empty when all of `text` is
+/// valid.
 std::optional<size_t> find_invalid_utf8(std::string_view text);
 
 struct Utf8Char {

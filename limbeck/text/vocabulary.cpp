@@ -16,8 +16,8 @@ void check_token_id(int64_t id, size_t count, std::string_view text, std::string
                       kMaxVocabulary, id, quote(text));
   }
   if (id >= 2 * static_cast<int64_t>(count) + kMaxUnusedIds) {
-    throw FormatError("[tokenizer] {}: too many unused ids; found id {} for {} among {} tokens", name,
-                      id, quote(text), count);
+    throw FormatError("[tokenizer] {}: too many unused ids; found id {} for {} among {} tokens",
+                      name, id, quote(text), count);
   }
 }
 
@@ -33,8 +33,8 @@ Vocabulary::Vocabulary(std::vector<Entry> entries, std::string_view name) : coun
   for (auto& [text, id] : entries) {
     const auto index = static_cast<size_t>(id);
     if (used_[index]) {
-      throw FormatError("[tokenizer] {}: token ids must be unique; found {} for {} and {}", name, id,
-                        quote(texts_[index]), quote(text));
+      throw FormatError("[tokenizer] {}: token ids must be unique; found {} for {} and {}", name,
+                        id, quote(texts_[index]), quote(text));
     }
     const size_t slot = slot_of(text);
     if (slots_[slot] >= 0) {
@@ -49,7 +49,7 @@ Vocabulary::Vocabulary(std::vector<Entry> entries, std::string_view name) : coun
 
 size_t Vocabulary::slot_of(std::string_view text) const {
   const size_t mask = slots_.size() - 1;
-  size_t slot = std::hash<std::string_view>{}(text) & mask;
+  size_t slot = std::hash<std::string_view>{}(text)&mask;
   while (slots_[slot] >= 0 && texts_[static_cast<size_t>(slots_[slot])] != text) {
     slot = (slot + 1) & mask;
   }

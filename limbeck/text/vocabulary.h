@@ -15,8 +15,8 @@ using TokenId = int32_t;
 
 /// Ids stay below this, whatever a file says.
 inline constexpr int64_t kMaxVocabulary = 4'194'304;
-/// Unused ids that a vocabulary may have beyond one for each token: a single huge id in a small file must
-/// not cost memory.
+/// Unused ids that a vocabulary may have beyond one for each token: a single huge id in a small
+/// file must not cost memory.
 inline constexpr int64_t kMaxUnusedIds = 65'536;
 
 /// Checks one id of `count` in all. Throws FormatError `[tokenizer] NAME: ...`.
@@ -33,7 +33,9 @@ class Vocabulary {
   std::optional<TokenId> find(std::string_view text) const;
   int64_t size() const { return static_cast<int64_t>(texts_.size()); }  ///< highest id + 1
   size_t count() const { return count_; }                               ///< ids in use
-  bool contains(int64_t id) const { return id >= 0 && id < size() && used_[static_cast<size_t>(id)]; }
+  bool contains(int64_t id) const {
+    return id >= 0 && id < size() && used_[static_cast<size_t>(id)];
+  }
   /// Empty for an unused id; id must be in [0, size()).
   std::string_view text(TokenId id) const { return texts_[static_cast<size_t>(id)]; }
   void fingerprint(FingerprintWriter& writer) const;

@@ -1,8 +1,10 @@
 #include "tests/fuzz/fuzz_driver.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -15,8 +17,6 @@
 #include <limits>
 #include <optional>
 #include <string_view>
-
-#include <fcntl.h>
 
 // A sanitizer's runtime calls these: undefined behaviour must end the run like every other report.
 extern "C" const char* __ubsan_default_options() { return "halt_on_error=1:print_stacktrace=1"; }

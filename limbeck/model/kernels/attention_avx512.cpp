@@ -26,15 +26,23 @@ struct Block {
   alignas(64) float shrink[kSliceHeadsMax];  // factor on earlier sums
 };
 
-/// Fetches `Lines` cache lines. Prefetches are spread over the arithmetic: a burst of them would
-/// fill the line buffers and hold up the loads behind it.
-template <int Lines>
-inline void prefetch(const char* at) {
-  for (int i = 0; i < Lines; ++i) _mm_prefetch(at + 64 * i, _MM_HINT_T0);
-}
+/// Where the next block's keys and values are fetched from, into the second-level cache. All steps of
+/// a block issue some of these prefetches: bursts would fill the line buffers and hold up the loads
+/// behind them, and pauses would leave the memory idle.
+struct Ahead {
+  const char *keys, *values;
+};
 
-/// Keeps a value in a register: g++ would fold its load into every use and run out of load ports.
-inline void pin(__m512& x) { __asm__("" : "+v"(x)); }
+/// Fetches the next `Lines` cache lines of both.
+template <int Lines>
+inline void fetch(Ahead& ahead) {
+  for (int i = 0; i < Lines; ++i) {
+    _mm_prefetch(ahead.keys + 64 * i, _MM_HINT_T1);
+    _mm_prefetch(ahead.values + 64 * i, _MM_HINT_T1);
+  }
+  ahead.keys += 64 * Lines;
+  ahead.values += 64 * Lines;
+}
 
 inline void load_rows(const Bf16* const (&rows)[16], __mmask32 mask, float (*tile)[kBlock]) {
   __m512i r[16];
@@ -58,10 +66,11 @@ inline void load_rows(const float* const (&rows)[16], __mmask32 mask, float (*ti
 }
 
 /// Fills the tile's columns of `groups` times 16 slots; rows behind the last slot repeat it.
-template <class T>
+template <class T, int Lines>
 void fill_tile(const T* keys, int64_t head_dim, int64_t slots, int groups, __mmask32 mask,
-               float (*tile)[kBlock]) {
+               float (*tile)[kBlock], Ahead& ahead) {
   for (int g = 0; g < groups; ++g) {
+    fetch<Lines>(ahead);
     const T* rows[16];
     for (int i = 0; i < 16; ++i) {
       const int64_t slot = 16 * g + i;
@@ -71,16 +80,17 @@ void fill_tile(const T* keys, int64_t head_dim, int64_t slots, int groups, __mma
   }
 }
 
-/// score[H][16 V] (+)= query[H][32] times tile[32][16 V]; fetches 32 Lines cache lines from `ahead`.
+/// score[H][16 V] (+)= query[H][32] times tile[32][16 V]; fetches 16 Lines cache lines.
 template <int H, int V, int Lines, bool First>
 void score_tile(const float (*tile)[kBlock], const float* query, int64_t stride,
-                float (*score)[kBlock], const char* ahead) {
+                float (*score)[kBlock], Ahead& ahead) {
+  Ahead fetching = ahead;
   __m512 sum[H][V];
   for (int h = 0; h < H; ++h)
     for (int v = 0; v < V; ++v)
       sum[h][v] = First ? _mm512_setzero_ps() : _mm512_load_ps(score[h] + 16 * v);
   for (int d = 0; d < kStep; ++d) {
-    prefetch<Lines>(ahead + 64 * Lines * d);
+    if (d % 2 == 0) fetch<Lines>(fetching);
     __m512 key[V];
     for (int v = 0; v < V; ++v) {
       key[v] = _mm512_load_ps(tile[d] + 16 * v);
@@ -93,12 +103,13 @@ void score_tile(const float (*tile)[kBlock], const float* query, int64_t stride,
   }
   for (int h = 0; h < H; ++h)
     for (int v = 0; v < V; ++v) _mm512_store_ps(score[h] + 16 * v, sum[h][v]);
+  ahead = fetching;
 }
 
 /// All heads, four at a time; the first four fetch.
 template <int V, int Lines, bool First>
 void score_heads(const float (*tile)[kBlock], const AttentionSlice& a, int64_t dim,
-                 float (*score)[kBlock], const char* ahead) {
+                 float (*score)[kBlock], Ahead& ahead) {
   const float* q = a.query + dim;
   switch (a.heads) {
     case 1: return score_tile<1, V, Lines, First>(tile, q, a.stride, score, ahead);
@@ -107,38 +118,46 @@ void score_heads(const float (*tile)[kBlock], const AttentionSlice& a, int64_t d
     default: score_tile<4, V, Lines, First>(tile, q, a.stride, score, ahead);
   }
   for (int64_t h = 4; h < a.heads; h += 4) {
+    Ahead none = ahead;  // later groups fetch the same lines again, which costs next to nothing
     q = a.query + h * a.stride + dim;
+    Ahead& fetching = h == 4 ? ahead : none;
     switch (a.heads - h) {
-      case 1: score_tile<1, V, 0, First>(tile, q, a.stride, score + h, nullptr); break;
-      case 2: score_tile<2, V, 0, First>(tile, q, a.stride, score + h, nullptr); break;
-      case 3: score_tile<3, V, 0, First>(tile, q, a.stride, score + h, nullptr); break;
-      default: score_tile<4, V, 0, First>(tile, q, a.stride, score + h, nullptr);
+      case 1: score_tile<1, V, Lines, First>(tile, q, a.stride, score + h, fetching); break;
+      case 2: score_tile<2, V, Lines, First>(tile, q, a.stride, score + h, fetching); break;
+      case 3: score_tile<3, V, Lines, First>(tile, q, a.stride, score + h, fetching); break;
+      default: score_tile<4, V, Lines, First>(tile, q, a.stride, score + h, fetching);
     }
   }
 }
 
 template <class T, bool First>
-void score_step(const AttentionSlice& a, const T* keys, const T* values, int64_t slots, int64_t dim,
-                Block& block) {
+void score_step(const AttentionSlice& a, const T* keys, int64_t slots, int64_t dim, Block& block,
+                Ahead& ahead) {
   const int groups = static_cast<int>((slots + 15) / 16);
-  fill_tile(keys + dim, a.head_dim, slots, groups, first_bits(a.head_dim - dim), block.tile);
+  // Of the 32 sizeof(T) lines of each stream that belong to a step the scores of up to four heads
+  // fetch a quarter, those of the next four another, the values a quarter, and the tile the rest.
+  constexpr int kQuarter = 2 * static_cast<int>(sizeof(T));  // for each of the tile's four groups
+  const __mmask32 mask = first_bits(a.head_dim - dim);
+  if (a.heads <= 4) {
+    fill_tile<T, 2 * kQuarter>(keys + dim, a.head_dim, slots, groups, mask, block.tile, ahead);
+  } else {
+    fill_tile<T, kQuarter>(keys + dim, a.head_dim, slots, groups, mask, block.tile, ahead);
+  }
   if (groups == kVectors) {
-    // The block's values are one run of bytes; this step's share of it.
-    const char* ahead = reinterpret_cast<const char*>(values + kBlock * dim);
-    score_heads<kVectors, sizeof(T), First>(block.tile, a, dim, block.score, ahead);
+    score_heads<kVectors, sizeof(T) / 2, First>(block.tile, a, dim, block.score, ahead);
     return;
   }
   for (int g = 0; g < groups; ++g)
     score_heads<1, 0, First>(reinterpret_cast<float (*)[kBlock]>(&block.tile[0][16 * g]), a, dim,
-                             reinterpret_cast<float (*)[kBlock]>(&block.score[0][16 * g]), nullptr);
+                             reinterpret_cast<float (*)[kBlock]>(&block.score[0][16 * g]), ahead);
 }
 
 template <class T>
-void score_block(const AttentionSlice& a, const T* keys, const T* values, int64_t slots,
-                 Block& block) {
-  score_step<T, true>(a, keys, values, slots, 0, block);
+void score_block(const AttentionSlice& a, const T* keys, int64_t slots, Block& block,
+                 Ahead& ahead) {
+  score_step<T, true>(a, keys, slots, 0, block, ahead);
   for (int64_t dim = kStep; dim < a.head_dim; dim += kStep)
-    score_step<T, false>(a, keys, values, slots, dim, block);
+    score_step<T, false>(a, keys, slots, dim, block, ahead);
 }
 
 inline __m512 soft_cap(__m512 s, float cap) {
@@ -195,10 +214,12 @@ void weigh(const AttentionSlice& a, const float* bias, int64_t slots, Block& blo
 }
 
 /// sum[H][32 P] = shrink * sum + weights times values, in pair order. With `Masked` P is 1.
-/// With `Ahead` the same elements of `next`, the following block's keys, are fetched.
-template <class T, int H, int P, bool Masked, bool Ahead>
-void add_values(const T* values, const T* next, int64_t head_dim, int64_t slots, __mmask32 mask,
-                const float (*weight)[kBlock], const float* shrink, float* sum, int64_t stride) {
+template <class T, int H, int P, bool Masked, bool Fetch>
+void add_values(const T* values, int64_t head_dim, int64_t slots, __mmask32 mask,
+                const float (*weight)[kBlock], const float* shrink, float* sum, int64_t stride,
+                Ahead& ahead) {
+  constexpr int kLines = Fetch ? P * static_cast<int>(sizeof(T)) / 4 : 0;  // for two slots
+  Ahead fetching = ahead;
   Pair acc[H][P];
   for (int h = 0; h < H; ++h) {
     const __m512 factor = _mm512_set1_ps(shrink[h]);
@@ -208,8 +229,7 @@ void add_values(const T* values, const T* next, int64_t head_dim, int64_t slots,
     }
   }
   for (int64_t j = 0; j < slots; ++j) {
-    constexpr int kLines = Ahead ? P * static_cast<int>(sizeof(T)) / 2 : 0;
-    prefetch<kLines>(reinterpret_cast<const char*>(next + j * head_dim));
+    if (j % 2 == 0) fetch<kLines>(fetching);
     for (int p = 0; p < P; ++p) {
       const T* at = values + j * head_dim + 32 * p;
       Pair v = Masked ? load_pair(at, mask) : load_pair(at);
@@ -227,58 +247,58 @@ void add_values(const T* values, const T* next, int64_t head_dim, int64_t slots,
       _mm512_storeu_ps(sum + h * stride + 32 * p, acc[h][p].a);
       _mm512_storeu_ps(sum + h * stride + 32 * p + 16, acc[h][p].b);
     }
+  ahead = fetching;
 }
 
 /// All columns of H heads; tiles of 128 columns where the registers hold them.
-template <class T, int H, bool Ahead>
-void add_values_heads(const AttentionSlice& a, const T* values, const T* next, int64_t slots,
-                      const Block& block, int64_t h) {
+template <class T, int H, bool Fetch>
+void add_values_heads(const AttentionSlice& a, const T* values, int64_t slots, const Block& block,
+                      int64_t h, Ahead& ahead) {
   constexpr int kWide = H <= 3 ? 4 : 2;
   for (int64_t dim = 0; dim < a.head_dim;) {
     float* sum = a.sum + h * a.stride + dim;
     const float(*weight)[kBlock] = block.score + h;
     const float* shrink = block.shrink + h;
-    const int64_t left = a.head_dim - dim;
-    const T *v = values + dim, *k = next + dim;
+    const int64_t d = a.head_dim, left = d - dim;
+    const T* v = values + dim;
     if (left >= 32 * kWide) {
-      add_values<T, H, kWide, false, Ahead>(v, k, a.head_dim, slots, 0, weight, shrink, sum,
-                                            a.stride);
+      add_values<T, H, kWide, false, Fetch>(v, d, slots, 0, weight, shrink, sum, a.stride, ahead);
       dim += 32 * kWide;
     } else if (left >= 64) {
-      add_values<T, H, 2, false, Ahead>(v, k, a.head_dim, slots, 0, weight, shrink, sum, a.stride);
+      add_values<T, H, 2, false, Fetch>(v, d, slots, 0, weight, shrink, sum, a.stride, ahead);
       dim += 64;
     } else {
-      add_values<T, H, 1, true, Ahead>(v, k, a.head_dim, slots, first_bits(left), weight, shrink,
-                                       sum, a.stride);
+      add_values<T, H, 1, true, Fetch>(v, d, slots, first_bits(left), weight, shrink, sum, a.stride,
+                                       ahead);
       dim += 32;
     }
   }
 }
 
-template <class T, bool Ahead>
-void add_values_some(const AttentionSlice& a, const T* values, const T* next, int64_t slots,
-                     const Block& block, int64_t h, int64_t heads) {
+template <class T, bool Fetch>
+void add_values_some(const AttentionSlice& a, const T* values, int64_t slots, const Block& block,
+                     int64_t h, int64_t heads, Ahead& ahead) {
   switch (heads) {
-    case 1: return add_values_heads<T, 1, Ahead>(a, values, next, slots, block, h);
-    case 2: return add_values_heads<T, 2, Ahead>(a, values, next, slots, block, h);
-    case 3: return add_values_heads<T, 3, Ahead>(a, values, next, slots, block, h);
-    case 4: return add_values_heads<T, 4, Ahead>(a, values, next, slots, block, h);
-    case 5: return add_values_heads<T, 5, Ahead>(a, values, next, slots, block, h);
-    default: add_values_heads<T, 6, Ahead>(a, values, next, slots, block, h);
+    case 1: return add_values_heads<T, 1, Fetch>(a, values, slots, block, h, ahead);
+    case 2: return add_values_heads<T, 2, Fetch>(a, values, slots, block, h, ahead);
+    case 3: return add_values_heads<T, 3, Fetch>(a, values, slots, block, h, ahead);
+    case 4: return add_values_heads<T, 4, Fetch>(a, values, slots, block, h, ahead);
+    case 5: return add_values_heads<T, 5, Fetch>(a, values, slots, block, h, ahead);
+    default: add_values_heads<T, 6, Fetch>(a, values, slots, block, h, ahead);
   }
 }
 
 template <class T>
-void add_values_block(const AttentionSlice& a, const T* values, const T* next, int64_t slots,
-                      const Block& block) {
+void add_values_block(const AttentionSlice& a, const T* values, int64_t slots, const Block& block,
+                      Ahead& ahead) {
   for (int64_t h = 0; h < a.heads;) {
     // Equal groups of at most 6: 7 heads as 4 + 3 and not 6 + 1.
     const int64_t left = a.heads - h;
     const int64_t groups = (left + 5) / 6, take = (left + groups - 1) / groups;
     if (h == 0) {
-      add_values_some<T, true>(a, values, next, slots, block, h, take);
+      add_values_some<T, true>(a, values, slots, block, h, take, ahead);
     } else {
-      add_values_some<T, false>(a, values, next, slots, block, h, take);
+      add_values_some<T, false>(a, values, slots, block, h, take, ahead);
     }
     h += take;
   }
@@ -314,11 +334,13 @@ void slice(const AttentionSlice& a) {
     const int64_t left = a.slots - first, slots = left < kBlock ? left : kBlock;
     const T* keys = static_cast<const T*>(a.keys) + first * a.head_dim;
     const T* values = static_cast<const T*>(a.values) + first * a.head_dim;
-    score_block(a, keys, values, slots, block);
-    weigh(a, a.bias ? a.bias + first : nullptr, slots, block);
     // Without another whole block the fetches go to lines that are at hand.
-    const T* next = left >= 2 * kBlock ? keys + kBlock * a.head_dim : values;
-    add_values_block(a, values, next, slots, block);
+    const int64_t step = left >= 2 * kBlock ? kBlock * a.head_dim : 0;
+    Ahead ahead{reinterpret_cast<const char*>(keys + step),
+                reinterpret_cast<const char*>(values + step)};
+    score_block(a, keys, slots, block, ahead);
+    weigh(a, a.bias ? a.bias + first : nullptr, slots, block);
+    add_values_block(a, values, slots, block, ahead);
   }
   finish(a, block, sizeof(T) == 2);
 }

@@ -47,6 +47,9 @@ inline __mmask32 first_bits(int64_t n) {
   return n >= 32 ? 0xffffffffU : (uint32_t{1} << n) - 1U;
 }
 
+/// Keeps a value in a register: g++ would fold its load into every use and run out of load ports.
+inline void pin(__m512& x) { __asm__("" : "+v"(x)); }
+
 /// exp as fast_exp: relative error below 3e-7, 0 below kExpLowest, held above kExpHighest, NaN kept.
 inline __m512 exp_ps(__m512 x) {
   const __mmask16 normal = _mm512_cmp_ps_mask(x, _mm512_set1_ps(kExpLowest), _CMP_NLT_UQ);

@@ -1,3 +1,7 @@
+#ifndef PFB
+#define PFB 1024
+#define PFH _MM_HINT_T0
+#endif
 #include "limbeck/model/kernels/avx512_ops.h"
 #include "limbeck/model/kernels/linear_range.h"
 
@@ -5,7 +9,25 @@ namespace limbeck {
 namespace {
 
 /// How far ahead of the sums weights are fetched: past the hardware prefetcher, which stops at pages.
-constexpr int64_t kPrefetchBytes = 4096;
+constexpr int64_t kPrefetchBytes = PFB;
+
+/// sum[o][r] += the products of 32 elements of each w[o] and x[r].
+template <int O, int R>
+inline void add_products(Pair (&w)[O], const float* x, int64_t x_stride, __m512 (&sum)[O][R]) {
+  for (int o = 0; o < O; ++o) {
+    pin(w[o].a);
+    pin(w[o].b);
+  }
+  for (int r = 0; r < R; ++r) {
+    Pair v = load_pair(x + r * x_stride);
+    pin(v.a);
+    pin(v.b);
+    for (int o = 0; o < O; ++o) {
+      sum[o][r] = _mm512_fmadd_ps(w[o].a, v.a, sum[o][r]);
+      sum[o][r] = _mm512_fmadd_ps(w[o].b, v.b, sum[o][r]);
+    }
+  }
+}
 
 struct Avx512Dots {
   template <class T, int O, int R>
@@ -13,24 +35,22 @@ struct Avx512Dots {
     __m512 sum[O][R];
     for (int o = 0; o < O; ++o)
       for (int r = 0; r < R; ++r) sum[o][r] = _mm512_setzero_ps();
-    const auto step = [&](int o, int64_t i, Pair v) __attribute__((always_inline)) {
-      for (int r = 0; r < R; ++r) {
-        const float* x = a.x + r * a.x_stride + i;
-        sum[o][r] = _mm512_fmadd_ps(v.a, _mm512_loadu_ps(x), sum[o][r]);
-        sum[o][r] = _mm512_fmadd_ps(v.b, _mm512_loadu_ps(x + 16), sum[o][r]);
-      }
-    };
     int64_t i = 0;
-    for (; i + 32 <= a.in_features; i += 32)
+    for (; i + 32 <= a.in_features; i += 32) {
+      Pair v[O];
       for (int o = 0; o < O; ++o) {
         const char* ahead = reinterpret_cast<const char*>(w[o] + i) + kPrefetchBytes;
-        _mm_prefetch(ahead, _MM_HINT_T0);
-        if (sizeof(T) == 4) _mm_prefetch(ahead + 64, _MM_HINT_T0);
-        step(o, i, load_pair(w[o] + i));
+        _mm_prefetch(ahead, PFH);
+        if (sizeof(T) == 4) _mm_prefetch(ahead + 64, PFH);
+        v[o] = load_pair(w[o] + i);
       }
+      add_products<O, R>(v, a.x + i, a.x_stride, sum);
+    }
     if (i < a.in_features) {
       const __mmask32 mask = first_bits(a.in_features - i);
-      for (int o = 0; o < O; ++o) step(o, i, load_pair(w[o] + i, mask));
+      Pair v[O];
+      for (int o = 0; o < O; ++o) v[o] = load_pair(w[o] + i, mask);
+      add_products<O, R>(v, a.x + i, a.x_stride, sum);
     }
     for (int o = 0; o < O; ++o)
       for (int r = 0; r < R; ++r) dots[o * R + r] = _mm512_reduce_add_ps(sum[o][r]);

@@ -1,0 +1,76 @@
+#include "cli/commands.h"
+
+#include "limbeck/base/error.h"
+#include "limbeck/model/attach.h"
+
+#include <nlohmann/json.hpp>
+
+namespace limbeck::cli {
+namespace {
+
+/// The first cache, with the texts (not the chat prefixes) of the others behind it.
+LoadedCache load_caches(const LanguageModel& lm, const std::vector<std::string>& paths) {
+  const ModelIdentity id = identity(lm);
+  const CacheShape shape = lm.model.spec().cache_shape(lm.model.dtype());
+  LoadedCache first = cache_load(paths.front(), &id, &shape);
+  for (size_t i = 1; i < paths.size(); ++i) {
+    const LoadedCache next = cache_load(paths[i], &id, &shape);
+    int64_t begin = 0;
+    if (auto it = next.header.notes.find("text_begin"); it != next.header.notes.end())
+      begin = detail::parse_int("text_begin", it->second);
+    cache_attach(lm.model, first.cache, next.cache, PositionRange{begin, next.cache.logical_length()});
+  }
+  return first;
+}
+
+std::string note(const ContainerHeader& header, const std::string& key) {
+  auto it = header.notes.find(key);
+  return it == header.notes.end() ? "" : it->second;
+}
+
+}  // namespace
+
+int run_ask(const Globals& globals, const AskArgs& args) {
+  const LanguageModel lm = load(globals);
+  LoadedCache loaded = load_caches(lm, args.caches);
+  const bool raw = note(loaded.header, "raw") == "true";
+  const ChatFrame frame = raw ? ChatFrame{} : chat_frame(lm, note(loaded.header, "system"));
+  GenerateOptions o;
+  o.sampling = args.sampling.sampling;
+  o.max_tokens = args.sampling.max_tokens;
+  o.stop = args.sampling.stop;
+  nlohmann::ordered_json all = nlohmann::ordered_json::array();
+  for (const std::string& question : args.questions) {
+    // Every question sees the cache as it was loaded.
+    const KvCache::Mark mark = loaded.cache.mark();
+    const auto prompt = question_tokens(lm, frame, question, raw);
+    if (!globals.json) {
+      if (args.questions.size() > 1) fmt::print("> {}\n", question);
+      o.on_text = [](std::string_view text) {
+        fmt::print("{}", text);
+        std::fflush(stdout);
+        return true;
+      };
+    }
+    const GenerateResult r = generate(lm, loaded.cache, prompt, o);
+    loaded.cache.rollback(mark);
+    if (!globals.json) {
+      fmt::print("\n");
+      continue;
+    }
+    nlohmann::ordered_json j;
+    j["question"] = question;
+    j["answer"] = r.text;
+    j["finish_reason"] = r.finish_reason;
+    j["usage"] = {{"prompt_tokens", loaded.cache.logical_length() + static_cast<int64_t>(prompt.size())},
+                  {"cached_tokens", loaded.cache.logical_length()},
+                  {"completion_tokens", r.tokens.size()}};
+    j["cache"] = cache_json(loaded.cache);
+    j["seconds"] = {{"prefill", r.prefill_seconds}, {"decode", r.decode_seconds}};
+    all.push_back(std::move(j));
+  }
+  if (globals.json) fmt::print("{}\n", all.dump(2));
+  return 0;
+}
+
+}  // namespace limbeck::cli

@@ -1,0 +1,45 @@
+/// The commands: one file each, thin over the library. Each returns the exit status.
+#pragma once
+
+#include "cli/common.h"
+
+namespace limbeck::cli {
+
+struct GenerateArgs {
+  std::string prompt, system;
+  bool raw = false;
+  SamplingFlags sampling;
+};
+int run_generate(const Globals& globals, const GenerateArgs& args);
+
+struct CompactArgs {
+  std::string file, output, system;
+  bool raw = false;
+  CompactFlags compact;
+};
+int run_compact(const Globals& globals, const CompactArgs& args);
+
+struct AskArgs {
+  std::vector<std::string> caches;
+  std::vector<std::string> questions;
+  SamplingFlags sampling;
+};
+int run_ask(const Globals& globals, const AskArgs& args);
+
+struct ChatArgs {
+  std::string system;
+  SamplingFlags sampling;
+};
+int run_chat(const Globals& globals, const ChatArgs& args);
+
+struct DemoArgs {
+  std::string assets;  ///< folder with text.txt, continuation.txt, questions.json
+  CompactFlags compact;
+};
+int run_demo(const Globals& globals, const DemoArgs& args);
+
+int run_inspect(const Globals& globals, const std::string& file);
+int run_methods(const Globals& globals);
+int run_models(const Globals& globals);
+
+}  // namespace limbeck::cli

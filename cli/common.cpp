@@ -1,0 +1,169 @@
+#include "cli/common.h"
+
+#include "limbeck/base/error.h"
+
+#include <ATen/Parallel.h>
+#include <nlohmann/json.hpp>
+
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <sstream>
+
+namespace limbeck::cli {
+
+std::filesystem::path model_directory(const Globals& globals) {
+  if (!globals.model_directory.empty()) return globals.model_directory;
+  if (const char* dir = std::getenv("LIMBECK_MODELS"); dir != nullptr && *dir != 0) return dir;
+  const char* home = std::getenv("HOME");
+  return std::filesystem::path(home != nullptr ? home : ".") / ".cache" / "limbeck" / "models";
+}
+
+LanguageModel load(const Globals& globals) {
+  LoadOptions options;
+  if (globals.dtype == "f32") options.dtype = DType::f32;
+  else if (globals.dtype != "bf16") throw InvalidArgument("[cli] --dtype must be bf16 or f32; found {}", globals.dtype);
+  if (globals.threads < 0) throw InvalidArgument("[cli] --threads must be at least 0; found {}", globals.threads);
+  if (globals.threads > 0) at::set_num_threads(globals.threads);
+  return load_language_model(find_model(globals.model, model_directory(globals)), options);
+}
+
+ProgressFn progress(const Globals& globals) {
+  if (globals.quiet) return {};
+  auto printer = std::make_shared<ProgressPrinter>();
+  return [printer](const ProgressStep& step) { (*printer)(step); };
+}
+
+std::string read_file(const std::string& path) {
+  if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
+  if (std::filesystem::is_directory(path)) throw ResourceError("[cli] {} is a folder, not a text", path);
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw ResourceError("[cli] cannot open {}", path);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+PreparedText read_text(const LanguageModel& lm, const std::string& text, const std::string& system, bool raw,
+                       const ProgressFn& progress) {
+  PreparedText out{lm.model.new_cache(), {}, {}, 0};
+  std::vector<int32_t> tokens;
+  if (raw) {
+    tokens = lm.tokenizer.encode(text, {.add_special = true, .parse_special = true});
+    if (!tokens.empty() && lm.tokenizer.bos() && tokens.front() == *lm.tokenizer.bos()) out.span.begin = 1;
+  } else {
+    out.frame = chat_frame(lm, system);
+    tokens = out.frame.before;
+    out.span.begin = static_cast<int64_t>(tokens.size());
+    const auto body = lm.tokenizer.encode(text);
+    tokens.insert(tokens.end(), body.begin(), body.end());
+  }
+  out.span.end = static_cast<int64_t>(tokens.size());
+  if (out.span.size() < 1) throw InvalidArgument("[cli] the text is empty; nothing to read");
+  Stopwatch watch;
+  PrefillOptions options;
+  options.progress = progress;
+  options.logits = LogitsWanted::none;
+  prefill(lm.model, out.cache, tokens, options);
+  out.seconds = watch.seconds();
+  return out;
+}
+
+namespace {
+
+PositionRange parse_range(const std::string& text, PositionRange span) {
+  const size_t colon = text.find(':');
+  if (colon == std::string::npos) throw InvalidArgument("[cli] --protect takes begin:end in tokens; found \"{}\"", text);
+  const PositionRange r{detail::parse_int("protect", text.substr(0, colon)),
+                        detail::parse_int("protect", text.substr(colon + 1))};
+  if (r.begin < 0 || r.end <= r.begin || r.end > span.size())
+    throw InvalidArgument("[cli] --protect must lie in [0, {}) and not be empty; found {}", span.size(), text);
+  return {span.begin + r.begin, span.begin + r.end};
+}
+
+}  // namespace
+
+CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& f, const PreparedText& text,
+                               const ProgressFn& progress) {
+  CompactOptions o;
+  o.method = f.method;
+  o.scorer = f.scorer;
+  o.allocator = f.allocator;
+  o.builder = f.builder;
+  o.normalize = f.normalize;
+  for (const std::string& option : f.options) {
+    const size_t equals = option.find('=');
+    if (equals == std::string::npos) throw InvalidArgument("[cli] --set takes name=value; found \"{}\"", option);
+    o.scorer_options[option.substr(0, equals)] = option.substr(equals + 1);
+  }
+  if (f.budget != 0) o.budget = f.budget;
+  if (f.ratio != 0 || f.budget == 0) o.ratio = f.ratio;
+  o.span = text.span;
+  for (const std::string& p : f.protect) o.protect.push_back(parse_range(p, text.span));
+  o.chunk = f.chunk;
+  o.seed = f.seed;
+  o.repeat = repeat_prompt(lm, text.frame);
+  o.progress = progress;
+  return o;
+}
+
+ModelIdentity identity(const LanguageModel& lm) {
+  const ModelSpec& s = lm.model.spec();
+  return {s.family, lm.model.fingerprint(), s.query_heads, s.softmax_scale, s.layers.front().rope.describe()};
+}
+
+ContainerHeader container_header(const LanguageModel& lm) {
+  ContainerHeader h;
+  h.model = identity(lm);
+  h.tokenizer_fingerprint = lm.tokenizer.fingerprint();
+  if (lm.chat_template) h.template_fingerprint = lm.chat_template->fingerprint();
+  h.producer = "limbeck 0.1.0";
+  return h;
+}
+
+std::vector<int32_t> question_tokens(const LanguageModel& lm, const ChatFrame& frame, const std::string& question,
+                                     bool raw) {
+  if (raw) return lm.tokenizer.encode(question, {.parse_special = true});
+  auto ids = lm.tokenizer.encode("\n\n" + question);
+  ids.insert(ids.end(), frame.after.begin(), frame.after.end());
+  return ids;
+}
+
+nlohmann::ordered_json report_json(const CompactReport& r) {
+  nlohmann::ordered_json j;
+  j["method"] = r.method;
+  j["span"] = {r.span.begin, r.span.end};
+  j["ratio"] = {{"requested", r.requested_ratio}, {"achieved", r.achieved_ratio}};
+  j["entries"] = {{"before", r.entries_before}, {"after", r.entries_after}};
+  j["bytes"] = {{"before", r.bytes_before}, {"after", r.bytes_after}};
+  for (const auto& [stage, s] : r.seconds) j["seconds"][stage] = s;
+  j["notes"] = r.notes;
+  return j;
+}
+
+nlohmann::ordered_json cache_json(const KvCache& cache) {
+  const CacheBytes b = cache.bytes();
+  nlohmann::ordered_json j;
+  j["tokens"] = cache.logical_length();
+  j["mean_slots"] = cache.mean_slots();
+  j["kept_ratio"] = cache.kept_ratio();
+  j["bytes"] = {{"total", b.total()}, {"keys_values", b.keys_values}, {"bias", b.bias},
+                {"positions", b.positions}, {"extras", b.extras}, {"slack", b.slack},
+                {"full_cache", cache.full_bytes()}};
+  return j;
+}
+
+std::string human_bytes(int64_t bytes) {
+  const auto b = static_cast<double>(bytes);
+  if (b >= 1024.0 * 1024.0 * 1024.0) return fmt::format("{:.2f} GiB", b / (1024.0 * 1024.0 * 1024.0));
+  if (b >= 1024.0 * 1024.0) return fmt::format("{:.2f} MiB", b / (1024.0 * 1024.0));
+  if (b >= 1024.0) return fmt::format("{:.1f} KiB", b / 1024.0);
+  return fmt::format("{} bytes", bytes);
+}
+
+std::string seconds_line(const StageSeconds& seconds) {
+  std::string out;
+  for (const auto& [stage, s] : seconds) out += fmt::format("{}{} {:.2f} s", out.empty() ? "" : ", ", stage, s);
+  return out;
+}
+
+}  // namespace limbeck::cli

@@ -1,0 +1,83 @@
+/// What every command needs: the model, the output, the files.
+#pragma once
+
+#include "limbeck/base/progress.h"
+#include "limbeck/cache/container.h"
+#include "limbeck/compact/compact.h"
+#include "limbeck/model/generate.h"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace limbeck::cli {
+
+/// The default model's name in the model directory.
+inline constexpr const char* kDefaultModel = "smollm2-135m";
+
+/// Flags that all commands share.
+struct Globals {
+  std::string model = kDefaultModel;
+  std::string model_directory;  ///< empty: $LIMBECK_MODELS, else ~/.cache/limbeck/models
+  std::string dtype = "bf16";
+  int threads = 0;              ///< 0 = one per processor
+  bool json = false;            ///< results as one JSON document on standard output
+  bool quiet = false;           ///< no progress
+};
+
+struct SamplingFlags {
+  SamplingOptions sampling;
+  int64_t max_tokens = 256;
+  std::vector<std::string> stop;
+};
+
+struct CompactFlags {
+  std::string method{kDefaultMethod};
+  std::string scorer, allocator, builder, normalize;
+  std::vector<std::string> options;  ///< scorer options "name=value"
+  double ratio = 0;                  ///< 0 = not given
+  int64_t budget = 0;
+  int64_t chunk = 0;
+  int64_t seed = 0;
+  std::vector<std::string> protect;  ///< "begin:end" token ranges of the text
+};
+
+std::filesystem::path model_directory(const Globals& globals);
+LanguageModel load(const Globals& globals);
+ProgressFn progress(const Globals& globals);
+
+/// A whole file or standard input ("-"); ResourceError names it.
+std::string read_file(const std::string& path);
+
+/// A text in the model's cache: chat prefix (kept), the text itself (the span), nothing after it.
+struct PreparedText {
+  KvCache cache;
+  PositionRange span;
+  ChatFrame frame;
+  double seconds = 0;
+};
+/// raw: the text as it is, special tokens parsed, no frame.
+PreparedText read_text(const LanguageModel& lm, const std::string& text, const std::string& system, bool raw,
+                       const ProgressFn& progress);
+
+CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& flags, const PreparedText& text,
+                               const ProgressFn& progress);
+
+/// Identity and header of caches made by this model.
+ModelIdentity identity(const LanguageModel& lm);
+ContainerHeader container_header(const LanguageModel& lm);
+
+/// Prompt tokens of a question behind a cached text.
+std::vector<int32_t> question_tokens(const LanguageModel& lm, const ChatFrame& frame, const std::string& question,
+                                     bool raw);
+
+nlohmann::ordered_json report_json(const CompactReport& report);
+nlohmann::ordered_json cache_json(const KvCache& cache);
+std::string human_bytes(int64_t bytes);
+std::string seconds_line(const StageSeconds& seconds);
+
+}  // namespace limbeck::cli

@@ -1,0 +1,32 @@
+/// Presets: the published names as rows of one table of scorer x allocator x builder.
+#pragma once
+
+#include "limbeck/compact/score/scorer.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace limbeck {
+
+/// One stage of a method. A later stage finds the slots that earlier ones chose already taken.
+struct Stage {
+  std::string scorer;
+  OptionTexts options;
+  std::string allocator = "uniform";
+  double share = 1.0;  ///< of the budget that this stage hands out; the shares of a method sum to 1
+};
+
+struct Preset {
+  std::string name, summary, source;
+  std::vector<Stage> stages;
+  std::string builder = "copy";
+};
+
+const std::vector<Preset>& preset_registry();
+/// Throws InvalidArgument that lists the known names.
+const Preset& find_preset(std::string_view name);
+/// What `compact`, `demo` and the rest use when no method is named.
+inline constexpr std::string_view kDefaultMethod = "kvzip";
+
+}  // namespace limbeck

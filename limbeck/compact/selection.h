@@ -1,0 +1,52 @@
+/// Budgets and selections: the integer side of compaction. No tensors here.
+#pragma once
+
+#include "limbeck/cache/layout.h"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace limbeck {
+
+/// Entries kept of n: min(n, max(1, floor(ratio * n + 1e-9))); the 1e-9 repairs products such as
+/// 0.29 * 100 = 28.999. n = 0 gives 0. (Selection spec, section 2: ratio is the fraction KEPT.)
+int64_t kept_of_ratio(double ratio, int64_t n);
+
+/// The widest set of heads over which raw scores may be ranked together.
+enum class Comparable : uint8_t {
+  none,   ///< within one head
+  layer,  ///< within one layer
+  model,  ///< everywhere
+};
+std::string_view comparable_name(Comparable c);
+
+/// One (layer, KV head) in a contest. Slot numbers are 0 .. size - 1 in the order of storage.
+struct HeadContest {
+  int64_t layer = 0, head = 0;
+  std::span<const float> scores;       ///< [size]
+  std::span<const int32_t> positions;  ///< [size] logical positions (ties: the later one wins)
+  std::vector<uint8_t> forced;         ///< [size] 1 = always kept (protected, or chosen by an earlier stage)
+  int64_t budget = 0;                  ///< slots this head would keep under equal shares, forced included
+  int64_t size() const { return static_cast<int64_t>(scores.size()); }
+  int64_t forced_count() const;
+};
+
+/// Ascending slot numbers kept by each head of a contest.
+using Selection = std::vector<std::vector<int32_t>>;
+
+/// Shares `total` in proportion to `weights` by largest remainder, ties to the lower index. Weights must
+/// not be negative; all zero counts as all equal.
+std::vector<int64_t> largest_remainder(int64_t total, std::span<const double> weights);
+
+/// Cuts [begin, end) into pieces of about `chunk` positions; a last piece shorter than half a chunk
+/// joins the one before it. chunk 0 gives one piece.
+std::vector<PositionRange> cut_span(PositionRange span, int64_t chunk);
+
+/// Keeps the forced slots and the best others up to `keep` slots in all: higher score, then later
+/// position, then lower slot. NaN scores must have been refused before.
+std::vector<int32_t> top_slots(const HeadContest& contest, int64_t keep);
+
+}  // namespace limbeck

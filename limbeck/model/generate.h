@@ -1,0 +1,63 @@
+/// Generation: a prompt into a cache, tokens out, text streamed.
+#pragma once
+
+#include "limbeck/model/language_model.h"
+#include "limbeck/model/sampling.h"
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace limbeck {
+
+struct GenerateOptions {
+  SamplingOptions sampling;
+  int64_t max_tokens = 256;       ///< at most what the model's window leaves
+  int64_t min_tokens = 0;         ///< no EOS before
+  bool ignore_eos = false;
+  std::vector<std::string> stop;  ///< up to 8; found across token borders, not returned
+  int64_t prefill_chunk = 512;
+  ProgressFn progress;            ///< of the prompt
+  /// Called with every piece of text that is certain; false stops the generation.
+  std::function<bool(std::string_view)> on_text;
+};
+
+struct GenerateResult {
+  std::vector<int32_t> tokens;  ///< generated, EOS excluded; a token that completed a stop string included
+  std::string text;             ///< up to a stop string
+  std::string finish_reason;    ///< "stop" (EOS, stop string), "length", "cancelled"
+  double prefill_seconds = 0, decode_seconds = 0;
+};
+
+/// Appends prompt and generated tokens to the cache (the last generated token is not fed back).
+/// Throws InvalidArgument when prompt and max_tokens do not fit the window.
+GenerateResult generate(const LanguageModel& lm, KvCache& cache, std::span<const int32_t> prompt,
+                        const GenerateOptions& options = {});
+
+/// Searches streamed text for stop strings: push() returns what can no longer be part of one.
+class StopFilter {
+ public:
+  explicit StopFilter(std::vector<std::string> stops);
+  std::string push(std::string_view piece);
+  std::string finish();  ///< what was held back
+  bool stopped() const { return stopped_; }
+
+ private:
+  std::vector<std::string> stops_;
+  std::string held_;
+  bool stopped_ = false;
+};
+
+/// Chat text around a user's words, as token ids: what stands before and after them.
+struct ChatFrame {
+  std::vector<int32_t> before;  ///< system turn and user header
+  std::vector<int32_t> after;   ///< end of the user turn and the assistant's header
+};
+/// Renders the template with a placeholder as the user's message and splits there. Without a template:
+/// BOS (where the model has one) and a line break.
+ChatFrame chat_frame(const LanguageModel& lm, const std::string& system = {});
+/// Options for rendering this model's template (bos, eos texts, fixed date).
+ChatOptions chat_options(const LanguageModel& lm);
+
+}  // namespace limbeck
