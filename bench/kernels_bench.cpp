@@ -128,9 +128,9 @@ double read_bandwidth() {
 
 struct Row {
   std::string kind, name;
-  Timing time;          ///< of one call
-  double bytes = 0;     ///< read by one call; 0 = not a streaming kernel
-  int64_t rows = 0;     ///< of row-wise operations
+  Timing time;       ///< of one call
+  double bytes = 0;  ///< read by one call; 0 = not a streaming kernel
+  int64_t rows = 0;  ///< of row-wise operations
 };
 
 Row bench_attention(int64_t hq, int64_t hkv, int64_t dim, DType dtype, int64_t slots) {
@@ -205,26 +205,46 @@ std::vector<Row> bench_rowwise(int64_t rows, DType dtype) {
   const auto* numbers = reinterpret_cast<const float*>(table.data.get());
   std::vector<float> weight(static_cast<size_t>(kWidth), 1.0F),
       lse(static_cast<size_t>(rows * kHq), 0.0F), lse2(lse);
-  const AddNorm norm{.rows = rows, .width = kWidth,
+  const AddNorm norm{.rows = rows,
+                     .width = kWidth,
                      .residual = reinterpret_cast<float*>(residual.data.get()),
-                     .delta = in.data.get(), .weight = weight.data(), .weight_offset = 0,
-                     .eps = 1e-5F, .dtype = dtype, .out = out.data.get()};
-  SplitRope rope{.rows = rows, .query_heads = kHq, .kv_heads = kHkv, .head_dim = kDim,
-                 .dtype = dtype, .qkv = in.data.get(), .cos = numbers, .sin = numbers,
-                 .q_norm = nullptr, .k_norm = nullptr, .norm_offset = 0};
+                     .delta = in.data.get(),
+                     .weight = weight.data(),
+                     .weight_offset = 0,
+                     .eps = 1e-5F,
+                     .dtype = dtype,
+                     .out = out.data.get()};
+  SplitRope rope{.rows = rows,
+                 .query_heads = kHq,
+                 .kv_heads = kHkv,
+                 .head_dim = kDim,
+                 .dtype = dtype,
+                 .qkv = in.data.get(),
+                 .cos = numbers,
+                 .sin = numbers,
+                 .q_norm = nullptr,
+                 .k_norm = nullptr,
+                 .norm_offset = 0};
   rope.q_head_stride = rope.kv_head_stride = rows * kDim;
   rope.q_row_stride = rope.kv_row_stride = kDim;
   rope.q = out.data.get();
   rope.k = out.data.get() + rows * kHq * kDim * 4;
   rope.v = out.data.get() + rows * (kHq + kHkv) * kDim * 4;
-  const GatedActivation gate{.rows = rows, .width = kF, .dtype = dtype, .gate_up = in.data.get(),
-                             .out = out.data.get(), .activation = Activation::silu};
+  const GatedActivation gate{.rows = rows,
+                             .width = kF,
+                             .dtype = dtype,
+                             .gate_up = in.data.get(),
+                             .out = out.data.get(),
+                             .activation = Activation::silu};
   const auto row = [&](const char* name, const std::function<void()>& f) {
     const Timing t = time_of([&] {
       for (int i = 0; i < repeat; ++i) f();
     });
-    return Row{name, fmt::format("{} rows {}", rows, dtype_name(dtype)),
-               {t.median / repeat, t.mad / repeat, t.best / repeat}, 0, rows};
+    return Row{name,
+               fmt::format("{} rows {}", rows, dtype_name(dtype)),
+               {t.median / repeat, t.mad / repeat, t.best / repeat},
+               0,
+               rows};
   };
   return {row("add_norm 576", [&] { add_norm(norm); }),
           row("split_rope 9+3 x 64", [&] { split_rope(rope); }),
@@ -305,8 +325,9 @@ int main(int argc, char** argv) {
     } else if (arg == "--only" && i + 1 < argc) {
       only = argv[++i];
     } else {
-      fmt::print(stderr, "usage: kernels_bench [--json] [--runs n] "
-                         "[--only attention|linear|rowwise]\n");
+      fmt::print(stderr,
+                 "usage: kernels_bench [--json] [--runs n] "
+                 "[--only attention|linear|rowwise]\n");
       return 2;
     }
   }

@@ -66,9 +66,10 @@ if(LIMBECK_TORCH_GOMP)
 else()
   set(LIMBECK_GOMP gomp)
 endif()
+# What is set for the build only is found anew by an installed copy: cmake/LimbeckConfig.cmake.in.
 add_library(limbeck_openmp INTERFACE)
 target_compile_options(limbeck_openmp INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fopenmp>)
-target_link_libraries(limbeck_openmp INTERFACE ${LIMBECK_GOMP})
+target_link_libraries(limbeck_openmp INTERFACE $<BUILD_INTERFACE:${LIMBECK_GOMP}>)
 
 # torch ships headers of another fmt version in its include folder. Ours must come first, or half of our
 # code would be compiled against one version and linked to the other.
@@ -78,7 +79,10 @@ file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/include-first)
 file(CREATE_LINK ${LIMBECK_FMT_DIR}/fmt ${CMAKE_BINARY_DIR}/include-first/fmt SYMBOLIC)
 
 add_library(limbeck_torch INTERFACE)
-target_include_directories(limbeck_torch INTERFACE ${CMAKE_BINARY_DIR}/include-first)
-target_include_directories(limbeck_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
+target_include_directories(limbeck_torch INTERFACE $<BUILD_INTERFACE:${CMAKE_BINARY_DIR}/include-first>)
+target_include_directories(limbeck_torch SYSTEM INTERFACE "$<BUILD_INTERFACE:${TORCH_INCLUDE_DIRS}>")
 target_compile_options(limbeck_torch INTERFACE ${LIMBECK_TORCH_FLAGS})
-target_link_libraries(limbeck_torch INTERFACE ${TORCH_LIBRARIES} limbeck_openmp)
+foreach(library ${TORCH_LIBRARIES})
+  target_link_libraries(limbeck_torch INTERFACE $<BUILD_INTERFACE:${library}>)
+endforeach()
+target_link_libraries(limbeck_torch INTERFACE limbeck_openmp)

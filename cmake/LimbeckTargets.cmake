@@ -1,5 +1,6 @@
-# limbeck_room(NAME <room> [TORCH] [RECURSE] DEPS <targets...>): one static library from the .cpp files of the
-# folder (RECURSE: and its sub-folders), and one test program from its *_test.cpp files.
+include(GNUInstallDirs)
+
+# Warnings and sanitizers of our own code.
 function(limbeck_flags target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wno-unused-parameter
     # These fire on correct code in g++ 12 (variants and strings at -O3).
@@ -15,6 +16,15 @@ function(limbeck_flags target)
   endif()
 endfunction()
 
+# The target is installed, and clients know it as limbeck::<name>.
+function(limbeck_export target name)
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
+  install(TARGETS ${target} EXPORT LimbeckTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endfunction()
+
+# limbeck_room(NAME <room> [TORCH] [RECURSE] DEPS <targets...>): one static library from the .cpp files of the
+# folder (RECURSE: and its sub-folders), and one test program from its *_test.cpp files. Tests of suites whose
+# name ends in SlowTest have the label `slow`, all others `unit`.
 function(limbeck_room)
   cmake_parse_arguments(ROOM "TORCH;RECURSE" "NAME" "DEPS;SOURCES" ${ARGN})
   set(target limbeck_${ROOM_NAME})
@@ -28,10 +38,13 @@ function(limbeck_room)
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
   if(NOT sources)
     add_library(${target} INTERFACE)
+    limbeck_export(${target} ${ROOM_NAME})
     return()
   endif()
   add_library(${target} STATIC ${sources})
-  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
+  limbeck_export(${target} ${ROOM_NAME})
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
+                             $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_link_libraries(${target} PUBLIC ${ROOM_DEPS})
   limbeck_flags(${target})
   if(ROOM_TORCH)
@@ -47,7 +60,10 @@ function(limbeck_room)
       target_precompile_headers(${target}_test REUSE_FROM limbeck_pch)
       target_compile_options(${target}_test PRIVATE -fpch-preprocess -Winvalid-pch)
     endif()
-    gtest_discover_tests(${target}_test DISCOVERY_TIMEOUT 60
+    gtest_discover_tests(${target}_test DISCOVERY_TIMEOUT 60 TEST_FILTER "-*SlowTest.*"
       WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} PROPERTIES LABELS unit TIMEOUT 300)
+    gtest_discover_tests(${target}_test DISCOVERY_TIMEOUT 60 TEST_FILTER "*SlowTest.*"
+      TEST_LIST ${target}_slow_tests
+      WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} PROPERTIES LABELS slow TIMEOUT 1800)
   endif()
 endfunction()

@@ -12,8 +12,8 @@ namespace {
 using test::max_difference;
 using test::random_tensor;
 
-// f32: rounding of logits of size 10 and of a softmax over a few dozen slots. bf16: torch's flash kernel
-// rounds probabilities and output, and takes an exponential of fewer digits.
+// f32: rounding of logits of size 10 and of a softmax over a few dozen slots. bf16: torch's flash
+// kernel rounds probabilities and output, and takes an exponential of fewer digits.
 constexpr double kFloatTolerance = 1e-5, kBfloatTolerance = 3e-2;
 constexpr double kFloatLseTolerance = 1e-5, kBfloatLseTolerance = 3e-4;
 
@@ -28,7 +28,8 @@ at::Tensor poisoned(std::vector<int64_t> shape, at::ScalarType type) {
 
 /// New rows of random queries; their keys and values behind the tail or in tensors of their own.
 void draw_rows(Drawn& d, Random& random, int64_t rows, at::ScalarType type, bool in_tail) {
-  const int64_t heads = 1 + static_cast<int64_t>(random.below(3)), group = 1 + static_cast<int64_t>(random.below(5));
+  const int64_t heads = 1 + static_cast<int64_t>(random.below(3)),
+                group = 1 + static_cast<int64_t>(random.below(5));
   const int64_t dim = 8 * (1 + static_cast<int64_t>(random.below(4)));
   LayerTail& tail = d.cache.tail;
   tail.length = random.below(3) == 0 ? 0 : static_cast<int64_t>(random.below(40));
@@ -39,8 +40,10 @@ void draw_rows(Drawn& d, Random& random, int64_t rows, at::ScalarType type, bool
   for (const at::Tensor& t : {tail.keys, tail.values})
     t.narrow(1, 0, tail.length).copy_(random_tensor({heads, tail.length, dim}, random));
   d.input.queries = random_tensor({heads * group, rows, dim}, random, type);
-  d.input.keys = in_tail ? tail.keys.narrow(1, tail.length, rows) : at::empty({heads, rows, dim}, type);
-  d.input.values = in_tail ? tail.values.narrow(1, tail.length, rows) : at::empty({heads, rows, dim}, type);
+  d.input.keys =
+      in_tail ? tail.keys.narrow(1, tail.length, rows) : at::empty({heads, rows, dim}, type);
+  d.input.values =
+      in_tail ? tail.values.narrow(1, tail.length, rows) : at::empty({heads, rows, dim}, type);
   d.input.keys.copy_(random_tensor({heads, rows, dim}, random));
   d.input.values.copy_(random_tensor({heads, rows, dim}, random));
   d.input.scale = 0.5 + random.uniform() / 2;
@@ -54,9 +57,10 @@ Drawn draw_full(Random& random, int64_t rows, at::ScalarType type) {
   for (uint64_t i = random.below(4); i > 0; --i) {
     std::vector<int64_t> slots(heads, static_cast<int64_t>(random.below(20)));
     if (random.below(3) > 0)
-      for (int64_t& n : slots) n = random.below(3) == 0 ? 0 : static_cast<int64_t>(random.below(30));
-    d.cache.segments.push_back(
-        std::make_shared<LayerSegment>(test::random_segment(slots, dim, random.below(2) == 0, random, type)));
+      for (int64_t& n : slots)
+        n = random.below(3) == 0 ? 0 : static_cast<int64_t>(random.below(30));
+    d.cache.segments.push_back(std::make_shared<LayerSegment>(
+        test::random_segment(slots, dim, random.below(2) == 0, random, type)));
   }
   return d;
 }
@@ -64,14 +68,15 @@ Drawn draw_full(Random& random, int64_t rows, at::ScalarType type) {
 /// A ring filled by a KvCache in random steps, so that it may have wrapped.
 Drawn draw_ring(Random& random, int64_t rows, at::ScalarType type) {
   Drawn d;
-  const int64_t heads = 1 + static_cast<int64_t>(random.below(3)), group = 1 + static_cast<int64_t>(random.below(5));
+  const int64_t heads = 1 + static_cast<int64_t>(random.below(3)),
+                group = 1 + static_cast<int64_t>(random.below(5));
   const int64_t dim = 8 * (1 + static_cast<int64_t>(random.below(4)));
   const LayerKind kind{LayerKind::Type::ring, 1 + static_cast<int64_t>(random.below(20))};
   KvCache cache(CacheShape{heads, dim, type == at::kFloat ? DType::f32 : DType::bf16, {kind}});
   for (uint64_t steps = random.below(6); steps > 0; --steps) {
     const auto n = static_cast<int64_t>(1 + random.below(25));
-    cache.commit(std::vector<int32_t>(n, 0),
-                 {{random_tensor({heads, n, dim}, random, type), random_tensor({heads, n, dim}, random, type)}});
+    cache.commit(std::vector<int32_t>(n, 0), {{random_tensor({heads, n, dim}, random, type),
+                                               random_tensor({heads, n, dim}, random, type)}});
   }
   d.cache = cache.layer(0);
   d.input.queries = random_tensor({heads * group, rows, dim}, random, type);
@@ -144,11 +149,13 @@ TEST_P(AttentionTest, OneIsPlainOverRingsThatHaveWrapped) {
 INSTANTIATE_TEST_SUITE_P(Types, AttentionTest, testing::Values(at::kFloat, at::kBFloat16),
                          [](const auto& info) { return std::string(at::toString(info.param)); });
 
-/// The formula in f64 loops, for the plain path itself: two heads, one segment, bias, tail, causal rows.
+/// The formula in f64 loops, for the plain path itself: two heads, one segment, bias, tail, causal
+/// rows.
 TEST(AttentionPlainTest, IsTheFormula) {
   Random random(7);
   Drawn d;
-  d.cache.segments.push_back(std::make_shared<LayerSegment>(test::random_segment({3, 0}, 8, true, random)));
+  d.cache.segments.push_back(
+      std::make_shared<LayerSegment>(test::random_segment({3, 0}, 8, true, random)));
   d.cache.tail = {random_tensor({2, 4, 8}, random), random_tensor({2, 4, 8}, random), 2, 9};
   d.input = {&d.cache, random_tensor({4, 3, 8}, random), random_tensor({2, 3, 8}, random),
              random_tensor({2, 3, 8}, random), 0.6};
@@ -165,7 +172,8 @@ TEST(AttentionPlainTest, IsTheFormula) {
         mass += p;
         sum += p * v.to(at::kDouble);
       };
-      for (int64_t r = s.offsets[h]; r < s.offsets[h + 1]; ++r) add(s.keys[r], s.values[r], s.bias[r].item<double>());
+      for (int64_t r = s.offsets[h]; r < s.offsets[h + 1]; ++r)
+        add(s.keys[r], s.values[r], s.bias[r].item<double>());
       for (int64_t r = 0; r < 2; ++r) add(d.cache.tail.keys[h][r], d.cache.tail.values[h][r], 0);
       for (int64_t r = 0; r <= i; ++r) add(d.input.keys[h][r], d.input.values[h][r], 0);
       EXPECT_LT(max_difference(out[i].narrow(0, q * 8, 8), sum / mass), 1e-6);

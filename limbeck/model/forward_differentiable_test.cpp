@@ -11,7 +11,8 @@ using test::small_spec;
 
 /// A scalar of the logits of a few rows behind a compacted cache.
 struct Scalar {
-  explicit Scalar(const ModelSpec& spec) : model(random_model(spec, DType::f32, 1)), cache(model.new_cache()) {
+  explicit Scalar(const ModelSpec& spec)
+      : model(random_model(spec, DType::f32, 1)), cache(model.new_cache()) {
     prefill(model, cache, random_tokens(20, 1));
     test::compact_randomly(cache, 2);
     prefill(model, cache, random_tokens(3, 3));
@@ -19,7 +20,9 @@ struct Scalar {
     weights = test::random_tensor({6, spec.vocabulary}, random);
   }
   at::Tensor operator()() const {
-    const auto logits = model.forward_differentiable(cache, random_tokens(6, 4), {.logits = LogitsWanted::all}).logits;
+    const auto logits =
+        model.forward_differentiable(cache, random_tokens(6, 4), {.logits = LogitsWanted::all})
+            .logits;
     return (logits * weights).sum();
   }
   Model model;
@@ -103,7 +106,10 @@ TEST(DifferentiableTest, GradientsReachSegmentsInBfloat16) {
   test::compact_randomly(cache, 2);
   const at::Tensor bias = cache.layer(2).segments.front()->bias;
   bias.requires_grad_(true);
-  model.forward_differentiable(cache, random_tokens(4, 1), {.logits = LogitsWanted::all}).logits.pow(2).sum().backward();
+  model.forward_differentiable(cache, random_tokens(4, 1), {.logits = LogitsWanted::all})
+      .logits.pow(2)
+      .sum()
+      .backward();
   EXPECT_GT(bias.grad().abs().max().item<double>(), 0.0);
   EXPECT_TRUE(at::isfinite(bias.grad()).all().item<bool>());
 }

@@ -35,9 +35,12 @@ ModelSpec biased() {
   return s;
 }
 
-std::vector<ModelSpec> specs() { return {small_spec(), small_spec({0, 0}), small_spec({9}), biased(), gemma_like()}; }
+std::vector<ModelSpec> specs() {
+  return {small_spec(), small_spec({0, 0}), small_spec({9}), biased(), gemma_like()};
+}
 
-at::Tensor all_logits(const Model& model, KvCache& cache, std::span<const int32_t> tokens, int64_t chunk) {
+at::Tensor all_logits(const Model& model, KvCache& cache, std::span<const int32_t> tokens,
+                      int64_t chunk) {
   return prefill(model, cache, tokens, {.chunk = chunk, .logits = LogitsWanted::all});
 }
 
@@ -49,7 +52,8 @@ TEST(ForwardTest, ChunkedPrefillIsOneShotPrefill) {
     const at::Tensor want = all_logits(model, whole, tokens, 50);
     for (int64_t chunk : {1, 3, 8, 9, 17}) {
       KvCache cache = model.new_cache();
-      EXPECT_LT(max_difference(all_logits(model, cache, tokens, chunk), want), kTolerance) << "chunk " << chunk;
+      EXPECT_LT(max_difference(all_logits(model, cache, tokens, chunk), want), kTolerance)
+          << "chunk " << chunk;
       EXPECT_EQ(cache.tokens(), tokens);
       EXPECT_EQ(cache.logical_length(), 50);
     }
@@ -67,7 +71,8 @@ TEST(ForwardTest, ChunksAgreeBehindACompactedCache) {
     const at::Tensor want = all_logits(model, whole, tokens, 40);
     for (int64_t chunk : {1, 5, 16}) {
       KvCache cache = start.clone();
-      EXPECT_LT(max_difference(all_logits(model, cache, tokens, chunk), want), kTolerance) << "chunk " << chunk;
+      EXPECT_LT(max_difference(all_logits(model, cache, tokens, chunk), want), kTolerance)
+          << "chunk " << chunk;
     }
     c10::NoGradGuard guard;
     const auto plain = model.forward_differentiable(start, tokens, {.logits = LogitsWanted::all});
@@ -78,13 +83,15 @@ TEST(ForwardTest, ChunksAgreeBehindACompactedCache) {
 TEST(ForwardTest, Bfloat16StaysNearFloat32) {
   const Tokens tokens = random_tokens(40, 2);
   for (const ModelSpec& spec : specs()) {
-    const Model exact = random_model(spec, DType::f32, 4), coarse = random_model(spec, DType::bf16, 4);
+    const Model exact = random_model(spec, DType::f32, 4),
+                coarse = random_model(spec, DType::bf16, 4);
     KvCache a = exact.new_cache();
     const at::Tensor want = all_logits(exact, a, tokens, 40);
     for (int64_t chunk : {1, 8, 40}) {
       KvCache b = coarse.new_cache();
       const at::Tensor found = all_logits(coarse, b, tokens, chunk);
-      EXPECT_GT(at::cosine_similarity(found, want, 1).min().item<double>(), 0.998) << "chunk " << chunk;
+      EXPECT_GT(at::cosine_similarity(found, want, 1).min().item<double>(), 0.998)
+          << "chunk " << chunk;
     }
   }
 }
@@ -123,7 +130,8 @@ TEST(ForwardTest, ABatchOfFeedsIsTheFeedsOneByOne) {
 
 TEST(ForwardTest, LastRowsAreThoseOfEachFeed) {
   const Model model = random_model(small_spec(), DType::f32, 1);
-  KvCache a = model.new_cache(), b = model.new_cache(), c = model.new_cache(), d = model.new_cache();
+  KvCache a = model.new_cache(), b = model.new_cache(), c = model.new_cache(),
+          d = model.new_cache();
   const Tokens x = random_tokens(4, 1), y = random_tokens(7, 2);
   const std::vector<Feed> first{{&a, x}, {&b, y}}, second{{&c, x}, {&d, y}};
   const at::Tensor all = model.forward(first, {.logits = LogitsWanted::all}).logits;
@@ -183,7 +191,8 @@ TEST(ForwardTest, RefusesACacheOfAnotherModel) {
   const Model model = random_model(small_spec(), DType::bf16, 1);
   KvCache cache = random_model(small_spec(), DType::f32, 1).new_cache();
   EXPECT_EQ(error_text<Mismatch>([&] { model.forward(cache, Tokens{1}); }),
-            "[forward] the cache has 3 layers of 2 KV heads of 16 (F32); this model needs 3 of 2 of 16 (BF16)");
+            "[forward] the cache has 3 layers of 2 KV heads of 16 (F32); this model needs 3 of 2 "
+            "of 16 (BF16)");
 }
 
 TEST(PrefillTest, CancellingGivesTheCacheBack) {
@@ -199,7 +208,8 @@ TEST(PrefillTest, CancellingGivesTheCacheBack) {
     options.progress = [](const ProgressStep& step) {
       if (step.done >= 16) throw Cancelled("[test] enough after {}", step.done);
     };
-    EXPECT_EQ(error_text<Cancelled>([&] { prefill(model, cache, random_tokens(40, 4), options); }), "[test] enough after 16");
+    EXPECT_EQ(error_text<Cancelled>([&] { prefill(model, cache, random_tokens(40, 4), options); }),
+              "[test] enough after 16");
     EXPECT_TRUE(cache_equal(cache, before));
   }
 }
@@ -207,7 +217,8 @@ TEST(PrefillTest, CancellingGivesTheCacheBack) {
 TEST(PrefillTest, RefusesImpossibleRequests) {
   const Model model = random_model(small_spec(), DType::bf16, 1);
   KvCache cache = model.new_cache();
-  EXPECT_EQ(error_text<InvalidArgument>([&] { prefill(model, cache, {}); }), "[prefill] the text is empty; need at least one token");
+  EXPECT_EQ(error_text<InvalidArgument>([&] { prefill(model, cache, {}); }),
+            "[prefill] the text is empty; need at least one token");
   EXPECT_EQ(error_text<InvalidArgument>([&] { prefill(model, cache, Tokens{1}, {.chunk = 0}); }),
             "[prefill] chunk must be at least 1; found 0");
   EXPECT_EQ(error_text<InvalidArgument>([&] { prefill(model, cache, Tokens(300, 1)); }),

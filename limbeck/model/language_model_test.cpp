@@ -16,23 +16,24 @@ using test::ScratchFolder;
 using Shapes = std::map<std::string, std::vector<int64_t>>;
 
 json config() {
-  return {{"model_type", "llama"},      {"hidden_size", 8},          {"intermediate_size", 12},
-          {"num_attention_heads", 2},   {"num_key_value_heads", 1},  {"num_hidden_layers", 1},
-          {"vocab_size", 5},            {"tie_word_embeddings", true}};
+  return {{"model_type", "llama"},    {"hidden_size", 8},           {"intermediate_size", 12},
+          {"num_attention_heads", 2}, {"num_key_value_heads", 1},   {"num_hidden_layers", 1},
+          {"vocab_size", 5},          {"tie_word_embeddings", true}};
 }
 
 Shapes shapes() {
   const std::string p = "model.layers.0.";
-  return {{"model.embed_tokens.weight", {5, 8}},      {"model.norm.weight", {8}},
-          {p + "input_layernorm.weight", {8}},        {p + "post_attention_layernorm.weight", {8}},
-          {p + "self_attn.q_proj.weight", {8, 8}},    {p + "self_attn.k_proj.weight", {4, 8}},
-          {p + "self_attn.v_proj.weight", {4, 8}},    {p + "self_attn.o_proj.weight", {8, 8}},
-          {p + "mlp.gate_proj.weight", {12, 8}},      {p + "mlp.up_proj.weight", {12, 8}},
+  return {{"model.embed_tokens.weight", {5, 8}},   {"model.norm.weight", {8}},
+          {p + "input_layernorm.weight", {8}},     {p + "post_attention_layernorm.weight", {8}},
+          {p + "self_attn.q_proj.weight", {8, 8}}, {p + "self_attn.k_proj.weight", {4, 8}},
+          {p + "self_attn.v_proj.weight", {4, 8}}, {p + "self_attn.o_proj.weight", {8, 8}},
+          {p + "mlp.gate_proj.weight", {12, 8}},   {p + "mlp.up_proj.weight", {12, 8}},
           {p + "mlp.down_proj.weight", {8, 12}}};
 }
 
 /// A folder with a model whose weights are 0.125.
-std::filesystem::path write_model(const ScratchFolder& scratch, const json& config, const Shapes& shapes) {
+std::filesystem::path write_model(const ScratchFolder& scratch, const json& config,
+                                  const Shapes& shapes) {
   const std::filesystem::path folder = scratch.path() / "tiny";
   std::filesystem::create_directories(folder);
   std::ofstream(folder / "config.json") << config.dump();
@@ -77,8 +78,10 @@ TEST(LoadModelTest, NamesTheFirstMissingTensorAndCountsThem) {
   some.erase("model.norm.weight");
   some.erase("model.layers.0.mlp.up_proj.weight");
   const auto folder = write_model(scratch, config(), some);
-  EXPECT_EQ(load_refusal(folder), fmt::format("[model] {}: tensor \"model.norm.weight\" missing; 2 of 11 expected "
-                                              "tensors not found", folder.string()));
+  EXPECT_EQ(load_refusal(folder),
+            fmt::format("[model] {}: tensor \"model.norm.weight\" missing; 2 of 11 expected "
+                        "tensors not found",
+                        folder.string()));
 }
 
 TEST(LoadModelTest, AnUntiedHeadMustBeThere) {
@@ -86,8 +89,10 @@ TEST(LoadModelTest, AnUntiedHeadMustBeThere) {
   json untied = config();
   untied["tie_word_embeddings"] = false;
   const auto folder = write_model(scratch, untied, shapes());
-  EXPECT_EQ(load_refusal(folder), fmt::format("[model] {}: tensor \"lm_head.weight\" missing; 1 of 12 expected "
-                                              "tensors not found", folder.string()));
+  EXPECT_EQ(load_refusal(folder),
+            fmt::format("[model] {}: tensor \"lm_head.weight\" missing; 1 of 12 expected "
+                        "tensors not found",
+                        folder.string()));
 }
 
 TEST(LoadModelTest, RefusesTensorsOfAnotherShape) {
@@ -95,9 +100,12 @@ TEST(LoadModelTest, RefusesTensorsOfAnotherShape) {
   Shapes wrong = shapes();
   wrong["model.layers.0.self_attn.k_proj.weight"] = {8, 8};
   const auto folder = write_model(scratch, config(), wrong);
-  EXPECT_EQ(load_refusal(folder),
-            fmt::format("[model] {}: tensor \"model.layers.0.self_attn.k_proj.weight\" must have shape [4,8]; "
-                        "found [8,8]", folder.string()));
+  EXPECT_EQ(
+      load_refusal(folder),
+      fmt::format(
+          "[model] {}: tensor \"model.layers.0.self_attn.k_proj.weight\" must have shape [4,8]; "
+          "found [8,8]",
+          folder.string()));
 }
 
 TEST(LoadModelTest, ChecksShapesBeforeItAllocates) {
@@ -106,8 +114,10 @@ TEST(LoadModelTest, ChecksShapesBeforeItAllocates) {
   huge["vocab_size"] = huge["hidden_size"] = 1 << 24;  // 512 TiB of embeddings
   huge["head_dim"] = 4;
   const auto folder = write_model(scratch, huge, shapes());
-  EXPECT_EQ(load_refusal(folder), fmt::format("[model] {}: tensor \"model.embed_tokens.weight\" must have shape "
-                                              "[16777216,16777216]; found [5,8]", folder.string()));
+  EXPECT_EQ(load_refusal(folder),
+            fmt::format("[model] {}: tensor \"model.embed_tokens.weight\" must have shape "
+                        "[16777216,16777216]; found [5,8]",
+                        folder.string()));
 }
 
 TEST(LoadModelTest, RefusesPathsWithoutAModel) {
@@ -116,7 +126,8 @@ TEST(LoadModelTest, RefusesPathsWithoutAModel) {
   EXPECT_EQ(error_text<ResourceError>([&] { load_model(nowhere); }),
             fmt::format("[model] {} does not exist", nowhere.string()));
   EXPECT_EQ(error_text<ResourceError>([&] { load_model(scratch.path()); }),
-            fmt::format("[model] cannot read {}: No such file or directory", (scratch.path() / "config.json").string()));
+            fmt::format("[model] cannot read {}: No such file or directory",
+                        (scratch.path() / "config.json").string()));
   const auto noise = scratch.write("noise.gguf", "not a model");
   EXPECT_THROW(load_model(noise), FormatError);
 }
@@ -151,8 +162,10 @@ TEST(ModelDirectoryTest, FindsByPathOrNameAndElseSaysWhatThereIs) {
   EXPECT_EQ(find_model("b", scratch.path()), file);
   EXPECT_EQ(find_model(file.string(), scratch.path() / "nowhere"), file);
   EXPECT_EQ(error_text<ResourceError>([&] { find_model("c", scratch.path()); }),
-            fmt::format("[model] no file, folder or known name \"c\"; {} holds: a, b; `limbeck models` says how to "
-                        "add one", scratch.path().string()));
+            fmt::format("[model] no file, folder or known name \"c\"; {} holds: a, b; `limbeck "
+                        "models` says how to "
+                        "add one",
+                        scratch.path().string()));
 }
 
 }  // namespace

@@ -21,7 +21,8 @@ inline ModelSpec small_spec(std::vector<int64_t> windows = {0, 6, 0}) {
   s.context_length = 256;
   s.softmax_scale = 0.25;
   for (int64_t window : windows)
-    s.layers.push_back({window > 0 ? LayerKind{LayerKind::Type::ring, window} : LayerKind{}, RopeSpec{}});
+    s.layers.push_back(
+        {window > 0 ? LayerKind{LayerKind::Type::ring, window} : LayerKind{}, RopeSpec{}});
   return s;
 }
 
@@ -32,7 +33,8 @@ inline std::vector<int32_t> random_tokens(int64_t count, uint64_t seed, int64_t 
   return out;
 }
 
-inline at::Tensor random_tensor(std::vector<int64_t> shape, Random& random, at::ScalarType type = at::kFloat) {
+inline at::Tensor random_tensor(std::vector<int64_t> shape, Random& random,
+                                at::ScalarType type = at::kFloat) {
   at::Tensor t = at::empty(shape, at::kFloat);
   float* p = t.mutable_data_ptr<float>();
   for (int64_t i = 0; i < t.numel(); ++i) p[i] = static_cast<float>(random.normal());
@@ -40,8 +42,8 @@ inline at::Tensor random_tensor(std::vector<int64_t> shape, Random& random, at::
 }
 
 /// A segment whose head h holds slots[h] random entries.
-inline LayerSegment random_segment(const std::vector<int64_t>& slots, int64_t dim, bool biased, Random& random,
-                                   at::ScalarType type = at::kFloat) {
+inline LayerSegment random_segment(const std::vector<int64_t>& slots, int64_t dim, bool biased,
+                                   Random& random, at::ScalarType type = at::kFloat) {
   LayerSegment s;
   s.offsets = {0};
   for (int64_t n : slots) s.offsets.push_back(s.offsets.back() + n);
@@ -64,12 +66,15 @@ inline void compact_randomly(KvCache& cache, uint64_t seed, bool biased = true) 
   const auto type = shape.dtype == DType::f32 ? at::kFloat : at::kBFloat16;
   for (const LayerKind& kind : shape.layers) {
     std::vector<int64_t> slots;
-    for (int64_t h = 0; h < shape.kv_heads; ++h) slots.push_back(static_cast<int64_t>(random.below(6)) + h);
+    for (int64_t h = 0; h < shape.kv_heads; ++h)
+      slots.push_back(static_cast<int64_t>(random.below(6)) + h);
     segment.layers.push_back(kind.type == LayerKind::Type::ring
                                  ? nullptr
-                                 : std::make_shared<LayerSegment>(random_segment(slots, shape.head_dim, biased, random, type)));
+                                 : std::make_shared<LayerSegment>(random_segment(
+                                       slots, shape.head_dim, biased, random, type)));
   }
-  cache.replace_segments(0, static_cast<int64_t>(cache.segments().size()) + 1, {std::move(segment)});
+  cache.replace_segments(0, static_cast<int64_t>(cache.segments().size()) + 1,
+                         {std::move(segment)});
 }
 
 inline double max_difference(const at::Tensor& a, const at::Tensor& b) {

@@ -14,7 +14,8 @@ using test::random_tokens;
 using test::small_spec;
 
 constexpr double kTolerance = 2e-5;
-constexpr uint32_t kEverything = kProbeHidden | kProbeQueries | kProbePreRope | kProbeAttention | kProbeLse;
+constexpr uint32_t kEverything =
+    kProbeHidden | kProbeQueries | kProbePreRope | kProbeAttention | kProbeLse;
 
 at::Tensor rotated(const Model& model, const LayerSignals& s, const at::Tensor& x) {
   std::vector<int64_t> positions;
@@ -27,19 +28,23 @@ at::Tensor rotated(const Model& model, const LayerSignals& s, const at::Tensor& 
 /// Checks every signal against the others and the model's weights.
 struct CheckingProbe : Probe {
   explicit CheckingProbe(const Model& m) : model(m) {}
-  uint32_t needs(int64_t layer) const override { return layer == 1 ? static_cast<uint32_t>(kProbeSkip) : kEverything; }
+  uint32_t needs(int64_t layer) const override {
+    return layer == 1 ? static_cast<uint32_t>(kProbeSkip) : kEverything;
+  }
   void on_layer(const LayerSignals& s) override {
     seen.push_back(s.layer);
     EXPECT_LT(max_difference(rotated(model, s, s.queries_pre_rope), s.queries), kTolerance);
     EXPECT_LT(max_difference(rotated(model, s, s.keys_pre_rope), s.keys), kTolerance);
     at::Tensor lse;
-    const at::Tensor out = attention_plain({s.cache, s.queries, s.keys, s.values, model.spec().softmax_scale}, &lse);
+    const at::Tensor out =
+        attention_plain({s.cache, s.queries, s.keys, s.values, model.spec().softmax_scale}, &lse);
     EXPECT_LT(max_difference(out, s.attention), kTolerance);
     EXPECT_LT(max_difference(lse, s.lse), kTolerance);
     const ModelSpec& spec = model.spec();
     const at::Tensor qkv = at::linear(s.hidden.to(at::kFloat), model.weights().layers[s.layer].qkv);
     const int64_t width = spec.kv_heads * spec.head_dim, first = qkv.size(1) - width;
-    const at::Tensor values = qkv.narrow(1, first, width).view({-1, spec.kv_heads, spec.head_dim}).transpose(0, 1);
+    const at::Tensor values =
+        qkv.narrow(1, first, width).view({-1, spec.kv_heads, spec.head_dim}).transpose(0, 1);
     EXPECT_LT(max_difference(values, s.values), kTolerance);
   }
   const Model& model;

@@ -12,11 +12,14 @@ namespace {
 
 constexpr double kPi = std::numbers::pi;
 
-double plain(double theta, int64_t j, int64_t dim) { return std::pow(theta, -2.0 * static_cast<double>(j) / static_cast<double>(dim)); }
+double plain(double theta, int64_t j, int64_t dim) {
+  return std::pow(theta, -2.0 * static_cast<double>(j) / static_cast<double>(dim));
+}
 
 void expect_close(const std::vector<float>& found, const std::vector<double>& want) {
   ASSERT_EQ(found.size(), want.size());
-  for (size_t j = 0; j < want.size(); ++j) EXPECT_NEAR(found[j] / want[j], 1.0, 5e-7) << "frequency " << j;
+  for (size_t j = 0; j < want.size(); ++j)
+    EXPECT_NEAR(found[j] / want[j], 1.0, 5e-7) << "frequency " << j;
 }
 
 TEST(RopeTest, PlainAndLinearFrequencies) {
@@ -26,16 +29,23 @@ TEST(RopeTest, PlainAndLinearFrequencies) {
     slow.push_back(plain(5e5, j, 64) / 8.0);
   }
   expect_close(RopeSpec{.theta = 5e5}.inverse_frequencies(64), want);
-  expect_close(RopeSpec{.type = RopeSpec::Type::linear, .theta = 5e5, .factor = 8}.inverse_frequencies(64), slow);
+  expect_close(
+      RopeSpec{.type = RopeSpec::Type::linear, .theta = 5e5, .factor = 8}.inverse_frequencies(64),
+      slow);
 }
 
 TEST(RopeTest, Llama3LeavesFastDividesSlowAndBlendsBetween) {
-  const RopeSpec rope{.type = RopeSpec::Type::llama3, .theta = 5e5, .factor = 32, .low_freq_factor = 1,
-                      .high_freq_factor = 4, .original_length = 8192};
+  const RopeSpec rope{.type = RopeSpec::Type::llama3,
+                      .theta = 5e5,
+                      .factor = 32,
+                      .low_freq_factor = 1,
+                      .high_freq_factor = 4,
+                      .original_length = 8192};
   std::vector<double> want;
   int kept = 0, divided = 0, blended = 0;
   for (int64_t j = 0; j < 32; ++j) {
-    const double f = plain(5e5, j, 64), turns = 8192 * f / (2 * kPi);  // turns over the original length
+    const double f = plain(5e5, j, 64),
+                 turns = 8192 * f / (2 * kPi);  // turns over the original length
     if (turns > 4) {
       want.push_back(f);
       ++kept;
@@ -55,9 +65,12 @@ TEST(RopeTest, Llama3LeavesFastDividesSlowAndBlendsBetween) {
 }
 
 TEST(RopeTest, YarnRampsBetweenItsTwoDimensions) {
-  const RopeSpec rope{.type = RopeSpec::Type::yarn, .theta = 1e6, .factor = 4, .original_length = 32768};
+  const RopeSpec rope{
+      .type = RopeSpec::Type::yarn, .theta = 1e6, .factor = 4, .original_length = 32768};
   // Dimension at which a frequency turns n times over the original length, in pairs of channels.
-  const auto pair = [](double n) { return 64.0 * std::log(32768.0 / (2 * kPi * n)) / std::log(1e6); };
+  const auto pair = [](double n) {
+    return 64.0 * std::log(32768.0 / (2 * kPi * n)) / std::log(1e6);
+  };
   const double low = std::floor(pair(32)), high = std::ceil(pair(1));
   std::vector<double> want;
   for (int64_t j = 0; j < 64; ++j) {
@@ -69,7 +82,12 @@ TEST(RopeTest, YarnRampsBetweenItsTwoDimensions) {
 }
 
 TEST(RopeTest, AttentionFactorCanBeGiven) {
-  EXPECT_DOUBLE_EQ((RopeSpec{.type = RopeSpec::Type::yarn, .factor = 4, .original_length = 9, .attention_factor = 1.5}).cos_sin_factor(), 1.5);
+  EXPECT_DOUBLE_EQ((RopeSpec{.type = RopeSpec::Type::yarn,
+                             .factor = 4,
+                             .original_length = 9,
+                             .attention_factor = 1.5})
+                       .cos_sin_factor(),
+                   1.5);
   EXPECT_DOUBLE_EQ((RopeSpec{.type = RopeSpec::Type::linear, .factor = 4}).cos_sin_factor(), 1.0);
 }
 
@@ -80,7 +98,8 @@ TEST(RopeTest, DivisorsDivide) {
 
 TEST(RopeTest, CosAndSinBelongToThePositionAndCarryTheFactor) {
   ModelSpec spec = test::small_spec();
-  spec.layers[1].rope = {.type = RopeSpec::Type::yarn, .theta = 1e4, .factor = 4, .original_length = 64};
+  spec.layers[1].rope = {
+      .type = RopeSpec::Type::yarn, .theta = 1e4, .factor = 4, .original_length = 64};
   const Model model = random_model(spec, DType::f32, 1);
   const std::vector<int64_t> positions{0, 5, 999};
   const auto [cos, sin] = model.rope(1, positions);

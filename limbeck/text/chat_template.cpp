@@ -19,7 +19,8 @@ std::string read_text(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   text << file.rdbuf();
-  if (!file) throw ResourceError("[template] a template file must be readable; found {}", path.string());
+  if (!file)
+    throw ResourceError("[template] a template file must be readable; found {}", path.string());
   return std::move(text).str();
 }
 
@@ -27,11 +28,13 @@ std::string read_text(const std::filesystem::path& path) {
 const nlohmann::json* pick_named(const nlohmann::json& list, const std::string& file) {
   const nlohmann::json* picked = nullptr;
   for (const auto& entry : list) {
-    const bool complete = entry.is_object() && entry.contains("name") && entry["name"].is_string() &&
-                          entry.contains("template") && entry["template"].is_string();
+    const bool complete = entry.is_object() && entry.contains("name") &&
+                          entry["name"].is_string() && entry.contains("template") &&
+                          entry["template"].is_string();
     if (!complete) {
-      throw FormatError("[template] {} chat_template: entries are {{name, template}} of strings; found {}",
-                        file, entry.type_name());
+      throw FormatError(
+          "[template] {} chat_template: entries are {{name, template}} of strings; found {}", file,
+          entry.type_name());
     }
     if (!picked || entry["name"] == "default") picked = &entry["template"];
   }
@@ -75,7 +78,8 @@ std::optional<ChatTemplate> ChatTemplate::from_folder(const std::filesystem::pat
   if (!std::filesystem::exists(config_file)) return std::nullopt;
   const std::string name = config_file.string();
   const auto config = nlohmann::json::parse(read_text(config_file), nullptr, false);
-  if (!config.is_object()) throw FormatError("[template] {}: a JSON object is expected; found none", name);
+  if (!config.is_object())
+    throw FormatError("[template] {}: a JSON object is expected; found none", name);
   const auto entry = config.find("chat_template");
   if (entry == config.end() || entry->is_null()) return std::nullopt;
   const nlohmann::json* source = entry->is_array() ? pick_named(*entry, name) : &*entry;
@@ -87,7 +91,8 @@ std::optional<ChatTemplate> ChatTemplate::from_folder(const std::filesystem::pat
   return compile(source->get<std::string>(), name);
 }
 
-void ChatTemplate::Impl::define_inputs(jinja::Interpreter& interpreter, const ChatOptions& options) const {
+void ChatTemplate::Impl::define_inputs(jinja::Interpreter& interpreter,
+                                       const ChatOptions& options) const {
   using jinja::Origin;
   using jinja::Value;
   // What transformers always passes; templates ask `tools is none`, not only `is defined`.
@@ -103,13 +108,16 @@ void ChatTemplate::Impl::define_inputs(jinja::Interpreter& interpreter, const Ch
   }
   for (const auto& [key, json] : variables.items()) {
     if (key == "messages") {
-      throw InvalidArgument("[template] messages are given apart from the variables; found them in both");
+      throw InvalidArgument(
+          "[template] messages are given apart from the variables; found them in both");
     }
-    interpreter.define(key, input_value(name, "variable " + key, [&json = json] { return jinja::from_json(json); }));
+    interpreter.define(key, input_value(name, "variable " + key,
+                                        [&json = json] { return jinja::from_json(json); }));
   }
 }
 
-std::vector<TextPart> ChatTemplate::Impl::render(jinja::Value messages, const ChatOptions& options) const {
+std::vector<TextPart> ChatTemplate::Impl::render(jinja::Value messages,
+                                                 const ChatOptions& options) const {
   jinja::Interpreter interpreter(name, options.now);
   define_inputs(interpreter, options);
   interpreter.define("messages", std::move(messages));
@@ -117,7 +125,8 @@ std::vector<TextPart> ChatTemplate::Impl::render(jinja::Value messages, const Ch
   std::vector<TextPart> parts;
   size_t begin = 0;
   for (const auto& run : text.runs()) {
-    parts.push_back({text.bytes().substr(begin, run.end - begin), run.origin == jinja::Origin::source});
+    parts.push_back(
+        {text.bytes().substr(begin, run.end - begin), run.origin == jinja::Origin::source});
     begin = run.end;
   }
   return parts;
@@ -130,9 +139,9 @@ std::vector<TextPart> ChatTemplate::render(const std::vector<ChatMessage>& messa
   const Value list = input_value(impl_->name, "messages", [&] {
     std::vector<Value> items;
     for (const ChatMessage& message : messages) {
-      items.push_back(
-          Value::dict({{Value::text("role", Origin::input), Value::text(message.role, Origin::input)},
-                       {Value::text("content", Origin::input), Value::text(message.content, Origin::input)}}));
+      items.push_back(Value::dict(
+          {{Value::text("role", Origin::input), Value::text(message.role, Origin::input)},
+           {Value::text("content", Origin::input), Value::text(message.content, Origin::input)}}));
     }
     return Value::list(std::move(items));
   });
@@ -141,12 +150,14 @@ std::vector<TextPart> ChatTemplate::render(const std::vector<ChatMessage>& messa
 
 std::vector<TextPart> ChatTemplate::render_json(const nlohmann::json& messages,
                                                 const ChatOptions& options) const {
-  return impl_->render(input_value(impl_->name, "messages", [&] { return jinja::from_json(messages); }), options);
+  return impl_->render(
+      input_value(impl_->name, "messages", [&] { return jinja::from_json(messages); }), options);
 }
 
 std::vector<TextPart> ChatTemplate::render_json(const nlohmann::ordered_json& messages,
                                                 const ChatOptions& options) const {
-  return impl_->render(input_value(impl_->name, "messages", [&] { return jinja::from_json(messages); }), options);
+  return impl_->render(
+      input_value(impl_->name, "messages", [&] { return jinja::from_json(messages); }), options);
 }
 
 const std::string& ChatTemplate::source() const { return impl_->source; }

@@ -4,11 +4,12 @@
 
 namespace limbeck::jinja {
 
-Bound::Bound(std::string_view function, const CallArgs& args, std::initializer_list<std::string_view> names,
-             size_t required)
+Bound::Bound(std::string_view function, const CallArgs& args,
+             std::initializer_list<std::string_view> names, size_t required)
     : function_(function) {
   if (args.positional.size() > names.size()) {
-    throw Fault("{} takes at most {} arguments; found {}", function, names.size(), args.positional.size());
+    throw Fault("{} takes at most {} arguments; found {}", function, names.size(),
+                args.positional.size());
   }
   for (size_t i = 0; i < args.positional.size(); ++i) values_[i] = &args.positional[i];
   for (const auto& [name, value] : args.named) {
@@ -19,7 +20,8 @@ Bound::Bound(std::string_view function, const CallArgs& args, std::initializer_l
     slot = &value;
   }
   for (size_t i = 0; i < required; ++i) {
-    if (!values_[i]) throw Fault("{} needs the argument '{}'; found none", function, *(names.begin() + i));
+    if (!values_[i])
+      throw Fault("{} needs the argument '{}'; found none", function, *(names.begin() + i));
   }
 }
 

@@ -12,8 +12,8 @@ namespace limbeck::jinja {
 class Bound {
  public:
   /// Throws Fault for an argument too many, unknown or given twice, and for fewer than `required`.
-  Bound(std::string_view function, const CallArgs& args, std::initializer_list<std::string_view> names,
-        size_t required = 0);
+  Bound(std::string_view function, const CallArgs& args,
+        std::initializer_list<std::string_view> names, size_t required = 0);
 
   /// Null when absent.
   const Value* get(size_t index) const { return values_[index]; }

@@ -1,5 +1,5 @@
-/// Syntax tree of the template language. Chains of one precedence are flat, so that the depth of the tree
-/// says how deeply a person nested things, not how long a sum is.
+/// Syntax tree of the template language. Chains of one precedence are flat, so that the depth of
+/// the tree says how deeply a person nested things, not how long a sum is.
 #pragma once
 
 #include "limbeck/text/jinja_lexer.h"
@@ -94,8 +94,8 @@ struct BlockText {};
 struct Expression {
   Position at;
   int height = 1;
-  std::variant<Literal, Name, ListLiteral, DictLiteral, Attribute, Subscript, Slice, Call, FilterCall,
-               TestCall, Unary, BinaryChain, Comparison, Logic, Conditional, BlockText>
+  std::variant<Literal, Name, ListLiteral, DictLiteral, Attribute, Subscript, Slice, Call,
+               FilterCall, TestCall, Unary, BinaryChain, Comparison, Logic, Conditional, BlockText>
       node;
 };
 
@@ -164,8 +164,8 @@ struct LoopExit {
 
 struct Statement {
   Position at;
-  std::variant<TextOutput, Output, If, For, Set, SetBlock, FilterBlock, DefineMacro, CallBlock, ScopedBlock,
-               LoopExit>
+  std::variant<TextOutput, Output, If, For, Set, SetBlock, FilterBlock, DefineMacro, CallBlock,
+               ScopedBlock, LoopExit>
       node;
 };
 

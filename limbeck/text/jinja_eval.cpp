@@ -220,7 +220,8 @@ Interpreter::Flow Interpreter::run(const ScopedBlock& node) {
   for (const auto& assignment : node.assignments) values.push_back(evaluate(*assignment.second));
   Scope& scope = open_scope(scope_);
   Scope* const outer = std::exchange(scope_, &scope);
-  for (size_t i = 0; i < values.size(); ++i) assign(node.assignments[i].first, std::move(values[i]));
+  for (size_t i = 0; i < values.size(); ++i)
+    assign(node.assignments[i].first, std::move(values[i]));
   const Flow flow = run(node.body);
   scope_ = outer;
   close_scope(scope);
@@ -231,8 +232,8 @@ void Interpreter::assign(const Target& target, Value value) {
   if (!target.parts.empty()) {
     const std::vector<Value> values = iterate(value);
     if (values.size() != target.parts.size()) {
-      throw Fault("an unpacked value has as many items as there are names; found {} and {}", values.size(),
-                  target.parts.size());
+      throw Fault("an unpacked value has as many items as there are names; found {} and {}",
+                  values.size(), target.parts.size());
     }
     for (size_t i = 0; i < values.size(); ++i) assign(target.parts[i], values[i]);
     return;
@@ -244,7 +245,8 @@ void Interpreter::assign(const Target& target, Value value) {
   const Value holder = evaluate(Name{target.name});
   Namespace* names = holder.as_namespace();
   if (!names) throw Fault("only a namespace's attributes can be set; found {}", holder.type_name());
-  if (value.as_namespace()) throw Fault("namespaces hold no namespaces; found one for '{}'", target.attribute);
+  if (value.as_namespace())
+    throw Fault("namespaces hold no namespaces; found one for '{}'", target.attribute);
   if (Value* known = names->find(target.attribute)) {
     *known = std::move(value);
   } else {
@@ -253,14 +255,16 @@ void Interpreter::assign(const Target& target, Value value) {
 }
 
 Value Interpreter::closure(const MacroDefinition& definition) {
-  for (Scope* scope = scope_; scope && !scope->captured; scope = scope->parent) scope->captured = true;
+  for (Scope* scope = scope_; scope && !scope->captured; scope = scope->parent)
+    scope->captured = true;
   return Function{definition.name, MacroClosure{&definition, scope_}};
 }
 
 Value Interpreter::call(const Value& callee, const CallArgs& args) {
   const Function* function = callee.as_function();
   if (!function) {
-    if (callee.is_undefined()) throw Fault("only functions can be called; found {}", describe_undefined(callee));
+    if (callee.is_undefined())
+      throw Fault("only functions can be called; found {}", describe_undefined(callee));
     throw Fault("only functions can be called; found {}", callee.type_name());
   }
   const Depth depth(calls_, kMaxDepth, "calls");
@@ -304,7 +308,8 @@ void Interpreter::bind_surplus(const MacroDefinition& macro, const CallArgs& arg
   const size_t count = macro.parameters.size();
   std::vector<Value> positional;
   if (args.positional.size() > count) {
-    positional.assign(args.positional.begin() + static_cast<std::ptrdiff_t>(count), args.positional.end());
+    positional.assign(args.positional.begin() + static_cast<std::ptrdiff_t>(count),
+                      args.positional.end());
   }
   std::vector<std::pair<Value, Value>> named;
   Value caller = Value::undefined("caller");
@@ -316,14 +321,17 @@ void Interpreter::bind_surplus(const MacroDefinition& macro, const CallArgs& arg
     if (name == "caller" && macro.uses_caller) {
       caller = value;
     } else {
-      if (!macro.uses_kwargs) throw Fault("macro {} takes no argument '{}'; found one", macro.name, name);
+      if (!macro.uses_kwargs)
+        throw Fault("macro {} takes no argument '{}'; found one", macro.name, name);
       named.emplace_back(Value::text(name, Origin::source), value);
     }
   }
   if (!positional.empty() && !macro.uses_varargs) {
-    throw Fault("macro {} takes at most {} arguments; found {}", macro.name, count, args.positional.size());
+    throw Fault("macro {} takes at most {} arguments; found {}", macro.name, count,
+                args.positional.size());
   }
-  if (macro.uses_varargs) scope_->set("varargs", Value::list(std::move(positional), ListKind::tuple));
+  if (macro.uses_varargs)
+    scope_->set("varargs", Value::list(std::move(positional), ListKind::tuple));
   if (macro.uses_kwargs) scope_->set("kwargs", Value::dict(std::move(named)));
   if (macro.uses_caller && !scope_->find("caller")) scope_->set("caller", std::move(caller));
 }

@@ -12,7 +12,8 @@
 
 namespace limbeck::jinja {
 
-constexpr size_t kMaxSteps = 1'000'000;    ///< nodes visited, plus the work of operations on long values
+constexpr size_t kMaxSteps =
+    1'000'000;  ///< nodes visited, plus the work of operations on long values
 constexpr int kMaxEvaluationDepth = 1024;  ///< nodes inside nodes, through macros
 constexpr int64_t kMaxRange = 100'000;     ///< items of range()
 
@@ -41,7 +42,8 @@ class Interpreter {
   Value call(const Value& callee, const CallArgs& args);
   /// Counts work; throws Fault beyond kMaxSteps.
   void charge(size_t steps);
-  /// Counts the making or reading of a string, before it happens; throws Fault beyond kMaxTextBytes.
+  /// Counts the making or reading of a string, before it happens; throws Fault beyond
+  /// kMaxTextBytes.
   void charge_bytes(size_t bytes);
   void charge_value(const Value& value) { charge(value.weight() / 8); }
 

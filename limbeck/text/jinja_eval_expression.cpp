@@ -8,6 +8,7 @@ namespace limbeck::jinja {
 
 Value Interpreter::evaluate(const Name& node) {
   for (Scope* scope = scope_; scope; scope = scope->parent) {
+    charge(scope->names.size() / 64);
     if (const Value* value = scope->find(node.name)) return *value;
   }
   if (const Builtin builtin = find_global(node.name)) return Function{node.name, builtin};
@@ -26,6 +27,7 @@ Value Interpreter::evaluate(const DictLiteral& node) {
   for (const auto& [key_node, value_node] : node.entries) {
     Value key = evaluate(*key_node);
     Value value = evaluate(*value_node);
+    charge(entries.size() / 64);
     const auto known = std::find_if(entries.begin(), entries.end(),
                                     [&](const auto& entry) { return equal(entry.first, key); });
     if (known == entries.end()) {
@@ -59,8 +61,10 @@ CallArgs Interpreter::evaluate(const Arguments& arguments) {
   args.positional.reserve(arguments.positional.size());
   for (const auto& argument : arguments.positional) args.positional.push_back(evaluate(*argument));
   for (const auto& [name, argument] : arguments.named) {
-    const bool twice = std::any_of(args.named.begin(), args.named.end(),
-                                   [&name = name](const auto& known) { return known.first == name; });
+    charge(args.named.size() / 64);
+    const bool twice =
+        std::any_of(args.named.begin(), args.named.end(),
+                    [&name = name](const auto& known) { return known.first == name; });
     if (twice) throw Fault("an argument is given once; found '{}' twice", name);
     args.named.emplace_back(name, evaluate(*argument));
   }

@@ -59,7 +59,8 @@ Value indent(Interpreter& interpreter, const Value& input, const CallArgs& args)
   const Bound bound("indent", args, {"width", "first", "blank"});
   Text text = text_of(interpreter, input);
   const bool first = bound.flag(1, false), blank = bound.flag(2, false);
-  const Text margin = bound.get(0) ? Text(indent_text(bound.at(0)), Origin::source) : Text("    ", Origin::source);
+  const Text margin =
+      bound.get(0) ? Text(indent_text(bound.at(0)), Origin::source) : Text("    ", Origin::source);
   text.append("\n", Origin::source);  // so that a last empty line is one
   const std::vector<Text> lines = split_lines(text, false);
   interpreter.charge_bytes(text.size() + lines.size() * (margin.size() + 1));
@@ -79,11 +80,14 @@ Value to_string(Interpreter& interpreter, const Value& input, const CallArgs& ar
 
 Value safe(Interpreter&, const Value& input, const CallArgs& args) {
   const Bound bound("safe", args, {});
-  return input;  // nothing is escaped here, so there is nothing to exempt
+  // Nothing is escaped here, so there is nothing to exempt. Jinja would now escape what is joined
+  // to this value, which no template wants.
+  return input;
 }
 
 Value format_filter(Interpreter& interpreter, const Value& input, const CallArgs& args) {
-  if (!args.named.empty()) throw Fault("format takes arguments by position; found '{}'", args.named[0].first);
+  if (!args.named.empty())
+    throw Fault("format takes arguments by position; found '{}'", args.named[0].first);
   const Text text = text_of(interpreter, input);
   return format_percent(interpreter, text, Value::list(args.positional, ListKind::tuple));
 }
@@ -147,14 +151,16 @@ Value to_real(Interpreter& interpreter, const Value& input, const CallArgs& args
 
 Value absolute(Interpreter&, const Value& input, const CallArgs& args) {
   const Bound bound("abs", args, {});
-  if (input.is_integer_like()) return input.as_integer("abs") < 0 ? negated(input) : input.as_integer("abs");
+  if (input.is_integer_like())
+    return input.as_integer("abs") < 0 ? negated(input) : input.as_integer("abs");
   return std::abs(input.as_double("the input of abs"));
 }
 
 Value round_number(Interpreter&, const Value& input, const CallArgs& args) {
   const Bound bound("round", args, {"precision", "method"});
   const int64_t precision = bound.integer(0, 0);
-  if (precision < -300 || precision > 300) throw Fault("round keeps -300 to 300 digits; found {}", precision);
+  if (precision < -300 || precision > 300)
+    throw Fault("round keeps -300 to 300 digits; found {}", precision);
   const std::string method = bound.get(1) ? bound.text(1).bytes() : "common";
   const double number = input.as_double("the input of round");
   const double scale = std::pow(10.0, static_cast<double>(precision));
@@ -228,7 +234,8 @@ Text title_words(const Text& text) {
   const std::string_view bytes = text.bytes();
   const auto breaks = [&](size_t at) {
     const Char c = char_at(bytes, at);
-    return is_space(c.code) || (c.code < 0x80 && kBreaks.find(static_cast<char>(c.code)) != std::string_view::npos);
+    return is_space(c.code) ||
+           (c.code < 0x80 && kBreaks.find(static_cast<char>(c.code)) != std::string_view::npos);
   };
   for (size_t at = 0; at < bytes.size();) {
     size_t end = at;
@@ -243,7 +250,8 @@ Text title_words(const Text& text) {
 
 Filter find_filter(std::string_view name) {
   for (const auto table : {scalar_filters(), sequence_filters()}) {
-    const auto entry = std::find_if(table.begin(), table.end(), [&](const auto& f) { return f.name == name; });
+    const auto entry =
+        std::find_if(table.begin(), table.end(), [&](const auto& f) { return f.name == name; });
     if (entry != table.end()) return entry->filter;
   }
   return nullptr;

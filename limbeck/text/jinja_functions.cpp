@@ -11,7 +11,8 @@ namespace {
 
 Value range(Interpreter& interpreter, const CallArgs& args) {
   const Bound bound("range", args, {"start", "stop", "step"}, 1);
-  const int64_t first = bound.integer(0, 0), second = bound.integer(1, 0), step = bound.integer(2, 1);
+  const int64_t first = bound.integer(0, 0), second = bound.integer(1, 0),
+                step = bound.integer(2, 1);
   const int64_t begin = bound.get(1) ? first : 0, end = bound.get(1) ? second : first;
   if (step == 0) throw Fault("the step of range must not be zero; found 0");
   std::vector<Value> items;
@@ -26,18 +27,23 @@ Value range(Interpreter& interpreter, const CallArgs& args) {
   return Value::list(std::move(items));
 }
 
-std::vector<std::pair<Value, Value>> entries_of(const CallArgs& args, std::string_view function) {
+std::vector<std::pair<Value, Value>> entries_of(Interpreter& interpreter, const CallArgs& args,
+                                                std::string_view function) {
   std::vector<std::pair<Value, Value>> entries;
-  if (args.positional.size() > 1) throw Fault("{} takes one mapping; found {}", function, args.positional.size());
+  if (args.positional.size() > 1)
+    throw Fault("{} takes one mapping; found {}", function, args.positional.size());
   if (!args.positional.empty()) {
     const Dict* dict = args.positional[0].as_dict();
-    if (!dict) throw Fault("{} takes a mapping; found {}", function, args.positional[0].type_name());
+    if (!dict)
+      throw Fault("{} takes a mapping; found {}", function, args.positional[0].type_name());
     entries = dict->entries;
   }
   for (const auto& [name, value] : args.named) {
-    const auto known = std::find_if(entries.begin(), entries.end(), [&name = name](const auto& entry) {
-      return entry.first.as_text() && entry.first.as_text()->bytes() == name;
-    });
+    interpreter.charge(entries.size() / 64);
+    const auto known =
+        std::find_if(entries.begin(), entries.end(), [&name = name](const auto& entry) {
+          return entry.first.as_text() && entry.first.as_text()->bytes() == name;
+        });
     if (known != entries.end()) {
       known->second = value;
     } else {
@@ -48,14 +54,14 @@ std::vector<std::pair<Value, Value>> entries_of(const CallArgs& args, std::strin
 }
 
 Value make_dict(Interpreter& interpreter, const CallArgs& args) {
-  Value dict = Value::dict(entries_of(args, "dict"));
+  Value dict = Value::dict(entries_of(interpreter, args, "dict"));
   interpreter.charge_value(dict);
   return dict;
 }
 
 Value make_namespace(Interpreter& interpreter, const CallArgs& args) {
   const auto names = std::make_shared<Namespace>();
-  for (const auto& [key, value] : entries_of(args, "namespace")) {
+  for (const auto& [key, value] : entries_of(interpreter, args, "namespace")) {
     if (value.as_namespace()) throw Fault("namespaces hold no namespaces; found one");
     interpreter.charge(1);
     names->entries.emplace_back(to_text(key).bytes(), value);
@@ -74,7 +80,8 @@ struct Date {
   int hour, minute, second, day_of_year;
 };
 
-/// Civil date of a UTC time: years are counted from March, so that the leap day is the last of a year.
+/// Civil date of a UTC time: years are counted from March, so that the leap day is the last of a
+/// year.
 Date date_of(int64_t now) {
   const int64_t days = (now >= 0 ? now : now - 86399) / 86400;
   const auto rest = static_cast<int>(now - days * 86400);
@@ -100,8 +107,8 @@ Date date_of(int64_t now) {
 
 /// Own formatting: strftime of the C library follows the locale of the process.
 std::string date_field(const Date& date, char field) {
-  static constexpr std::array<std::string_view, 7> kDays = {"Sunday",   "Monday", "Tuesday", "Wednesday",
-                                                            "Thursday", "Friday", "Saturday"};
+  static constexpr std::array<std::string_view, 7> kDays = {
+      "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
   static constexpr std::array<std::string_view, 12> kMonths = {
       "January", "February", "March",     "April",   "May",      "June",
       "July",    "August",   "September", "October", "November", "December"};
@@ -183,7 +190,8 @@ Value format_percent(Interpreter& interpreter, const Text& form, const Value& va
     if (kind == '%') {
       result.append_slice(form, at, at + 1);
     } else {
-      if (used >= args.size()) throw Fault("each % in a format has a value; found {} values", args.size());
+      if (used >= args.size())
+        throw Fault("each % in a format has a value; found {} values", args.size());
       const Value& value = args[used++];
       if (kind == 's') {
         append_value(interpreter, result, to_text(value));
@@ -198,7 +206,8 @@ Value format_percent(Interpreter& interpreter, const Text& form, const Value& va
   }
   result.append_slice(form, done, form.size());
   if (used < args.size() && !values.as_dict()) {
-    throw Fault("each value of a format has its %; found {} values and {} places", args.size(), used);
+    throw Fault("each value of a format has its %; found {} values and {} places", args.size(),
+                used);
   }
   return result;
 }
@@ -207,7 +216,8 @@ Value format_braces(Interpreter& interpreter, const Text& form, const CallArgs& 
   const std::string& bytes = form.bytes();
   Text result;
   size_t next = 0, done = 0;
-  for (size_t at = bytes.find_first_of("{}"); at != std::string::npos; at = bytes.find_first_of("{}", done)) {
+  for (size_t at = bytes.find_first_of("{}"); at != std::string::npos;
+       at = bytes.find_first_of("{}", done)) {
     interpreter.charge(1);
     result.append_slice(form, done, at);
     if (at + 1 < bytes.size() && bytes[at + 1] == bytes[at]) {
@@ -216,10 +226,14 @@ Value format_braces(Interpreter& interpreter, const Text& form, const CallArgs& 
       continue;
     }
     const size_t close = bytes[at] == '{' ? bytes.find('}', at) : std::string::npos;
-    if (close == std::string::npos) throw Fault("braces in a format come in pairs; found one alone");
+    if (close == std::string::npos)
+      throw Fault("braces in a format come in pairs; found one alone");
     const std::string field = bytes.substr(at + 1, close - at - 1);
-    const bool digits = field.find_first_not_of("0123456789") == std::string::npos && field.size() < 6;
-    const size_t index = field.empty() ? next++ : digits ? std::stoul(field) : args.positional.size();
+    const bool digits =
+        field.find_first_not_of("0123456789") == std::string::npos && field.size() < 6;
+    const size_t index = field.empty() ? next++
+                         : digits      ? std::stoul(field)
+                                       : args.positional.size();
     const auto named = std::find_if(args.named.begin(), args.named.end(),
                                     [&](const auto& arg) { return arg.first == field; });
     if (index >= args.positional.size() && named == args.named.end()) {

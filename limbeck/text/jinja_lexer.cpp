@@ -45,7 +45,8 @@ class Lexer {
   bool has(std::string_view text) const { return rest(at_).starts_with(text); }
   char peek(size_t at) const { return at < source_.size() ? source_[at] : '\0'; }
 
-  /// Offsets come in rising order (a little backwards for errors), so counting goes on from the last.
+  /// Offsets come in rising order (a little backwards for errors), so counting goes on from the
+  /// last.
   Position position(size_t offset) {
     if (offset < counted_) counted_ = 0, counted_position_ = {};
     for (; counted_ < offset; ++counted_) {
@@ -77,7 +78,8 @@ class Lexer {
 
   /// First of {{ {% {# from `from` on.
   size_t find_tag(size_t from) const {
-    for (size_t at = source_.find('{', from); at != std::string::npos; at = source_.find('{', at + 1)) {
+    for (size_t at = source_.find('{', from); at != std::string::npos;
+         at = source_.find('{', at + 1)) {
       const char next = peek(at + 1);
       if (next == '{' || next == '%' || next == '#') return at;
     }
@@ -125,7 +127,8 @@ class Lexer {
 
   void skip_comment(size_t tag) {
     const size_t close = source_.find("#}", at_);
-    if (close == std::string::npos) fail(tag, "a comment ends with #}; found the end of the template");
+    if (close == std::string::npos)
+      fail(tag, "a comment ends with #}; found the end of the template");
     const char sign = close > at_ ? source_[close - 1] : ' ';
     at_ = close + 2;
     trim_after(sign);
@@ -143,7 +146,8 @@ class Lexer {
   /// Position after a `%}` that closes the bare tag `word` at `at`, or npos.
   size_t match_bare_tag(size_t at, std::string_view word, char& sign) const {
     const auto skip = [&] {
-      while (at < source_.size() && is_space(char_at(source_, at).code)) at += char_at(source_, at).size;
+      while (at < source_.size() && is_space(char_at(source_, at).code))
+        at += char_at(source_, at).size;
     };
     skip();
     if (!rest(at).starts_with(word)) return std::string::npos;
@@ -161,7 +165,8 @@ class Lexer {
     at_ = body;
     if (sign == '-') skip_space();
     line_start_ = source_[at_ - 1] == '\n';
-    for (size_t end = source_.find("{%", at_); end != std::string::npos; end = source_.find("{%", end + 2)) {
+    for (size_t end = source_.find("{%", at_); end != std::string::npos;
+         end = source_.find("{%", end + 2)) {
       const char before = peek(end + 2);
       const size_t inner = end + 2 + (before == '-' || before == '+' ? 1 : 0);
       const size_t after = match_bare_tag(inner, "endraw", sign);
@@ -268,7 +273,8 @@ class Lexer {
     const size_t begin = at_++;
     std::string text;
     for (;;) {
-      if (at_ >= source_.size()) fail(begin, "a string ends with its quote; found the end of the template");
+      if (at_ >= source_.size())
+        fail(begin, "a string ends with its quote; found the end of the template");
       const char c = source_[at_++];
       if (c == quote) break;
       if (c == '\\') {

@@ -1,7 +1,7 @@
 /// Lexer of the template language: the source cut into output text and the tokens inside tags.
 ///
-/// Does what transformers sets in Jinja: trim_blocks, lstrip_blocks, one trailing newline dropped, line
-/// ends unified. White space marks (-, +) are resolved here, so the parser never sees them.
+/// Does what transformers sets in Jinja: trim_blocks, lstrip_blocks, one trailing newline dropped,
+/// line ends unified. White space marks (-, +) are resolved here, so the parser never sees them.
 #pragma once
 
 #include <string>

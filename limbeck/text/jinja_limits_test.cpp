@@ -35,13 +35,16 @@ void expect_refused(const std::string& source, std::string_view rule) {
 }
 
 TEST(JinjaLimitsTest, DeepSourceIsRefused) {
-  const std::pair<const char*, const char*> nests[] = {{"(", ")"},  {"[", "]"},  {"{1:", "}"}, {"-", ""},
-                                                       {"not ", ""}, {"x[", "]"}, {"f(", ")"},  {"1 if 1 else ", ""}};
+  const std::pair<const char*, const char*> nests[] = {
+      {"(", ")"},   {"[", "]"},  {"{1:", "}"}, {"-", ""},
+      {"not ", ""}, {"x[", "]"}, {"f(", ")"},  {"1 if 1 else ", ""}};
   for (const auto& [open, close] : nests) {
-    expect_refused("{{ " + repeat(open, 100000) + "1" + repeat(close, 100000) + " }}", "nest at most 64 deep");
+    expect_refused("{{ " + repeat(open, 100000) + "1" + repeat(close, 100000) + " }}",
+                   "nest at most 64 deep");
   }
   expect_refused(repeat("{% if 1 %}", 100000), "nest at most 64 deep");
-  expect_refused("{% set " + repeat("(", 100000) + repeat(")", 100000) + " %}", "nest at most 64 deep");
+  expect_refused("{% set " + repeat("(", 100000) + repeat(")", 100000) + " %}",
+                 "nest at most 64 deep");
   expect_refused("{{ x" + repeat(".a", 100000) + " }}", "nest at most 64 deep");
   expect_refused("{{ x" + repeat("|trim", 100000) + " }}", "nest at most 64 deep");
 }
@@ -58,9 +61,12 @@ TEST(JinjaLimitsTest, EndlessWorkIsRefused) {
   const std::string end = "{% endfor %}";
   expect_refused(loop + loop + "{% set x = 1 %}" + end + end, "at most 1000000 steps");
   expect_refused(loop + loop + end + end, "at most 1000000 steps");
-  expect_refused("{% set a = 'a' * 16000000 %}{% for x in range(100) %}{{ a == a[1:] }}{% endfor %}", "steps");
-  expect_refused("{% set ns = namespace(l=[1]) %}{% for x in range(99) %}{% set ns.l = ns.l + ns.l %}{% endfor %}",
-                 "found");
+  expect_refused(
+      "{% set a = 'a' * 16000000 %}{% for x in range(100) %}{{ a == a[1:] }}{% endfor %}", "steps");
+  expect_refused(
+      "{% set ns = namespace(l=[1]) %}{% for x in range(99) %}{% set ns.l = ns.l + ns.l %}{% "
+      "endfor %}",
+      "found");
 }
 
 TEST(JinjaLimitsTest, EndlessRecursionIsRefused) {
@@ -71,18 +77,22 @@ TEST(JinjaLimitsTest, EndlessRecursionIsRefused) {
 
 TEST(JinjaLimitsTest, HugeOutputIsRefused) {
   expect_refused("{{ 'a' * 999999999999 }}", "at most 16777216 bytes");
-  expect_refused("{% set a = 'a' * 10000000 %}{{ a }}{{ a }}", "the output has at most 16777216 bytes");
+  expect_refused("{% set a = 'a' * 10000000 %}{{ a }}{{ a }}",
+                 "the output has at most 16777216 bytes");
   expect_refused("{% set a = 'a' * 1000000 %}{{ a.replace('', a) }}", "at most 16777216 bytes");
   expect_refused("{% set a = 'a' * 1000000 %}{{ a | join(a) }}", "found");
-  expect_refused("{% set a = 'a' * 1000000 %}{{ '%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s' % (a,a,a,a,a,a,a,a,a,a,a,a,"
-                 "a,a,a,a,a,a) }}",
-                 "at most 16777216 bytes");
+  expect_refused(
+      "{% set a = 'a' * 1000000 %}{{ '%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s' % "
+      "(a,a,a,a,a,a,a,a,a,a,a,a,"
+      "a,a,a,a,a,a) }}",
+      "at most 16777216 bytes");
   EXPECT_EQ(outcome("{% set a = 'a' * 16777216 %}{{ a }}").size(), 16777216u);
 }
 
 TEST(JinjaLimitsTest, RangesAreShort) {
   expect_refused("{{ range(100001) }}", "range has at most 100000 items");
-  expect_refused("{{ range(-9223372036854775807, 9223372036854775807) }}", "range has at most 100000 items");
+  expect_refused("{{ range(-9223372036854775807, 9223372036854775807) }}",
+                 "range has at most 100000 items");
   EXPECT_EQ(outcome("{{ range(100000) | length }}"), "100000");
   EXPECT_EQ(outcome("{{ range(9223372036854775806, 9223372036854775807, 5) | length }}"), "1");
 }
@@ -92,14 +102,16 @@ TEST(JinjaLimitsTest, DeepAndSelfSimilarValuesAreRefused) {
   expect_refused(grow + "{% set ns.l = [ns.l] %}{% endfor %}", "values nest at most 64 deep");
   expect_refused(grow + "{% set ns.l = {'a': ns.l} %}{% endfor %}", "values nest at most 64 deep");
   expect_refused(grow + "{% set ns.l = [ns.l, ns.l] %}{% endfor %}", "a value has at most");
-  expect_refused("{% set l = [1] %}{% for x in range(9) %}{% set _ = l.append([l]) %}{% endfor %}", "append");
+  expect_refused("{% set l = [1] %}{% for x in range(9) %}{% set _ = l.append([l]) %}{% endfor %}",
+                 "append");
   expect_refused("{% set n = namespace() %}{% set n.n = n %}", "namespaces hold no namespaces");
   expect_refused("{% set n = namespace() %}{% set n.n = [n] %}", "hold data only");
 }
 
 TEST(JinjaLimitsTest, DeepInputsAreRefused) {
   const std::string deep = "{\"v\":" + repeat("[", 5000) + repeat("]", 5000) + "}";
-  EXPECT_EQ(outcome("x", deep), "[template] t variable v: input values nest at most 64 deep; found more");
+  EXPECT_EQ(outcome("x", deep),
+            "[template] t variable v: input values nest at most 64 deep; found more");
   EXPECT_EQ(outcome("x", "{\"v\":18446744073709551615}"),
             "[template] t variable v: integers have 64 bits with sign; found 18446744073709551615");
 }
@@ -114,11 +126,13 @@ TEST(JinjaLimitsTest, EqualListsOfListsTakeBoundedWork) {
 
 /// Any bytes at all: either a result or a FormatError, never a crash.
 TEST(JinjaLimitsTest, RandomTokensNeverCrash) {
-  const char* words[] = {"{{",    "}}",   "{%",    "%}",     "{#",  "#}",  "-",     "+",    "if",    "else",  "endif",
-                         "for",   "in",   "x",     "set",    "=",   "(",   ")",     "[",    "]",     ":",     "|",
-                         "trim",  "list", "map",   "'a'",    "1",   "~",   ".",     "is",   "defined", "not", "and",
-                         "macro", "{",    "}",     ",",      " ",   "\n",  "messages", "join", "endfor", "\xff", "loop",
-                         "%",     "**",   "endset", "caller", "call", "endcall", "endmacro", "sort", "first", "tojson"};
+  const char* words[] = {
+      "{{",   "}}",     "{%",     "%}",       "{#",      "#}",       "-",     "+",     "if",
+      "else", "endif",  "for",    "in",       "x",       "set",      "=",     "(",     ")",
+      "[",    "]",      ":",      "|",        "trim",    "list",     "map",   "'a'",   "1",
+      "~",    ".",      "is",     "defined",  "not",     "and",      "macro", "{",     "}",
+      ",",    " ",      "\n",     "messages", "join",    "endfor",   "\xff",  "loop",  "%",
+      "**",   "endset", "caller", "call",     "endcall", "endmacro", "sort",  "first", "tojson"};
   std::mt19937 random(7);
   for (int round = 0; round < 20000; ++round) {
     std::string source = round % 2 == 0 ? "{{ " : "{% ";

@@ -11,7 +11,8 @@ Value method_of(const Value& self, std::string_view name) {
 
 Value loop_attribute(const Value& self, std::string_view name) {
   const LoopState& loop = *self.as_loop();
-  const auto index = static_cast<int64_t>(loop.index), length = static_cast<int64_t>(loop.items.size());
+  const auto index = static_cast<int64_t>(loop.index),
+             length = static_cast<int64_t>(loop.items.size());
   if (name == "index") return index + 1;
   if (name == "index0") return index;
   if (name == "first") return index == 0;
@@ -22,8 +23,10 @@ Value loop_attribute(const Value& self, std::string_view name) {
   // Depth counts the calls of a recursive loop, which the subset has none of.
   if (name == "depth") return int64_t{1};
   if (name == "depth0") return int64_t{0};
-  if (name == "previtem") return index > 0 ? loop.items[loop.index - 1] : Value::undefined("previtem");
-  if (name == "nextitem") return index + 1 < length ? loop.items[loop.index + 1] : Value::undefined("nextitem");
+  if (name == "previtem")
+    return index > 0 ? loop.items[loop.index - 1] : Value::undefined("previtem");
+  if (name == "nextitem")
+    return index + 1 < length ? loop.items[loop.index + 1] : Value::undefined("nextitem");
   if (name == "cycle") return method_of(self, name);
   if (name == "changed") throw Fault("loop.changed is not part of the subset; found it");
   return Value::undefined(std::string(name));
@@ -31,7 +34,8 @@ Value loop_attribute(const Value& self, std::string_view name) {
 
 void refuse_undefined(const Value& value, std::string_view what) {
   if (!value.is_undefined()) return;
-  throw Fault("only defined values have members; found {} when looking up '{}'", describe_undefined(value), what);
+  throw Fault("only defined values have members; found {} when looking up '{}'",
+              describe_undefined(value), what);
 }
 
 /// What indexing finds, or null.
@@ -46,7 +50,8 @@ std::optional<Value> find_item(Interpreter& interpreter, const Value& value, con
   if (const List* list = value.as_list(); list && list->kind != ListKind::lazy) {
     const auto size = static_cast<int64_t>(list->items.size());
     if (at < 0) at += size;
-    return at >= 0 && at < size ? std::optional(list->items[static_cast<size_t>(at)]) : std::nullopt;
+    return at >= 0 && at < size ? std::optional(list->items[static_cast<size_t>(at)])
+                                : std::nullopt;
   }
   if (const Text* text = value.as_text()) {
     interpreter.charge_bytes(text->size());
@@ -66,6 +71,7 @@ Value get_attribute(Interpreter& interpreter, const Value& value, std::string_vi
   refuse_undefined(value, name);
   if (value.as_loop()) return loop_attribute(value, name);
   if (Namespace* names = value.as_namespace()) {
+    interpreter.charge(names->entries.size() / 64);
     const Value* found = names->find(name);
     return found ? *found : Value::undefined(std::string(name));
   }

@@ -22,7 +22,8 @@ Value text_strip(Interpreter& interpreter, const Value& self, const CallArgs& ar
   const Bound bound("strip", args, {"chars"});
   interpreter.charge_bytes(self.as_text()->size());
   const Text* chars = bound.get_text(0);
-  return strip(*self.as_text(), chars ? std::optional<std::string_view>(chars->bytes()) : std::nullopt,
+  return strip(*self.as_text(),
+               chars ? std::optional<std::string_view>(chars->bytes()) : std::nullopt,
                {kLeft, kRight});
 }
 
@@ -31,7 +32,8 @@ Value text_has_affix(Interpreter& interpreter, const Value& self, const CallArgs
   const Bound bound(kEnd ? "endswith" : "startswith", args, {"affix"}, 1);
   const std::string& text = self.as_text()->bytes();
   const List* choices = bound.at(0).as_list();
-  if (choices && choices->kind != ListKind::tuple) throw Fault("affixes are a string or a tuple; found a list");
+  if (choices && choices->kind != ListKind::tuple)
+    throw Fault("affixes are a string or a tuple; found a list");
   const auto matches = [&](const Value& affix) {
     if (!affix.as_text()) throw Fault("affixes are strings; found {}", affix.type_name());
     interpreter.charge_bytes(affix.as_text()->size());
@@ -160,7 +162,8 @@ Value text_isdigit(Interpreter& interpreter, const Value& self, const CallArgs& 
 Value dict_get(Interpreter& interpreter, const Value& self, const CallArgs& args) {
   const Bound bound("get", args, {"key", "default"}, 1);
   interpreter.charge(self.as_dict()->entries.size() / 64);
-  if (bound.at(0).height() > 0) throw Fault("mapping keys are scalars; found a {}", bound.at(0).type_name());
+  if (bound.at(0).height() > 0)
+    throw Fault("mapping keys are scalars; found a {}", bound.at(0).type_name());
   if (const Value* found = self.as_dict()->find(bound.at(0))) return *found;
   return bound.get(1) ? *bound.get(1) : Value(None{});
 }
@@ -194,10 +197,12 @@ Value list_append(Interpreter&, const Value& self, const CallArgs& args) {
   List& list = *self.as_list();
   const Value& item = bound.at(0);
   // The height and weight of what holds this list could not follow, and a cycle could arise.
-  if (list.embedded) throw Fault("append changes lists that no other value holds; found one inside another");
+  if (list.embedded)
+    throw Fault("append changes lists that no other value holds; found one inside another");
   const Value grown = Value::list({item});
   if (list.embedded) throw Fault("a list cannot be appended to itself; found that");
-  if (list.weight + item.weight() > kMaxWeight) throw Fault("a value has at most {} members; found more", kMaxWeight);
+  if (list.weight + item.weight() > kMaxWeight)
+    throw Fault("a value has at most {} members; found more", kMaxWeight);
   list.height = std::max(list.height, grown.height());
   list.weight += item.weight();
   list.items.push_back(item);
@@ -218,7 +223,8 @@ Value list_count(Interpreter& interpreter, const Value& self, const CallArgs& ar
   const Bound bound("count", args, {"item"}, 1);
   interpreter.charge_value(self);
   const auto& items = self.as_list()->items;
-  return int64_t{std::count_if(items.begin(), items.end(), [&](const Value& v) { return equal(v, bound.at(0)); })};
+  return int64_t{std::count_if(items.begin(), items.end(),
+                               [&](const Value& v) { return equal(v, bound.at(0)); })};
 }
 
 Value loop_cycle(Interpreter&, const Value& self, const CallArgs& args) {
@@ -278,15 +284,15 @@ constexpr NamedMethod kTextMethods[] = {{"upper", text_case<LetterCase::upper>},
                                         {"swapcase", nullptr},
                                         {"translate", nullptr},
                                         {"zfill", nullptr}};
-constexpr NamedMethod kListMethods[] = {{"append", list_append}, {"index", list_index}, {"count", list_count},
-                                        {"clear", nullptr},      {"copy", nullptr},     {"extend", nullptr},
-                                        {"insert", nullptr},     {"pop", nullptr},      {"remove", nullptr},
-                                        {"reverse", nullptr},    {"sort", nullptr}};
+constexpr NamedMethod kListMethods[] = {
+    {"append", list_append}, {"index", list_index}, {"count", list_count}, {"clear", nullptr},
+    {"copy", nullptr},       {"extend", nullptr},   {"insert", nullptr},   {"pop", nullptr},
+    {"remove", nullptr},     {"reverse", nullptr},  {"sort", nullptr}};
 constexpr NamedMethod kTupleMethods[] = {{"index", list_index}, {"count", list_count}};
-constexpr NamedMethod kDictMethods[] = {{"get", dict_get},     {"keys", dict_keys},   {"values", dict_values},
-                                        {"items", dict_items}, {"clear", nullptr},    {"copy", nullptr},
-                                        {"fromkeys", nullptr}, {"pop", nullptr},      {"popitem", nullptr},
-                                        {"update", nullptr},   {"setdefault", nullptr}};
+constexpr NamedMethod kDictMethods[] = {
+    {"get", dict_get},    {"keys", dict_keys}, {"values", dict_values}, {"items", dict_items},
+    {"clear", nullptr},   {"copy", nullptr},   {"fromkeys", nullptr},   {"pop", nullptr},
+    {"popitem", nullptr}, {"update", nullptr}, {"setdefault", nullptr}};
 constexpr NamedMethod kLoopMethods[] = {{"cycle", loop_cycle}};
 
 std::span<const NamedMethod> methods_of(const Value& value) {
@@ -307,9 +313,12 @@ const NamedMethod* find_method(const Value& value, std::string_view name) {
 
 }  // namespace
 
-bool has_method(const Value& value, std::string_view name) { return find_method(value, name) != nullptr; }
+bool has_method(const Value& value, std::string_view name) {
+  return find_method(value, name) != nullptr;
+}
 
-Value call_method(Interpreter& interpreter, const Value& self, std::string_view name, const CallArgs& args) {
+Value call_method(Interpreter& interpreter, const Value& self, std::string_view name,
+                  const CallArgs& args) {
   const NamedMethod* method = find_method(self, name);
   if (!method || !method->body) {
     throw Fault("methods must be part of the subset; found {} of a {}", name, self.type_name());

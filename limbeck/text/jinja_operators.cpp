@@ -7,11 +7,13 @@ namespace limbeck::jinja {
 namespace {
 
 void refuse_undefined(const Value& value) {
-  if (value.is_undefined()) throw Fault("operands must be defined; found {}", describe_undefined(value));
+  if (value.is_undefined())
+    throw Fault("operands must be defined; found {}", describe_undefined(value));
 }
 
 [[noreturn]] void refuse_operands(std::string_view op, const Value& a, const Value& b) {
-  throw Fault("{} takes two operands that fit together; found {} and {}", op, a.type_name(), b.type_name());
+  throw Fault("{} takes two operands that fit together; found {} and {}", op, a.type_name(),
+              b.type_name());
 }
 
 [[noreturn]] void refuse_overflow() {
@@ -161,7 +163,8 @@ Value apply(Interpreter& interpreter, BinaryOp op, const Value& a, const Value& 
   refuse_undefined(a);
   if (op == BinaryOp::modulo && a.as_text()) return format_percent(interpreter, *a.as_text(), b);
   refuse_undefined(b);
-  if (a.is_integer_like() && b.is_integer_like()) return integer_op(op, a.as_integer(""), b.as_integer(""));
+  if (a.is_integer_like() && b.is_integer_like())
+    return integer_op(op, a.as_integer(""), b.as_integer(""));
   if (a.is_number() && b.is_number()) return real_op(op, a.as_double(""), b.as_double(""));
   if (op == BinaryOp::add) {
     if (a.as_text() && b.as_text()) return concatenate(interpreter, *a.as_text(), *b.as_text());
@@ -189,13 +192,14 @@ bool contains(Interpreter& interpreter, const Value& container, const Value& ite
     return dict->find(item) != nullptr;
   }
   const std::vector<Value> items = iterate(container);
-  return std::any_of(items.begin(), items.end(), [&](const Value& other) { return equal(other, item); });
+  return std::any_of(items.begin(), items.end(),
+                     [&](const Value& other) { return equal(other, item); });
 }
 
 bool compare(Interpreter& interpreter, CompareOp op, const Value& a, const Value& b) {
   interpreter.charge(std::min(a.weight(), b.weight()) / 8);
-  const bool ordering = op != CompareOp::equal && op != CompareOp::not_equal && op != CompareOp::in &&
-                        op != CompareOp::not_in;
+  const bool ordering = op != CompareOp::equal && op != CompareOp::not_equal &&
+                        op != CompareOp::in && op != CompareOp::not_in;
   if (ordering) refuse_undefined(a), refuse_undefined(b);
   switch (op) {
     case CompareOp::equal: return equal(a, b);
@@ -227,7 +231,8 @@ Value get_slice(Interpreter& interpreter, const Value& value, const Value& begin
     const auto first = static_cast<size_t>(picks.begin);
     if (picks.count == 0) return Text();
     if (picks.step == 1) {
-      return text->slice(index.offset(first), index.offset(first + static_cast<size_t>(picks.count)));
+      return text->slice(index.offset(first),
+                         index.offset(first + static_cast<size_t>(picks.count)));
     }
     Text result;
     for (int64_t i = 0; i < picks.count; ++i) {

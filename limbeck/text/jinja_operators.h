@@ -13,7 +13,8 @@ bool compare(Interpreter& interpreter, CompareOp op, const Value& a, const Value
 bool contains(Interpreter& interpreter, const Value& container, const Value& item);
 Value negated(const Value& value);
 
-/// value.name: methods first, then members. Undefined when there is none; Fault on an undefined value.
+/// value.name: methods first, then members. Undefined when there is none; Fault on an undefined
+/// value.
 Value get_attribute(Interpreter& interpreter, const Value& value, std::string_view name);
 /// value[key]: members first, then methods.
 Value get_item(Interpreter& interpreter, const Value& value, const Value& key);
@@ -23,7 +24,8 @@ Value get_slice(Interpreter& interpreter, const Value& value, const Value& begin
 
 /// Whether values of this kind have a method of that name; calling it may still be refused.
 bool has_method(const Value& value, std::string_view name);
-Value call_method(Interpreter& interpreter, const Value& self, std::string_view name, const CallArgs& args);
+Value call_method(Interpreter& interpreter, const Value& self, std::string_view name,
+                  const CallArgs& args);
 /// A function that templates know without being told; null for unknown names.
 Builtin find_global(std::string_view name);
 /// "%s and %d" % values.

@@ -38,7 +38,9 @@ int inner_height(const Slice& n) {
   return std::max({height_of(n.object), height_of(n.begin), height_of(n.end), height_of(n.step)});
 }
 int inner_height(const Call& n) { return std::max(height_of(n.callee), height_of(n.arguments)); }
-int inner_height(const FilterCall& n) { return std::max(height_of(n.input), height_of(n.arguments)); }
+int inner_height(const FilterCall& n) {
+  return std::max(height_of(n.input), height_of(n.arguments));
+}
 int inner_height(const TestCall& n) { return std::max(height_of(n.input), height_of(n.arguments)); }
 int inner_height(const Unary& n) { return height_of(n.operand); }
 int inner_height(const BinaryChain& n) { return std::max(height_of(n.first), height_of(n.rest)); }
@@ -130,12 +132,14 @@ ExpressionPtr Parser::parse_not() {
 
 ExpressionPtr Parser::parse_comparison() {
   constexpr std::pair<std::string_view, CompareOp> kOps[] = {
-      {"==", CompareOp::equal},      {"!=", CompareOp::not_equal}, {"<", CompareOp::less},
-      {"<=", CompareOp::less_equal}, {">", CompareOp::greater},    {">=", CompareOp::greater_equal}};
+      {"==", CompareOp::equal},  {"!=", CompareOp::not_equal},
+      {"<", CompareOp::less},    {"<=", CompareOp::less_equal},
+      {">", CompareOp::greater}, {">=", CompareOp::greater_equal}};
   const Position at = current().at;
   Comparison node{parse_sum(), {}};
   for (;;) {
-    const auto op = std::find_if(std::begin(kOps), std::end(kOps), [this](auto o) { return at_op(o.first); });
+    const auto op =
+        std::find_if(std::begin(kOps), std::end(kOps), [this](auto o) { return at_op(o.first); });
     if (op != std::end(kOps)) {
       take();
       node.rest.emplace_back(op->second, parse_sum());
@@ -166,7 +170,8 @@ ExpressionPtr Parser::parse_chain(std::initializer_list<std::pair<std::string_vi
 }
 
 ExpressionPtr Parser::parse_sum() {
-  return parse_chain({{"+", BinaryOp::add}, {"-", BinaryOp::subtract}}, [this] { return parse_join(); });
+  return parse_chain({{"+", BinaryOp::add}, {"-", BinaryOp::subtract}},
+                     [this] { return parse_join(); });
 }
 
 ExpressionPtr Parser::parse_join() {
@@ -243,15 +248,18 @@ ExpressionPtr Parser::parse_number() {
     return make(token.at, Literal{value});
   }
   int base = 10;
-  if (digits.size() > 2 && digits[0] == '0' && std::isalpha(static_cast<unsigned char>(digits[1]))) {
+  if (digits.size() > 2 && digits[0] == '0' &&
+      std::isalpha(static_cast<unsigned char>(digits[1]))) {
     base = (digits[1] | 0x20) == 'x' ? 16 : (digits[1] | 0x20) == 'o' ? 8 : 2;
     digits.remove_prefix(2);
   }
   int64_t value = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, base);
+  const auto [end, error] =
+      std::from_chars(digits.data(), digits.data() + digits.size(), value, base);
   const bool zeros = base == 10 && digits.size() > 1 && digits[0] == '0' && value != 0;
   if (error != std::errc() || end != digits.data() + digits.size() || zeros) {
-    fail(token.at, fmt::format("integers are decimal, or 0x, 0o or 0b, of 64 bits; found '{}'", token.text));
+    fail(token.at,
+         fmt::format("integers are decimal, or 0x, 0o or 0b, of 64 bits; found '{}'", token.text));
   }
   return make(token.at, Literal{value});
 }
@@ -327,7 +335,8 @@ ExpressionPtr Parser::parse_subscript(ExpressionPtr base) {
     }
   }
   if (colons > 0) {
-    return make(at, Slice{std::move(base), std::move(bounds[0]), std::move(bounds[1]), std::move(bounds[2])});
+    return make(at, Slice{std::move(base), std::move(bounds[0]), std::move(bounds[1]),
+                          std::move(bounds[2])});
   }
   if (!bounds[0]) fail(at, "a subscript has an index or a slice; found '[]'");
   return make(at, Subscript{std::move(base), std::move(bounds[0])});
@@ -349,7 +358,8 @@ Arguments Parser::parse_arguments() {
     if (at_op("*") || at_op("**")) {
       fail(current().at, fmt::format("arguments are given one by one; found '{}'", current().text));
     }
-    const bool named = current().kind == TokenKind::name && ahead().kind == TokenKind::op && ahead().text == "=";
+    const bool named =
+        current().kind == TokenKind::name && ahead().kind == TokenKind::op && ahead().text == "=";
     if (named) {
       std::string name = take().text;
       take();
@@ -395,8 +405,9 @@ ExpressionPtr Parser::parse_test(ExpressionPtr input) {
   if (at_name("is")) fail(current().at, "tests are not chained; found 'is' after a test");
   Arguments arguments;
   const TokenKind kind = current().kind;
-  const bool operand = kind == TokenKind::string || kind == TokenKind::integer || kind == TokenKind::real ||
-                       (kind == TokenKind::name && !is_operator_word(current().text)) || at_op("[") || at_op("{");
+  const bool operand =
+      kind == TokenKind::string || kind == TokenKind::integer || kind == TokenKind::real ||
+      (kind == TokenKind::name && !is_operator_word(current().text)) || at_op("[") || at_op("{");
   if (at_op("(")) {
     arguments = parse_arguments();
   } else if (operand) {

@@ -12,7 +12,8 @@ namespace limbeck::jinja {
 
 class Parser {
  public:
-  Parser(std::string_view source, std::string_view name) : name_(name), tokens_(lex(source, name)) {}
+  Parser(std::string_view source, std::string_view name)
+      : name_(name), tokens_(lex(source, name)) {}
 
   Block parse_template();
 
@@ -92,7 +93,8 @@ class Parser {
   Arguments parse_arguments();
   bool ends_tuple(Words ends) const;
   template <class Parse>
-  ExpressionPtr parse_chain(std::initializer_list<std::pair<std::string_view, BinaryOp>> ops, Parse parse);
+  ExpressionPtr parse_chain(std::initializer_list<std::pair<std::string_view, BinaryOp>> ops,
+                            Parse parse);
 
   template <class Node>
   ExpressionPtr make(Position at, Node node);
@@ -101,7 +103,7 @@ class Parser {
   std::vector<Token> tokens_;
   size_t next_ = 0;
   int depth_ = 0;
-  int loops_ = 0;  ///< around the current statement, within its macro
+  int loops_ = 0;                         ///< around the current statement, within its macro
   std::vector<MacroDefinition*> macros_;  ///< being parsed, innermost last
 };
 

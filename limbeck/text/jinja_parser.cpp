@@ -12,7 +12,8 @@ Block parse(std::string_view source, std::string_view name) {
 
 Parser::Nest::Nest(Parser& parser) : parser_(parser) {
   if (++parser_.depth_ > kMaxDepth) {
-    parser_.fail(parser_.current().at, fmt::format("templates nest at most {} deep; found more", kMaxDepth));
+    parser_.fail(parser_.current().at,
+                 fmt::format("templates nest at most {} deep; found more", kMaxDepth));
   }
 }
 
@@ -55,8 +56,8 @@ std::string Parser::take_identifier(std::string_view what) {
 }
 
 void Parser::unexpected(std::string_view wanted) const {
-  const std::string found =
-      current().kind == TokenKind::end ? "the end of the template" : fmt::format("'{}'", current().text);
+  const std::string found = current().kind == TokenKind::end ? "the end of the template"
+                                                             : fmt::format("'{}'", current().text);
   fail(current().at, fmt::format("expected {}; found {}", wanted, found));
 }
 
@@ -82,7 +83,8 @@ Block Parser::parse_body(Words ends) {
         break;
       case TokenKind::block_begin: {
         take();
-        const bool done = std::any_of(ends.begin(), ends.end(), [this](auto end) { return at_name(end); });
+        const bool done =
+            std::any_of(ends.begin(), ends.end(), [this](auto end) { return at_name(end); });
         if (done) return body;
         body.push_back(parse_statement());
         break;
@@ -111,9 +113,10 @@ Statement Parser::parse_statement() {
   if (name == "with") return parse_with(tag.at);
   if (name == "generation") return parse_generation(tag.at);
   if (name == "break" || name == "continue") return parse_loop_exit(tag.at, name == "break");
-  fail(tag.at, fmt::format("tags are if, for, set, macro, call, filter, with, raw, generation, break and "
-                           "continue; found '{}'",
-                           name));
+  fail(tag.at,
+       fmt::format("tags are if, for, set, macro, call, filter, with, raw, generation, break and "
+                   "continue; found '{}'",
+                   name));
 }
 
 Statement Parser::parse_if(Position at) {
@@ -178,7 +181,8 @@ std::vector<Parameter> Parser::parse_parameters() {
     if (skip_op("=")) {
       parameter.fallback = parse_expression();
     } else if (!parameters.empty() && parameters.back().fallback) {
-      fail(at, fmt::format("parameters after one with a default have defaults too; found '{}'", parameter.name));
+      fail(at, fmt::format("parameters after one with a default have defaults too; found '{}'",
+                           parameter.name));
     }
     parameters.push_back(std::move(parameter));
   }
@@ -210,7 +214,8 @@ Statement Parser::parse_call_block(Position at) {
   if (at_op("(")) caller->parameters = parse_parameters();
   const Position call_at = current().at;
   ExpressionPtr call = parse_expression();
-  if (!std::holds_alternative<Call>(call->node)) fail(call_at, "a call block calls something; found no call");
+  if (!std::holds_alternative<Call>(call->node))
+    fail(call_at, "a call block calls something; found no call");
   caller->body = parse_macro_body(*caller, "endcall");
   return {at, CallBlock{std::move(call), std::move(caller)}};
 }
@@ -277,7 +282,8 @@ Target Parser::parse_single_target(bool attributes) {
   }
   Target target{at, take_identifier("a name to assign to"), "", {}};
   constexpr std::string_view kConstants[] = {"true", "True", "false", "False", "none", "None"};
-  if (std::find(std::begin(kConstants), std::end(kConstants), target.name) != std::end(kConstants)) {
+  if (std::find(std::begin(kConstants), std::end(kConstants), target.name) !=
+      std::end(kConstants)) {
     fail(at, fmt::format("constants keep their value; found an assignment to '{}'", target.name));
   }
   if (attributes && skip_op(".")) target.attribute = take_identifier("the name of an attribute");

@@ -7,8 +7,8 @@
 
 namespace limbeck::jinja {
 
-/// Throws FormatError `[template] NAME line L column C: ...` for syntax errors, for constructs outside the
-/// subset, for unknown filters and tests, and for nesting beyond kMaxDepth.
+/// Throws FormatError `[template] NAME line L column C: ...` for syntax errors, for constructs
+/// outside the subset, for unknown filters and tests, and for nesting beyond kMaxDepth.
 Block parse(std::string_view source, std::string_view name);
 
 /// Null for unknown names.

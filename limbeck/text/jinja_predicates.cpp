@@ -38,9 +38,12 @@ bool is_undefined(const Value& v) { return v.is_undefined(); }
 bool is_none(const Value& v) { return v.is_none(); }
 bool is_string(const Value& v) { return v.as_text(); }
 bool is_mapping(const Value& v) { return v.as_dict(); }
-bool is_iterable(const Value& v) { return v.as_text() || v.as_list() || v.as_dict() || v.as_loop() || v.is_undefined(); }
+bool is_iterable(const Value& v) {
+  return v.as_text() || v.as_list() || v.as_dict() || v.as_loop() || v.is_undefined();
+}
 bool is_sequence(const Value& v) {
-  return v.as_text() || (v.as_list() && v.as_list()->kind != ListKind::lazy) || v.as_dict() || v.is_undefined();
+  return v.as_text() || (v.as_list() && v.as_list()->kind != ListKind::lazy) || v.as_dict() ||
+         v.is_undefined();
 }
 bool is_number(const Value& v) { return v.is_number(); }
 bool is_integer(const Value& v) { return v.is<int64_t>(); }
@@ -94,7 +97,8 @@ constexpr NamedTest kTests[] = {{"defined", plain<is_defined>},
 }  // namespace
 
 Test find_test(std::string_view name) {
-  const auto entry = std::find_if(std::begin(kTests), std::end(kTests), [&](const auto& t) { return t.name == name; });
+  const auto entry = std::find_if(std::begin(kTests), std::end(kTests),
+                                  [&](const auto& t) { return t.name == name; });
   return entry == std::end(kTests) ? nullptr : entry->test;
 }
 

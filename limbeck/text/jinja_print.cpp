@@ -86,8 +86,8 @@ std::string repr_entries(const Entries& entries, Key&& key) {
 std::string repr_double(double value) {
   if (std::isnan(value)) return "nan";
   if (std::isinf(value)) return value < 0 ? "-inf" : "inf";
-  // fmt writes the shortest text that reads back equal, and like Python turns to exponents below 1e-4
-  // and from 1e16; only the ".0" of whole numbers is missing.
+  // fmt writes the shortest text that reads back equal, and like Python turns to exponents below
+  // 1e-4 and from 1e16; only the ".0" of whole numbers is missing.
   std::string text = fmt::format("{}", value);
   if (text.find_first_of(".e") == std::string::npos) text += ".0";
   return text;

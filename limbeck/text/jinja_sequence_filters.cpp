@@ -19,7 +19,8 @@ Value lazy(std::vector<Value> items) { return Value::list(std::move(items), List
 
 /// Looks up "a.b.0" step by step, as filters with an attribute do; `fallback` stands in for what is
 /// undefined at any step.
-Value member(Interpreter& interpreter, const Value& item, const Value& path, const Value* fallback = nullptr) {
+Value member(Interpreter& interpreter, const Value& item, const Value& path,
+             const Value* fallback = nullptr) {
   const auto or_fallback = [fallback](Value value) {
     return value.is_undefined() && fallback ? *fallback : value;
   };
@@ -28,7 +29,8 @@ Value member(Interpreter& interpreter, const Value& item, const Value& path, con
   Value value = item;
   for (const Text& part : split(*text, ".", -1)) {
     const std::string& name = part.bytes();
-    const bool digits = !name.empty() && name.size() < 10 && name.find_first_not_of("0123456789") == std::string::npos;
+    const bool digits = !name.empty() && name.size() < 10 &&
+                        name.find_first_not_of("0123456789") == std::string::npos;
     value = or_fallback(
         get_item(interpreter, value, digits ? Value(int64_t{std::stoi(name)}) : Value(part)));
   }
@@ -60,7 +62,8 @@ Value first(Interpreter& interpreter, const Value& input, const CallArgs& args) 
 Value last(Interpreter& interpreter, const Value& input, const CallArgs& args) {
   const Bound bound("last", args, {});
   const List* list = input.as_list();
-  if (list && list->kind == ListKind::lazy) throw Fault("last takes a list or string; found {}", input.type_name());
+  if (list && list->kind == ListKind::lazy)
+    throw Fault("last takes a list or string; found {}", input.type_name());
   const std::vector<Value> items = items_of(interpreter, input);
   return items.empty() ? Value::undefined("the last item of nothing") : items.back();
 }
@@ -107,17 +110,21 @@ Value items(Interpreter& interpreter, const Value& input, const CallArgs& args) 
 CallArgs tail(const CallArgs& args, size_t from) {
   CallArgs rest;
   if (args.positional.size() > from) {
-    rest.positional.assign(args.positional.begin() + static_cast<std::ptrdiff_t>(from), args.positional.end());
+    rest.positional.assign(args.positional.begin() + static_cast<std::ptrdiff_t>(from),
+                           args.positional.end());
   }
   rest.named = args.named;
   return rest;
 }
 
-/// select, reject, selectattr, rejectattr: keeps the items whose subject passes the test (or is true).
-Value choose(Interpreter& interpreter, const Value& input, const CallArgs& args, bool by_attribute, bool keep) {
+/// select, reject, selectattr, rejectattr: keeps the items whose subject passes the test (or is
+/// true).
+Value choose(Interpreter& interpreter, const Value& input, const CallArgs& args, bool by_attribute,
+             bool keep) {
   if (!input.truth()) return lazy({});  // Jinja lets none pass here, and templates rely on it
   const size_t skipped = by_attribute ? 1 : 0;
-  if (args.positional.size() < skipped) throw Fault("selectattr and rejectattr need an attribute; found none");
+  if (args.positional.size() < skipped)
+    throw Fault("selectattr and rejectattr need an attribute; found none");
   Test test = nullptr;
   if (args.positional.size() > skipped) {
     const std::string name = to_text(args.positional[skipped]).bytes();
@@ -162,7 +169,8 @@ Value map(Interpreter& interpreter, const Value& input, const CallArgs& args) {
 }
 
 /// What items are compared by: themselves or a member, strings without their case unless asked.
-Value sort_key(Interpreter& interpreter, const Value& item, const Value* attribute, bool case_sensitive) {
+Value sort_key(Interpreter& interpreter, const Value& item, const Value* attribute,
+               bool case_sensitive) {
   interpreter.charge(1);
   Value key = attribute ? member(interpreter, item, *attribute) : item;
   if (!case_sensitive && key.as_text()) {
@@ -172,10 +180,12 @@ Value sort_key(Interpreter& interpreter, const Value& item, const Value* attribu
   return key;
 }
 
-std::vector<Value> sorted(Interpreter& interpreter, std::vector<std::pair<Value, Value>> keyed, bool reversed) {
+std::vector<Value> sorted(Interpreter& interpreter, std::vector<std::pair<Value, Value>> keyed,
+                          bool reversed) {
   std::stable_sort(keyed.begin(), keyed.end(), [&](const auto& a, const auto& b) {
     interpreter.charge(1 + std::min(a.first.weight(), b.first.weight()) / 8);
-    if (a.first.is_undefined() || b.first.is_undefined()) throw Fault("sort keys must be defined; found undefined");
+    if (a.first.is_undefined() || b.first.is_undefined())
+      throw Fault("sort keys must be defined; found undefined");
     return reversed ? less(b.first, a.first) : less(a.first, b.first);
   });
   std::vector<Value> items;
@@ -200,8 +210,9 @@ Value dictsort(Interpreter& interpreter, const Value& input, const CallArgs& arg
   if (by != "key" && by != "value") throw Fault("dictsort goes by key or value; found '{}'", by);
   std::vector<std::pair<Value, Value>> keyed;
   for (const auto& [key, value] : dict->entries) {
-    keyed.emplace_back(sort_key(interpreter, by == "key" ? key : value, nullptr, bound.flag(0, false)),
-                       Value::list({key, value}, ListKind::tuple));
+    keyed.emplace_back(
+        sort_key(interpreter, by == "key" ? key : value, nullptr, bound.flag(0, false)),
+        Value::list({key, value}, ListKind::tuple));
   }
   return Value::list(sorted(interpreter, std::move(keyed), bound.flag(2, false)));
 }
@@ -213,7 +224,9 @@ Value unique(Interpreter& interpreter, const Value& input, const CallArgs& args)
     Value key = sort_key(interpreter, item, bound.get_some(1), bound.flag(0, false));
     if (key.height() > 0) throw Fault("unique compares scalars; found a {}", key.type_name());
     interpreter.charge(seen.size() / 16);
-    if (std::any_of(seen.begin(), seen.end(), [&](const Value& other) { return equal(other, key); })) continue;
+    if (std::any_of(seen.begin(), seen.end(),
+                    [&](const Value& other) { return equal(other, key); }))
+      continue;
     seen.push_back(std::move(key));
     kept.push_back(item);
   }

@@ -77,7 +77,8 @@ size_t count_chars(std::string_view text) {
 }
 
 bool is_space(char32_t code) {
-  if (code < 0x80) return code == ' ' || (code >= 0x09 && code <= 0x0D) || (code >= 0x1C && code <= 0x1F);
+  if (code < 0x80)
+    return code == ' ' || (code >= 0x09 && code <= 0x0D) || (code >= 0x1C && code <= 0x1F);
   return code == 0x85 || code == 0xA0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200A) ||
          code == 0x2028 || code == 0x2029 || code == 0x202F || code == 0x205F || code == 0x3000;
 }
@@ -159,7 +160,8 @@ std::vector<Text> split_words(const Text& text, int64_t most) {
 
 std::vector<Text> split_lines(const Text& text, bool keep_ends) {
   const auto breaks = [](char32_t c) {
-    return (c >= 0x0A && c <= 0x0D) || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 || c == 0x2029;
+    return (c >= 0x0A && c <= 0x0D) || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 ||
+           c == 0x2029;
   };
   std::vector<Text> lines;
   size_t begin = 0;
@@ -178,8 +180,8 @@ std::vector<Text> split_lines(const Text& text, bool keep_ends) {
 
 namespace {
 
-/// Calls visit(position) for each place that a replacement applies to; an empty `from` matches before
-/// every character and at the end, as in Python.
+/// Calls visit(position) for each place that a replacement applies to; an empty `from` matches
+/// before every character and at the end, as in Python.
 template <class Visit>
 void each_match(std::string_view bytes, std::string_view from, int64_t most, Visit&& visit) {
   size_t at = 0;

@@ -1,9 +1,9 @@
 /// Strings of the template interpreter: UTF-8 bytes that remember who wrote them.
 ///
-/// Goals: every byte is either from the template's source or from its inputs, through concatenation,
-/// slicing, stripping, splitting and replacing, so that a message cannot forge a special token. Lengths
-/// and positions seen by templates count characters. Non-goals: ropes, normalisation; invalid UTF-8 is
-/// carried along, each bad byte as one character.
+/// Goals: every byte is either from the template's source or from its inputs, through
+/// concatenation, slicing, stripping, splitting and replacing, so that a message cannot forge a
+/// special token. Lengths and positions seen by templates count characters. Non-goals: ropes,
+/// normalisation; invalid UTF-8 is carried along, each bad byte as one character.
 #pragma once
 
 #include <cstdint>

@@ -7,8 +7,8 @@
 namespace limbeck::jinja {
 namespace {
 
-/// Height of a container over `member`, which must be data: a namespace inside a container could be made
-/// to contain that container, and nothing here could then be freed or printed.
+/// Height of a container over `member`, which must be data: a namespace inside a container could be
+/// made to contain that container, and nothing here could then be freed or printed.
 int height_over(const Value& member, int height) {
   if (member.as_namespace() || member.as_loop() || member.as_function()) {
     throw Fault("lists and mappings hold data only; found a {}", member.type_name());
@@ -36,10 +36,13 @@ bool equal_items(const std::vector<Value>& a, const std::vector<Value>& b) {
 
 bool equal_dicts(const Dict& a, const Dict& b) {
   if (a.entries.size() != b.entries.size()) return false;
-  return std::all_of(a.entries.begin(), a.entries.end(), [&](const auto& entry) {
-    const Value* other = b.find(entry.first);
-    return other && equal(entry.second, *other);
-  });
+  for (size_t i = 0; i < a.entries.size(); ++i) {
+    const auto& [key, value] = a.entries[i];
+    // Mostly the order is the same, too.
+    const Value* other = equal(key, b.entries[i].first) ? &b.entries[i].second : b.find(key);
+    if (!other || !equal(value, *other)) return false;
+  }
+  return true;
 }
 
 std::partial_ordering compare_numbers(const Value& a, const Value& b) {
@@ -55,8 +58,7 @@ Value::Value(Text text) : storage_(std::make_shared<const Text>(std::move(text))
   }
 }
 
-Value::Value(Function function)
-    : storage_(std::make_shared<const Function>(std::move(function))) {}
+Value::Value(Function function) : storage_(std::make_shared<const Function>(std::move(function))) {}
 
 Value Value::undefined(std::string name) {
   Value value;
@@ -139,8 +141,9 @@ bool Value::truth() const {
 }
 
 std::string_view Value::type_name() const {
-  constexpr std::string_view kNames[] = {"undefined", "none",    "boolean",   "integer",  "number", "string",
-                                         "list",      "mapping", "namespace", "function", "loop"};
+  constexpr std::string_view kNames[] = {"undefined", "none",     "boolean", "integer",
+                                         "number",    "string",   "list",    "mapping",
+                                         "namespace", "function", "loop"};
   if (const List* list = as_list(); list && list->kind != ListKind::list) {
     return list->kind == ListKind::tuple ? "tuple" : "sequence without positions";
   }

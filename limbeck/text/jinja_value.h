@@ -1,7 +1,8 @@
 /// Values of the template interpreter: Python's as far as chat templates can tell.
 ///
-/// Goals: equality, order, truth and printing as in Python; containers of bounded depth without cycles,
-/// so that printing and freeing need no guards. Non-goals: classes, integers beyond 64 bits.
+/// Goals: equality, order, truth and printing as in Python; containers of bounded depth without
+/// cycles, so that printing and freeing need no guards. Non-goals: classes, integers beyond 64
+/// bits.
 #pragma once
 
 #include "limbeck/text/jinja_text.h"
@@ -23,9 +24,9 @@ class Value;
 struct MacroDefinition;
 struct Scope;
 
-constexpr int kMaxDepth = 64;                          ///< nesting of source, calls and values
-constexpr size_t kMaxWeight = size_t{1} << 22;          ///< of any one value, see Value::weight()
-constexpr size_t kMaxTextBytes = size_t{16} << 20;     ///< of any one string, output included
+constexpr int kMaxDepth = 64;                       ///< nesting of source, calls and values
+constexpr size_t kMaxWeight = size_t{1} << 22;      ///< of any one value, see Value::weight()
+constexpr size_t kMaxTextBytes = size_t{16} << 20;  ///< of any one string, output included
 
 /// A rule broken while evaluating; the interpreter adds template name, line and column.
 class Fault : public std::runtime_error {
@@ -78,10 +79,10 @@ struct LoopState;
 
 class Value {
  public:
-  using Storage = std::variant<Undefined, None, bool, int64_t, double, std::shared_ptr<const Text>,
-                               std::shared_ptr<List>, std::shared_ptr<const Dict>,
-                               std::shared_ptr<Namespace>, std::shared_ptr<const Function>,
-                               std::shared_ptr<const LoopState>>;
+  using Storage =
+      std::variant<Undefined, None, bool, int64_t, double, std::shared_ptr<const Text>,
+                   std::shared_ptr<List>, std::shared_ptr<const Dict>, std::shared_ptr<Namespace>,
+                   std::shared_ptr<const Function>, std::shared_ptr<const LoopState>>;
 
   Value() = default;  ///< undefined
   Value(None none) : storage_(none) {}
@@ -97,7 +98,9 @@ class Value {
   /// Throw Fault for nesting beyond kMaxDepth and for members that could close a cycle.
   static Value list(std::vector<Value> items, ListKind kind = ListKind::list);
   static Value dict(std::vector<std::pair<Value, Value>> entries);
-  static Value text(std::string_view bytes, Origin origin) { return Text(std::string(bytes), origin); }
+  static Value text(std::string_view bytes, Origin origin) {
+    return Text(std::string(bytes), origin);
+  }
 
   template <class T>
   bool is() const {
@@ -123,8 +126,8 @@ class Value {
   bool truth() const;
   std::string_view type_name() const;
   int height() const;  ///< 0 for scalars
-  /// Work of visiting everything inside, shared members counted each time they occur; a string counts 1
-  /// per KiB. A few nested lists of themselves would otherwise take 2^64 steps to print.
+  /// Work of visiting everything inside, shared members counted each time they occur; a string
+  /// counts 1 per KiB. A few nested lists of themselves would otherwise take 2^64 steps to print.
   size_t weight() const;
   const Storage& storage() const { return storage_; }
 

@@ -1,16 +1,19 @@
-// The .kvc reader on hostile bytes, past the hashes that would stop nearly every mutation.
+// The .kvc reader on hostile bytes, and on files that lie where no checksum looks.
 #include "limbeck/base/error.h"
 #include "limbeck/cache/container_read.h"
 #include "limbeck/cache/test_caches.h"
 #include "limbeck/io/test_files.h"
 #include "tests/fuzz/fuzz_driver.h"
+#include "tests/fuzz/kvc_script.h"
 
 #include <cstdlib>
-#include <cstring>
 
 namespace {
 
 using namespace limbeck;
+
+// An input that starts with this is a script for one of the seed files, see kvc_script.h.
+constexpr uint8_t kScriptMark = 0xff;
 
 void use(const KvCache& cache) {
   // Accepted: what the cache's operations rely on must hold.
@@ -48,28 +51,7 @@ std::string saved(const KvCache& cache) {
   return test::read_file(folder.path() / "seed.kvc");
 }
 
-}  // namespace
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const auto bytes = std::as_bytes(std::span(data, size));
-  read(bytes, true);
-  read(bytes, false);
-  // Most mutations of the header change its length, and would get no further than that check: once
-  // more with a length field that fits the last brace before the data.
-  const std::string_view text(reinterpret_cast<const char*>(data), size);
-  const size_t brace = text.rfind("]}}");
-  if (brace != std::string_view::npos && brace >= 8) {
-    size_t end = brace + 3;
-    while (end < size && text[end] == ' ') ++end;
-    std::vector<std::byte> repaired(bytes.begin(), bytes.end());
-    const uint64_t length = end - 8;
-    std::memcpy(repaired.data(), &length, sizeof length);
-    read(repaired, false);
-  }
-  return 0;
-}
-
-std::vector<std::string> fuzz_seeds() {
+std::vector<std::string> make_files() {
   using test::kFull;
   using test::ring_of;
   Random random(1);
@@ -84,4 +66,39 @@ std::vector<std::string> fuzz_seeds() {
   biased.set_protected_ranges({{1, 3}});
   test::append(biased, 2, random);
   return {saved(tail), saved(ring), saved(biased)};
+}
+
+const std::vector<std::string>& files() {
+  static const std::vector<std::string> list = make_files();
+  return list;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::span<const uint8_t> input(data, size);
+  if (size >= 2 && data[0] == kScriptMark) {
+    const std::string file =
+        fuzz::apply_script(files()[data[1] % files().size()], input.subspan(2));
+    read(test::as_bytes(file), false);
+  } else {
+    read(std::as_bytes(input), true);
+    read(std::as_bytes(input), false);
+  }
+  return 0;
+}
+
+std::vector<std::string> fuzz_seeds() {
+  std::vector<std::string> seeds = files();
+  // Many scripts to one file: most of what a mutated file finds, the safetensors target finds too.
+  Random random(2);
+  for (int i = 0; i < 40; ++i) {
+    std::string script = {static_cast<char>(kScriptMark), static_cast<char>(i)};
+    const size_t edits = 1 + random.below(3);
+    for (size_t k = 0; k < 5 * edits; ++k) script += static_cast<char>(random());
+    // The second byte of a document's leaf: few documents have more than 256.
+    for (size_t k = 4; k < script.size(); k += 5) script[k] = static_cast<char>(random.below(4));
+    seeds.push_back(std::move(script));
+  }
+  return seeds;
 }

@@ -15,7 +15,7 @@ import tempfile
 import kvc_reader
 
 TEXT = "".join(f"Line {i}: the mate of the {'north' if i % 3 else 'south'} ship counted {i * 37 % 1000} barrels.\n"
-               for i in range(60))
+               for i in range(20))
 
 
 def compacted(limbeck, model, folder):

@@ -5,7 +5,8 @@
 //   decode                  every row: the first half by prefill, the rest token by token
 //   differentiable          every row, over an empty cache
 //   differentiable_cached   the second half, over a cache that holds the first
-//   batched, batched_other  rows behind the first half of tokens[0:] and of tokens[1:], decoded together
+//   batched, batched_other  rows behind the first half of tokens[0:] and of tokens[1:], decoded
+//   together
 #include "limbeck/base/error.h"
 #include "limbeck/io/safetensors.h"
 #include "limbeck/model/language_model.h"
@@ -35,7 +36,8 @@ at::Tensor prefill_all(const Model& model, KvCache& cache, Tokens tokens, int64_
 at::Tensor decode(const Model& model, Tokens tokens) {
   KvCache cache = model.new_cache();
   const size_t half = tokens.size() / 2;
-  std::vector<at::Tensor> rows{prefill_all(model, cache, tokens.first(half), static_cast<int64_t>(half))};
+  std::vector<at::Tensor> rows{
+      prefill_all(model, cache, tokens.first(half), static_cast<int64_t>(half))};
   for (size_t i = half; i < tokens.size(); ++i)
     rows.push_back(model.forward(cache, tokens.subspan(i, 1)).logits);
   return at::cat(rows);
@@ -57,7 +59,8 @@ std::pair<at::Tensor, at::Tensor> batched(const Model& model, Tokens a, Tokens b
   std::vector<at::Tensor> rows_a, rows_b;
   const size_t steps = std::min(a.size() - half_a, b.size() - half_b);
   for (size_t i = 0; i < steps; ++i) {
-    const std::vector<Feed> feeds{{&cache_a, a.subspan(half_a + i, 1)}, {&cache_b, b.subspan(half_b + i, 1)}};
+    const std::vector<Feed> feeds{{&cache_a, a.subspan(half_a + i, 1)},
+                                  {&cache_b, b.subspan(half_b + i, 1)}};
     const at::Tensor logits = model.forward(feeds).logits;
     rows_a.push_back(logits.narrow(0, 0, 1));
     rows_b.push_back(logits.narrow(0, 1, 1));
@@ -82,7 +85,9 @@ void write(const std::filesystem::path& path, Routes& routes) {
   std::vector<TensorToWrite> tensors;
   for (auto& [name, t] : routes) {
     t = t.contiguous();
-    tensors.push_back({name, DType::f32, t.sizes().vec(),
+    tensors.push_back({name,
+                       DType::f32,
+                       t.sizes().vec(),
                        {static_cast<const std::byte*>(t.const_data_ptr()), t.nbytes()}});
   }
   write_safetensors(path, std::move(tensors), {});
@@ -93,7 +98,8 @@ void write(const std::filesystem::path& path, Routes& routes) {
 int main(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);
   const bool bf16 = args.size() == 5 && args[3] == "--dtype" && args[4] == "bf16";
-  if (args.size() != 3 && !bf16 && !(args.size() == 5 && args[3] == "--dtype" && args[4] == "f32")) {
+  if (args.size() != 3 && !bf16 &&
+      !(args.size() == 5 && args[3] == "--dtype" && args[4] == "f32")) {
     std::fputs("usage: logits_tool MODEL TOKENS.json OUT.safetensors [--dtype f32|bf16]\n", stderr);
     return 2;
   }

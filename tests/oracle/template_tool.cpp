@@ -1,6 +1,8 @@
 // Renders chat templates for the oracle: JSON lines in, JSON lines out.
-//   {"template": ..., "messages": [...], "add_generation_prompt": true, "bos_token": "", "eos_token": "",
-//    "now": 0, "variables": {...}}  ->  {"text": ..., "parts": [{"text", "parse_special"}]} or {"error": ...}
+//   {"template": ..., "messages": [...], "add_generation_prompt": true, "bos_token": "",
+//   "eos_token": "",
+//    "now": 0, "variables": {...}}  ->  {"text": ..., "parts": [{"text", "parse_special"}]} or
+//    {"error": ...}
 #include "limbeck/base/error.h"
 #include "limbeck/text/chat_template.h"
 
@@ -18,8 +20,8 @@ nlohmann::json render(const nlohmann::ordered_json& request) {
   options.eos_token = request.value("eos_token", "");
   options.now = request.value("now", int64_t{0});
   if (request.contains("variables")) options.variables = request["variables"].dump();
-  const auto compiled =
-      limbeck::ChatTemplate::compile(request.at("template").get<std::string>(), request.value("name", "template"));
+  const auto compiled = limbeck::ChatTemplate::compile(request.at("template").get<std::string>(),
+                                                       request.value("name", "template"));
   const auto parts = compiled.render_json(request.at("messages"), options);
   auto listed = nlohmann::json::array();
   for (const auto& part : parts) {
@@ -38,6 +40,7 @@ int main() {
     } catch (const std::exception& error) {
       answer = {{"error", error.what()}};
     }
-    std::cout << answer.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n' << std::flush;
+    std::cout << answer.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n'
+              << std::flush;
   }
 }

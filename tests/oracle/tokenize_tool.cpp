@@ -1,6 +1,7 @@
 // Answers the oracle script: reads JSON lines of {"text", "parse_special", "add_special"}, or
-// {"parts": [[text, parse_special], ...], "add_special"}, or {"decode": [ids], "skip_special"}, and writes
-// JSON lines of {"ids", "decoded"} or {"error"}. With --speed it encodes a text file and prints MB/s.
+// {"parts": [[text, parse_special], ...], "add_special"}, or {"decode": [ids], "skip_special"}, and
+// writes JSON lines of {"ids", "decoded"} or {"error"}. With --speed it encodes a text file and
+// prints MB/s.
 #include "limbeck/base/error.h"
 #include "limbeck/text/tokenizer.h"
 

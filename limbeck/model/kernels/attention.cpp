@@ -31,9 +31,9 @@ struct Slice {
 /// Reused from call to call by each calling thread, so that a decode step allocates nothing.
 struct Workspace {
   std::vector<Slice> slices;
-  std::vector<int64_t> first;  ///< [kv_heads + 1] first slice of each KV head
-  std::vector<float> query;    ///< [query_heads, stride], scaled
-  std::vector<float> sum;      ///< [slices, group, stride]
+  std::vector<int64_t> first;    ///< [kv_heads + 1] first slice of each KV head
+  std::vector<float> query;      ///< [query_heads, stride], scaled
+  std::vector<float> sum;        ///< [slices, group, stride]
   std::vector<float> top, mass;  ///< [slices, group]
 };
 

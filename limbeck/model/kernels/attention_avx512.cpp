@@ -1,10 +1,11 @@
 // The slice kernel with AVX-512.
 //
-// Per block of 64 slots: (1) keys are transposed, 32 dimensions at a time, into a float32 tile with a
-// slot per lane; scores are then products with broadcast query elements, which needs no horizontal
-// sums and leaves the scores where exp wants them; (2) online softmax for all heads; (3) values are
-// added to sums held in registers. Keys and values come from memory once; prefetches for the values
-// are issued while keys are processed and the other way round, so that memory never idles.
+// Per block of 64 slots: (1) keys are transposed, 32 dimensions at a time, into a float32 tile with
+// a slot per lane; scores are then products with broadcast query elements, which needs no
+// horizontal sums and leaves the scores where exp wants them; (2) online softmax for all heads; (3)
+// values are added to sums held in registers. Keys and values come from memory once; prefetches for
+// the values are issued while keys are processed and the other way round, so that memory never
+// idles.
 #include "limbeck/model/kernels/attention_slice.h"
 #include "limbeck/model/kernels/avx512_ops.h"
 
@@ -26,9 +27,9 @@ struct Block {
   alignas(64) float shrink[kSliceHeadsMax];  // factor on earlier sums
 };
 
-/// Where the next block's keys and values are fetched from, into the second-level cache. All steps of
-/// a block issue some of these prefetches: bursts would fill the line buffers and hold up the loads
-/// behind them, and pauses would leave the memory idle.
+/// Where the next block's keys and values are fetched from, into the second-level cache. All steps
+/// of a block issue some of these prefetches: bursts would fill the line buffers and hold up the
+/// loads behind them, and pauses would leave the memory idle.
 struct Ahead {
   const char *keys, *values;
 };
@@ -60,8 +61,7 @@ inline void load_rows(const float* const (&rows)[16], __mmask32 mask, float (*ti
     const auto m = static_cast<__mmask16>(mask >> (16 * half));
     for (int i = 0; i < 16; ++i) r[i] = _mm512_maskz_loadu_epi32(m, rows[i] + 16 * half);
     transpose16(r);
-    for (int i = 0; i < 16; ++i)
-      _mm512_store_ps(tile[16 * half + i], _mm512_castsi512_ps(r[i]));
+    for (int i = 0; i < 16; ++i) _mm512_store_ps(tile[16 * half + i], _mm512_castsi512_ps(r[i]));
   }
 }
 
@@ -76,7 +76,7 @@ void fill_tile(const T* keys, int64_t head_dim, int64_t slots, int groups, __mma
       const int64_t slot = 16 * g + i;
       rows[i] = keys + (slot < slots ? slot : slots - 1) * head_dim;
     }
-    load_rows(rows, mask, reinterpret_cast<float (*)[kBlock]>(&tile[0][16 * g]));
+    load_rows(rows, mask, reinterpret_cast<float(*)[kBlock]>(&tile[0][16 * g]));
   }
 }
 
@@ -148,8 +148,8 @@ void score_step(const AttentionSlice& a, const T* keys, int64_t slots, int64_t d
     return;
   }
   for (int g = 0; g < groups; ++g)
-    score_heads<1, 0, First>(reinterpret_cast<float (*)[kBlock]>(&block.tile[0][16 * g]), a, dim,
-                             reinterpret_cast<float (*)[kBlock]>(&block.score[0][16 * g]), ahead);
+    score_heads<1, 0, First>(reinterpret_cast<float(*)[kBlock]>(&block.tile[0][16 * g]), a, dim,
+                             reinterpret_cast<float(*)[kBlock]>(&block.score[0][16 * g]), ahead);
 }
 
 template <class T>
@@ -181,8 +181,8 @@ void finish_scores(const AttentionSlice& a, const float* bias, int64_t slots, fl
   }
 }
 
-/// Scores to weights exp(score - top), for all heads; updates top, mass and shrink. Steps that depend
-/// on one another run over all heads before the next begins, which hides their latency.
+/// Scores to weights exp(score - top), for all heads; updates top, mass and shrink. Steps that
+/// depend on one another run over all heads before the next begins, which hides their latency.
 void weigh(const AttentionSlice& a, const float* bias, int64_t slots, Block& block) {
   if (bias || a.softcap != 0 || slots < kBlock)
     for (int64_t h = 0; h < a.heads; ++h) finish_scores(a, bias, slots, block.score[h]);
@@ -204,7 +204,8 @@ void weigh(const AttentionSlice& a, const float* bias, int64_t slots, Block& blo
     float* score = block.score[h];
     __m512 sum = _mm512_mul_ps(_mm512_load_ps(block.mass[h]), _mm512_set1_ps(block.shrink[h]));
     for (int v = 0; v < kVectors; ++v) {
-      const __m512 s = _mm512_sub_ps(_mm512_load_ps(score + 16 * v), _mm512_set1_ps(block.shift[h]));
+      const __m512 s =
+          _mm512_sub_ps(_mm512_load_ps(score + 16 * v), _mm512_set1_ps(block.shift[h]));
       const __m512 w = exp_ps(s);
       sum = _mm512_add_ps(sum, w);
       _mm512_store_ps(score + 16 * v, w);

@@ -14,9 +14,9 @@
 namespace limbeck {
 namespace {
 
-/// 32 consecutive elements as two vectors of float32. A bfloat16 pair in one 32-bit lane is split by
-/// a shift and a mask, one instruction each, so `a` holds the even elements and `b` the odd ones;
-/// for float32 `a` holds elements 0-15 and `b` 16-31. "Pair order" below is this order.
+/// 32 consecutive elements as two vectors of float32. A bfloat16 pair in one 32-bit lane is split
+/// by a shift and a mask, one instruction each, so `a` holds the even elements and `b` the odd
+/// ones; for float32 `a` holds elements 0-15 and `b` 16-31. "Pair order" below is this order.
 struct Pair {
   __m512 a, b;
 };
@@ -43,14 +43,13 @@ inline Pair load_pair(const float* p, __mmask32 mask) {
 }
 
 /// The first n (at most 32) bits.
-inline __mmask32 first_bits(int64_t n) {
-  return n >= 32 ? 0xffffffffU : (uint32_t{1} << n) - 1U;
-}
+inline __mmask32 first_bits(int64_t n) { return n >= 32 ? 0xffffffffU : (uint32_t{1} << n) - 1U; }
 
 /// Keeps a value in a register: g++ would fold its load into every use and run out of load ports.
 inline void pin(__m512& x) { __asm__("" : "+v"(x)); }
 
-/// exp as fast_exp: relative error below 3e-7, 0 below kExpLowest, held above kExpHighest, NaN kept.
+/// exp as fast_exp: relative error below 3e-7, 0 below kExpLowest, held above kExpHighest, NaN
+/// kept.
 inline __m512 exp_ps(__m512 x) {
   const __mmask16 normal = _mm512_cmp_ps_mask(x, _mm512_set1_ps(kExpLowest), _CMP_NLT_UQ);
   x = _mm512_min_ps(_mm512_set1_ps(kExpHighest), x);  // in this order NaN stays

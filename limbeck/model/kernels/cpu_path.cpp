@@ -10,7 +10,7 @@ std::atomic<bool> g_force_portable{false};
 CpuPath cpu_path() {
   static const bool avx512 = cpu_has_avx512();
   return avx512 && !g_force_portable.load(std::memory_order_relaxed) ? CpuPath::avx512
-                                                                      : CpuPath::portable;
+                                                                     : CpuPath::portable;
 }
 
 ForcePortablePath::ForcePortablePath() { g_force_portable = true; }

@@ -30,8 +30,10 @@ inline uint64_t test_seed(uint64_t fallback) {
 class Buffer {
  public:
   Buffer(DType type, int64_t n) : type_(type) {
-    if (type == DType::f32) f32_.resize(static_cast<size_t>(n));
-    else bf16_.resize(static_cast<size_t>(n));
+    if (type == DType::f32)
+      f32_.resize(static_cast<size_t>(n));
+    else
+      bf16_.resize(static_cast<size_t>(n));
   }
   static Buffer normal(DType type, int64_t n, Random& random, double deviation = 1.0) {
     Buffer b(type, n);
@@ -40,8 +42,10 @@ class Buffer {
   }
   void set(int64_t i, double x) {
     const auto at = static_cast<size_t>(i);
-    if (type_ == DType::f32) f32_[at] = static_cast<float>(x);
-    else bf16_[at] = to_bf16(static_cast<float>(x));
+    if (type_ == DType::f32)
+      f32_[at] = static_cast<float>(x);
+    else
+      bf16_[at] = to_bf16(static_cast<float>(x));
   }
   double operator[](int64_t i) const {
     const auto at = static_cast<size_t>(i);
@@ -98,8 +102,10 @@ inline int64_t special_size(Random& random, int64_t largest) {
 class KernelTest : public testing::TestWithParam<CpuPath> {
  protected:
   void SetUp() override {
-    if (GetParam() == CpuPath::portable) force_ = std::make_unique<ForcePortablePath>();
-    else if (!cpu_has_avx512()) GTEST_SKIP() << "this processor has no AVX-512";
+    if (GetParam() == CpuPath::portable)
+      force_ = std::make_unique<ForcePortablePath>();
+    else if (!cpu_has_avx512())
+      GTEST_SKIP() << "this processor has no AVX-512";
   }
 
  private:
@@ -112,6 +118,6 @@ inline std::string cpu_path_name(const testing::TestParamInfo<CpuPath>& info) {
 
 }  // namespace limbeck
 
-#define LIMBECK_BOTH_PATHS(suite)                                                              \
-  INSTANTIATE_TEST_SUITE_P(BothPaths, suite,                                                   \
-                           testing::Values(CpuPath::portable, CpuPath::avx512), cpu_path_name)
+#define LIMBECK_BOTH_PATHS(suite)                                                                 \
+  INSTANTIATE_TEST_SUITE_P(BothPaths, suite, testing::Values(CpuPath::portable, CpuPath::avx512), \
+                           cpu_path_name)

@@ -1,15 +1,13 @@
-#ifndef PFB
-#define PFB 1024
-#define PFH _MM_HINT_T0
-#endif
 #include "limbeck/model/kernels/avx512_ops.h"
 #include "limbeck/model/kernels/linear_range.h"
 
 namespace limbeck {
 namespace {
 
-/// How far ahead of the sums weights are fetched: past the hardware prefetcher, which stops at pages.
-constexpr int64_t kPrefetchBytes = PFB;
+/// How far ahead of the sums weights are fetched: the hardware prefetcher stops at page borders.
+/// Into the second-level cache, because the first-level line buffers are too few to cover the
+/// latency.
+constexpr int64_t kPrefetchBytes = 8192;
 
 /// sum[o][r] += the products of 32 elements of each w[o] and x[r].
 template <int O, int R>
@@ -40,8 +38,8 @@ struct Avx512Dots {
       Pair v[O];
       for (int o = 0; o < O; ++o) {
         const char* ahead = reinterpret_cast<const char*>(w[o] + i) + kPrefetchBytes;
-        _mm_prefetch(ahead, PFH);
-        if (sizeof(T) == 4) _mm_prefetch(ahead + 64, PFH);
+        _mm_prefetch(ahead, _MM_HINT_T1);
+        if (sizeof(T) == 4) _mm_prefetch(ahead + 64, _MM_HINT_T1);
         v[o] = load_pair(w[o] + i);
       }
       add_products<O, R>(v, a.x + i, a.x_stride, sum);

@@ -17,12 +17,12 @@ constexpr int64_t kLinearStep = 32;
 
 struct LinearRange {
   const void* weight;
-  const void* bias;       ///< or null
+  const void* bias;  ///< or null
   int64_t in_features, out_features;
-  int64_t rows;           ///< 1 to kLinearRowsMax
-  const float* x;         ///< [rows, x_stride], in the order that the kernel set asks for
+  int64_t rows;    ///< 1 to kLinearRowsMax
+  const float* x;  ///< [rows, x_stride], in the order that the kernel set asks for
   int64_t x_stride;
-  float* out;             ///< [rows, out_features]
+  float* out;  ///< [rows, out_features]
   bool accumulate;
   Activation activation;  ///< of the gated form
   int64_t begin, end;     ///< output features of this range
@@ -96,19 +96,19 @@ void gated_rows_of(const LinearRange& a) {
 
 template <class Dots, class T>
 void linear_range(const LinearRange& a) {
-  constexpr LinearKernel kByRows[] = {
-      linear_rows_of<Dots, T, 1>, linear_rows_of<Dots, T, 2>, linear_rows_of<Dots, T, 3>,
-      linear_rows_of<Dots, T, 4>, linear_rows_of<Dots, T, 5>, linear_rows_of<Dots, T, 6>,
-      linear_rows_of<Dots, T, 7>, linear_rows_of<Dots, T, 8>};
+  constexpr LinearKernel kByRows[] = {linear_rows_of<Dots, T, 1>, linear_rows_of<Dots, T, 2>,
+                                      linear_rows_of<Dots, T, 3>, linear_rows_of<Dots, T, 4>,
+                                      linear_rows_of<Dots, T, 5>, linear_rows_of<Dots, T, 6>,
+                                      linear_rows_of<Dots, T, 7>, linear_rows_of<Dots, T, 8>};
   kByRows[a.rows - 1](a);
 }
 
 template <class Dots, class T>
 void gated_range(const LinearRange& a) {
-  constexpr LinearKernel kByRows[] = {
-      gated_rows_of<Dots, T, 1>, gated_rows_of<Dots, T, 2>, gated_rows_of<Dots, T, 3>,
-      gated_rows_of<Dots, T, 4>, gated_rows_of<Dots, T, 5>, gated_rows_of<Dots, T, 6>,
-      gated_rows_of<Dots, T, 7>, gated_rows_of<Dots, T, 8>};
+  constexpr LinearKernel kByRows[] = {gated_rows_of<Dots, T, 1>, gated_rows_of<Dots, T, 2>,
+                                      gated_rows_of<Dots, T, 3>, gated_rows_of<Dots, T, 4>,
+                                      gated_rows_of<Dots, T, 5>, gated_rows_of<Dots, T, 6>,
+                                      gated_rows_of<Dots, T, 7>, gated_rows_of<Dots, T, 8>};
   kByRows[a.rows - 1](a);
 }
 

@@ -14,13 +14,13 @@ namespace limbeck {
 /// rms(x) = sqrt(mean(x^2) + eps).
 struct AddNorm {
   int64_t rows = 0, width = 0;
-  float* residual = nullptr;       ///< [rows, width] float32, updated when delta is given
-  const void* delta = nullptr;     ///< [rows, width] of `dtype`, or null
-  const float* weight = nullptr;   ///< [width]
-  float weight_offset = 0.0F;      ///< 1 for Gemma's (1 + w)
+  float* residual = nullptr;      ///< [rows, width] float32, updated when delta is given
+  const void* delta = nullptr;    ///< [rows, width] of `dtype`, or null
+  const float* weight = nullptr;  ///< [width]
+  float weight_offset = 0.0F;     ///< 1 for Gemma's (1 + w)
   float eps = 1e-5F;
-  DType dtype = DType::bf16;       ///< of delta and out
-  void* out = nullptr;             ///< [rows, width]
+  DType dtype = DType::bf16;  ///< of delta and out
+  void* out = nullptr;        ///< [rows, width]
 };
 void add_norm_reference(const AddNorm& a);
 void add_norm(const AddNorm& a);
@@ -29,15 +29,16 @@ void add_norm(const AddNorm& a);
 /// (j, j + D/2)) to queries and keys, and writes each where attention wants it.
 struct SplitRope {
   int64_t rows = 0, query_heads = 0, kv_heads = 0, head_dim = 0;
-  DType dtype = DType::bf16;       ///< of qkv and of the three outputs
-  const void* qkv = nullptr;       ///< [rows, (query_heads + 2 kv_heads) * head_dim]
-  const float* cos = nullptr;      ///< [rows, head_dim / 2]; null = no rotation
+  DType dtype = DType::bf16;   ///< of qkv and of the three outputs
+  const void* qkv = nullptr;   ///< [rows, (query_heads + 2 kv_heads) * head_dim]
+  const float* cos = nullptr;  ///< [rows, head_dim / 2]; null = no rotation
   const float* sin = nullptr;
-  const float* q_norm = nullptr;   ///< [head_dim] or null
+  const float* q_norm = nullptr;  ///< [head_dim] or null
   const float* k_norm = nullptr;
   float norm_offset = 0.0F;
   float norm_eps = 1e-6F;
-  /// Element strides between heads and between rows of each output: q[head * head_stride + row * row_stride].
+  /// Element strides between heads and between rows of each output: q[head * head_stride + row *
+  /// row_stride].
   void* q = nullptr;
   int64_t q_head_stride = 0, q_row_stride = 0;
   void* k = nullptr;
@@ -59,9 +60,10 @@ void gated_activation_reference(const GatedActivation& a);
 void gated_activation(const GatedActivation& a);
 
 /// Merges partial attention results over disjoint sets of slots:
-///   lse = log sum_p exp(lse_p),  out = sum_p exp(lse_p - lse) out_p;  a part with lse -inf is empty.
-/// accumulator [rows, width] float32 with acc_lse [rows] is updated by part [rows, width] of `dtype`
-/// with part_lse [rows] (natural log). An all-empty row stays 0 with lse -inf.
+///   lse = log sum_p exp(lse_p),  out = sum_p exp(lse_p - lse) out_p;  a part with lse -inf is
+///   empty.
+/// accumulator [rows, width] float32 with acc_lse [rows] is updated by part [rows, width] of
+/// `dtype` with part_lse [rows] (natural log). An all-empty row stays 0 with lse -inf.
 void merge_attention(int64_t rows, int64_t width, float* accumulator, float* acc_lse,
                      const void* part, DType dtype, const float* part_lse);
 void merge_attention_reference(int64_t rows, int64_t width, float* accumulator, float* acc_lse,

@@ -52,7 +52,8 @@ void add_norm_row(const AddNorm& a, int64_t row) {
   const float inverse = 1.0F / sqrtf(square / static_cast<float>(a.width) + a.eps);
   const float* __restrict weight = a.weight;
   T* __restrict out = static_cast<T*>(a.out) + row * a.width;
-  for (int64_t i = 0; i < a.width; ++i) store(out + i, x[i] * inverse * (weight[i] + a.weight_offset));
+  for (int64_t i = 0; i < a.width; ++i)
+    store(out + i, x[i] * inverse * (weight[i] + a.weight_offset));
 }
 
 template <class T>
@@ -63,7 +64,8 @@ float inverse_rms(const T* x, int64_t n, float eps) {
   return 1.0F / sqrtf(square / static_cast<float>(n) + eps);
 }
 
-/// Norm and rotation of one head. `scale` is weight + offset over the rms, written out by the caller.
+/// Norm and rotation of one head. `scale` is weight + offset over the rms, written out by the
+/// caller.
 template <class T>
 void rotate(const T* __restrict x, const float* __restrict scale, const float* __restrict cos,
             const float* __restrict sin, int64_t half, T* __restrict out) {

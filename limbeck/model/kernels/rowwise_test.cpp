@@ -76,16 +76,24 @@ TEST_P(RowwiseTest, SplitRopeEqualsTheReference) {
     const auto cos = normal_floats(rows * d / 2, random), sin = normal_floats(rows * d / 2, random);
     const auto q_norm = normal_floats(d, random), k_norm = normal_floats(d, random);
     const bool head_major = random.below(2), norm = random.below(2), rope = random.below(4);
-    SplitRope a{.rows = rows, .query_heads = query_heads, .kv_heads = kv_heads, .head_dim = d,
-                .dtype = dtype, .qkv = qkv.data(), .cos = rope ? cos.data() : nullptr,
-                .sin = rope ? sin.data() : nullptr, .q_norm = norm ? q_norm.data() : nullptr,
-                .k_norm = norm ? k_norm.data() : nullptr, .norm_offset = norm ? 1.0F : 0.0F};
+    SplitRope a{.rows = rows,
+                .query_heads = query_heads,
+                .kv_heads = kv_heads,
+                .head_dim = d,
+                .dtype = dtype,
+                .qkv = qkv.data(),
+                .cos = rope ? cos.data() : nullptr,
+                .sin = rope ? sin.data() : nullptr,
+                .q_norm = norm ? q_norm.data() : nullptr,
+                .k_norm = norm ? k_norm.data() : nullptr,
+                .norm_offset = norm ? 1.0F : 0.0F};
     a.q_head_stride = a.kv_head_stride = head_major ? (rows + 3) * d : d;
     a.q_row_stride = head_major ? d : query_heads * d;
     a.kv_row_stride = head_major ? d : kv_heads * d;
     const auto run = [&](void (*kernel)(const SplitRope&)) {
       std::vector<Buffer> out;
-      for (int64_t h : {query_heads, kv_heads, kv_heads}) out.emplace_back(dtype, h * (rows + 3) * d);
+      for (int64_t h : {query_heads, kv_heads, kv_heads})
+        out.emplace_back(dtype, h * (rows + 3) * d);
       a.q = out[0].data();
       a.k = out[1].data();
       a.v = out[2].data();
@@ -93,8 +101,8 @@ TEST_P(RowwiseTest, SplitRopeEqualsTheReference) {
       return out;
     };
     const auto fast = run(split_rope), expected = run(split_rope_reference);
-    SCOPED_TRACE(fmt::format("round {}: {} rows, {}+{} heads of {}", round, rows, query_heads,
-                             kv_heads, d));
+    SCOPED_TRACE(
+        fmt::format("round {}: {} rows, {}+{} heads of {}", round, rows, query_heads, kv_heads, d));
     for (size_t i = 0; i < 3; ++i) expect_close(fast[i], expected[i]);
   }
 }
@@ -108,7 +116,10 @@ TEST_P(RowwiseTest, GatedActivationEqualsTheReference) {
     const DType dtype = random_dtype(random);
     Buffer gate_up = Buffer::normal(dtype, rows * 2 * width, random, 4.0);
     Buffer out(dtype, rows * width), expected(dtype, rows * width);
-    GatedActivation a{.rows = rows, .width = width, .dtype = dtype, .gate_up = gate_up.data(),
+    GatedActivation a{.rows = rows,
+                      .width = width,
+                      .dtype = dtype,
+                      .gate_up = gate_up.data(),
                       .out = out.data(),
                       .activation = random.below(2) ? Activation::silu : Activation::gelu_tanh};
     gated_activation(a);
@@ -125,8 +136,12 @@ TEST_P(RowwiseTest, ActivationsAreFiniteForExtremeGates) {
   for (auto act : {Activation::silu, Activation::gelu_tanh}) {
     std::vector<float> gate_up = gates, out(gates.size());
     gate_up.resize(2 * gates.size(), 1.0F);
-    gated_activation({.rows = 1, .width = n, .dtype = DType::f32, .gate_up = gate_up.data(),
-                      .out = out.data(), .activation = act});
+    gated_activation({.rows = 1,
+                      .width = n,
+                      .dtype = DType::f32,
+                      .gate_up = gate_up.data(),
+                      .out = out.data(),
+                      .activation = act});
     for (size_t i = 0; i < gates.size(); ++i) {
       const float limit = gates[i] >= 20 ? gates[i] : 0.0F;
       if (std::abs(gates[i]) < 20 || gates[i] == -20) continue;
