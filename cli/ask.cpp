@@ -18,7 +18,8 @@ LoadedCache load_caches(const LanguageModel& lm, const std::vector<std::string>&
     int64_t begin = 0;
     if (auto it = next.header.notes.find("text_begin"); it != next.header.notes.end())
       begin = detail::parse_int("text_begin", it->second);
-    cache_attach(lm.model, first.cache, next.cache, PositionRange{begin, next.cache.logical_length()});
+    cache_attach(lm.model, first.cache, next.cache,
+                 PositionRange{begin, next.cache.logical_length()});
   }
   return first;
 }
@@ -62,9 +63,10 @@ int run_ask(const Globals& globals, const AskArgs& args) {
     j["question"] = question;
     j["answer"] = r.text;
     j["finish_reason"] = r.finish_reason;
-    j["usage"] = {{"prompt_tokens", loaded.cache.logical_length() + static_cast<int64_t>(prompt.size())},
-                  {"cached_tokens", loaded.cache.logical_length()},
-                  {"completion_tokens", r.tokens.size()}};
+    j["usage"] = {
+        {"prompt_tokens", loaded.cache.logical_length() + static_cast<int64_t>(prompt.size())},
+        {"cached_tokens", loaded.cache.logical_length()},
+        {"completion_tokens", r.tokens.size()}};
     j["cache"] = cache_json(loaded.cache);
     j["seconds"] = {{"prefill", r.prefill_seconds}, {"decode", r.decode_seconds}};
     all.push_back(std::move(j));

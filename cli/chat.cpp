@@ -10,8 +10,8 @@
 namespace limbeck::cli {
 namespace {
 
-/// Brings the cache to the longest common prefix with `ids`, all but the last token at most; returns what
-/// is left to feed.
+/// Brings the cache to the longest common prefix with `ids`, all but the last token at most;
+/// returns what is left to feed.
 std::vector<int32_t> reuse_prefix(KvCache& cache, const std::vector<int32_t>& ids) {
   const auto& held = cache.tokens();
   size_t same = 0;
@@ -19,7 +19,8 @@ std::vector<int32_t> reuse_prefix(KvCache& cache, const std::vector<int32_t>& id
   if (same < held.size()) {
     try {
       cache.truncate(static_cast<int64_t>(same));
-    } catch (const InvalidArgument&) {  // a sliding window has forgotten what lies before: start again
+    } catch (
+        const InvalidArgument&) {  // a sliding window has forgotten what lies before: start again
       cache.clear();
       same = 0;
     }
@@ -60,8 +61,8 @@ int run_chat(const Globals& globals, const ChatArgs& args) {
     const GenerateResult r = generate(lm, cache, fresh, o);
     fmt::print("\n");
     if (!globals.quiet)
-      fmt::print(stderr, "[{} tokens in the cache, {} prefilled this turn, window {}]\n", cache.logical_length(),
-                 fresh.size(), lm.model.spec().context_length);
+      fmt::print(stderr, "[{} tokens in the cache, {} prefilled this turn, window {}]\n",
+                 cache.logical_length(), fresh.size(), lm.model.spec().context_length);
     messages.push_back({"assistant", r.text});
   }
   return 0;

@@ -22,9 +22,12 @@ std::filesystem::path model_directory(const Globals& globals) {
 
 LanguageModel load(const Globals& globals) {
   LoadOptions options;
-  if (globals.dtype == "f32") options.dtype = DType::f32;
-  else if (globals.dtype != "bf16") throw InvalidArgument("[cli] --dtype must be bf16 or f32; found {}", globals.dtype);
-  if (globals.threads < 0) throw InvalidArgument("[cli] --threads must be at least 0; found {}", globals.threads);
+  if (globals.dtype == "f32")
+    options.dtype = DType::f32;
+  else if (globals.dtype != "bf16")
+    throw InvalidArgument("[cli] --dtype must be bf16 or f32; found {}", globals.dtype);
+  if (globals.threads < 0)
+    throw InvalidArgument("[cli] --threads must be at least 0; found {}", globals.threads);
   if (globals.threads > 0) at::set_num_threads(globals.threads);
   return load_language_model(find_model(globals.model, model_directory(globals)), options);
 }
@@ -37,19 +40,21 @@ ProgressFn progress(const Globals& globals) {
 
 std::string read_file(const std::string& path) {
   if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
-  if (std::filesystem::is_directory(path)) throw ResourceError("[cli] {} is a folder, not a text", path);
+  if (std::filesystem::is_directory(path))
+    throw ResourceError("[cli] {} is a folder, not a text", path);
   std::ifstream in(path, std::ios::binary);
   if (!in) throw ResourceError("[cli] cannot open {}", path);
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-PreparedText read_text(const LanguageModel& lm, const std::string& text, const std::string& system, bool raw,
-                       const ProgressFn& progress) {
+PreparedText read_text(const LanguageModel& lm, const std::string& text, const std::string& system,
+                       bool raw, const ProgressFn& progress) {
   PreparedText out{lm.model.new_cache(), {}, {}, 0};
   std::vector<int32_t> tokens;
   if (raw) {
     tokens = lm.tokenizer.encode(text, {.add_special = true, .parse_special = true});
-    if (!tokens.empty() && lm.tokenizer.bos() && tokens.front() == *lm.tokenizer.bos()) out.span.begin = 1;
+    if (!tokens.empty() && lm.tokenizer.bos() && tokens.front() == *lm.tokenizer.bos())
+      out.span.begin = 1;
   } else {
     out.frame = chat_frame(lm, system);
     tokens = out.frame.before;
@@ -72,18 +77,20 @@ namespace {
 
 PositionRange parse_range(const std::string& text, PositionRange span) {
   const size_t colon = text.find(':');
-  if (colon == std::string::npos) throw InvalidArgument("[cli] --protect takes begin:end in tokens; found \"{}\"", text);
+  if (colon == std::string::npos)
+    throw InvalidArgument("[cli] --protect takes begin:end in tokens; found \"{}\"", text);
   const PositionRange r{detail::parse_int("protect", text.substr(0, colon)),
                         detail::parse_int("protect", text.substr(colon + 1))};
   if (r.begin < 0 || r.end <= r.begin || r.end > span.size())
-    throw InvalidArgument("[cli] --protect must lie in [0, {}) and not be empty; found {}", span.size(), text);
+    throw InvalidArgument("[cli] --protect must lie in [0, {}) and not be empty; found {}",
+                          span.size(), text);
   return {span.begin + r.begin, span.begin + r.end};
 }
 
 }  // namespace
 
-CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& f, const PreparedText& text,
-                               const ProgressFn& progress) {
+CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& f,
+                               const PreparedText& text, const ProgressFn& progress) {
   CompactOptions o;
   o.method = f.method;
   o.scorer = f.scorer;
@@ -92,7 +99,8 @@ CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& f, c
   o.normalize = f.normalize;
   for (const std::string& option : f.options) {
     const size_t equals = option.find('=');
-    if (equals == std::string::npos) throw InvalidArgument("[cli] --set takes name=value; found \"{}\"", option);
+    if (equals == std::string::npos)
+      throw InvalidArgument("[cli] --set takes name=value; found \"{}\"", option);
     o.scorer_options[option.substr(0, equals)] = option.substr(equals + 1);
   }
   if (f.budget != 0) o.budget = f.budget;
@@ -108,7 +116,8 @@ CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& f, c
 
 ModelIdentity identity(const LanguageModel& lm) {
   const ModelSpec& s = lm.model.spec();
-  return {s.family, lm.model.fingerprint(), s.query_heads, s.softmax_scale, s.layers.front().rope.describe()};
+  return {s.family, lm.model.fingerprint(), s.query_heads, s.softmax_scale,
+          s.layers.front().rope.describe()};
 }
 
 ContainerHeader container_header(const LanguageModel& lm) {
@@ -120,8 +129,8 @@ ContainerHeader container_header(const LanguageModel& lm) {
   return h;
 }
 
-std::vector<int32_t> question_tokens(const LanguageModel& lm, const ChatFrame& frame, const std::string& question,
-                                     bool raw) {
+std::vector<int32_t> question_tokens(const LanguageModel& lm, const ChatFrame& frame,
+                                     const std::string& question, bool raw) {
   if (raw) return lm.tokenizer.encode(question, {.parse_special = true});
   auto ids = lm.tokenizer.encode("\n\n" + question);
   ids.insert(ids.end(), frame.after.begin(), frame.after.end());
@@ -146,15 +155,20 @@ nlohmann::ordered_json cache_json(const KvCache& cache) {
   j["tokens"] = cache.logical_length();
   j["mean_slots"] = cache.mean_slots();
   j["kept_ratio"] = cache.kept_ratio();
-  j["bytes"] = {{"total", b.total()}, {"keys_values", b.keys_values}, {"bias", b.bias},
-                {"positions", b.positions}, {"extras", b.extras}, {"slack", b.slack},
+  j["bytes"] = {{"total", b.total()},
+                {"keys_values", b.keys_values},
+                {"bias", b.bias},
+                {"positions", b.positions},
+                {"extras", b.extras},
+                {"slack", b.slack},
                 {"full_cache", cache.full_bytes()}};
   return j;
 }
 
 std::string human_bytes(int64_t bytes) {
   const auto b = static_cast<double>(bytes);
-  if (b >= 1024.0 * 1024.0 * 1024.0) return fmt::format("{:.2f} GiB", b / (1024.0 * 1024.0 * 1024.0));
+  if (b >= 1024.0 * 1024.0 * 1024.0)
+    return fmt::format("{:.2f} GiB", b / (1024.0 * 1024.0 * 1024.0));
   if (b >= 1024.0 * 1024.0) return fmt::format("{:.2f} MiB", b / (1024.0 * 1024.0));
   if (b >= 1024.0) return fmt::format("{:.1f} KiB", b / 1024.0);
   return fmt::format("{} bytes", bytes);
@@ -162,7 +176,8 @@ std::string human_bytes(int64_t bytes) {
 
 std::string seconds_line(const StageSeconds& seconds) {
   std::string out;
-  for (const auto& [stage, s] : seconds) out += fmt::format("{}{} {:.2f} s", out.empty() ? "" : ", ", stage, s);
+  for (const auto& [stage, s] : seconds)
+    out += fmt::format("{}{} {:.2f} s", out.empty() ? "" : ", ", stage, s);
   return out;
 }
 

@@ -24,9 +24,9 @@ struct Globals {
   std::string model = kDefaultModel;
   std::string model_directory;  ///< empty: $LIMBECK_MODELS, else ~/.cache/limbeck/models
   std::string dtype = "bf16";
-  int threads = 0;              ///< 0 = one per processor
-  bool json = false;            ///< results as one JSON document on standard output
-  bool quiet = false;           ///< no progress
+  int threads = 0;     ///< 0 = one per processor
+  bool json = false;   ///< results as one JSON document on standard output
+  bool quiet = false;  ///< no progress
 };
 
 struct SamplingFlags {
@@ -61,19 +61,19 @@ struct PreparedText {
   double seconds = 0;
 };
 /// raw: the text as it is, special tokens parsed, no frame.
-PreparedText read_text(const LanguageModel& lm, const std::string& text, const std::string& system, bool raw,
-                       const ProgressFn& progress);
+PreparedText read_text(const LanguageModel& lm, const std::string& text, const std::string& system,
+                       bool raw, const ProgressFn& progress);
 
-CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& flags, const PreparedText& text,
-                               const ProgressFn& progress);
+CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& flags,
+                               const PreparedText& text, const ProgressFn& progress);
 
 /// Identity and header of caches made by this model.
 ModelIdentity identity(const LanguageModel& lm);
 ContainerHeader container_header(const LanguageModel& lm);
 
 /// Prompt tokens of a question behind a cached text.
-std::vector<int32_t> question_tokens(const LanguageModel& lm, const ChatFrame& frame, const std::string& question,
-                                     bool raw);
+std::vector<int32_t> question_tokens(const LanguageModel& lm, const ChatFrame& frame,
+                                     const std::string& question, bool raw);
 
 nlohmann::ordered_json report_json(const CompactReport& report);
 nlohmann::ordered_json cache_json(const KvCache& cache);

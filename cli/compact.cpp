@@ -35,8 +35,8 @@ int run_compact(const Globals& globals, const CompactArgs& args) {
   }
   fmt::print("read      {} tokens of text, {} tokens of frame around it\n", prepared.span.size(),
              prepared.cache.logical_length() - prepared.span.size());
-  fmt::print("method    {}, {:.4f} of the entries kept (asked {:.4f})\n", report.method, report.achieved_ratio,
-             report.requested_ratio);
+  fmt::print("method    {}, {:.4f} of the entries kept (asked {:.4f})\n", report.method,
+             report.achieved_ratio, report.requested_ratio);
   fmt::print("cache     {} -> {} ({:.1f}x smaller)\n", human_bytes(report.bytes_before),
              human_bytes(report.bytes_after),
              static_cast<double>(report.bytes_before) / static_cast<double>(report.bytes_after));

@@ -13,7 +13,8 @@ using namespace limbeck;
 using namespace limbeck::cli;
 
 void add_sampling(CLI::App* app, SamplingFlags& f) {
-  app->add_option("--max-tokens", f.max_tokens, "tokens to generate at most")->capture_default_str();
+  app->add_option("--max-tokens", f.max_tokens, "tokens to generate at most")
+      ->capture_default_str();
   app->add_option("--stop", f.stop, "text that ends the answer (repeatable)");
   SamplingOptions& s = f.sampling;
   s.for_each_field([&](const char* name, auto& value, const auto&, const char* help) {
@@ -31,8 +32,10 @@ void add_compact(CLI::App* app, CompactFlags& f) {
   app->add_option("--allocator", f.allocator, "replace the method's allocator");
   app->add_option("--builder", f.builder, "replace the method's builder");
   app->add_option("--set", f.options, "scorer option name=value (repeatable)");
-  app->add_option("--normalize", f.normalize, "zscore, rank or share: make scores of heads comparable");
-  app->add_option("--chunk", f.chunk, "select within pieces of about this many tokens; 0 = over the whole text")
+  app->add_option("--normalize", f.normalize,
+                  "zscore, rank or share: make scores of heads comparable");
+  app->add_option("--chunk", f.chunk,
+                  "select within pieces of about this many tokens; 0 = over the whole text")
       ->capture_default_str();
   app->add_option("--protect", f.protect, "token range begin:end of the text to keep (repeatable)");
   app->add_option("--compact-seed", f.seed, "seed of random selections")->capture_default_str();
@@ -53,21 +56,26 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   app.set_version_flag("--version", "limbeck 0.1.0");
-  app.add_option("-m,--model", globals.model, "name in the model directory, GGUF file, or Hugging Face folder")
+  app.add_option("-m,--model", globals.model,
+                 "name in the model directory, GGUF file, or Hugging Face folder")
       ->capture_default_str();
-  app.add_option("--model-dir", globals.model_directory, "default: $LIMBECK_MODELS or ~/.cache/limbeck/models");
+  app.add_option("--model-dir", globals.model_directory,
+                 "default: $LIMBECK_MODELS or ~/.cache/limbeck/models");
   app.add_option("--dtype", globals.dtype, "weights and cache: bf16 or f32")->capture_default_str();
   app.add_option("--threads", globals.threads, "0 = one per processor")->capture_default_str();
   app.add_flag("--json", globals.json, "print the result as JSON");
   app.add_flag("--quiet", globals.quiet, "no progress");
-  app.footer("exit status: 0 done, 1 a bug of ours, 2 bad arguments, 3 things that do not belong together,\n"
-             "4 a bad file, 5 a missing file or resource, 6 no finite result, 7 cancelled");
+  app.footer(
+      "exit status: 0 done, 1 a bug of ours, 2 bad arguments, 3 things that do not belong "
+      "together,\n"
+      "4 a bad file, 5 a missing file or resource, 6 no finite result, 7 cancelled");
   int status = 0;
 
   DemoArgs demo;
-  demo.compact.ratio = 0.1;
+  demo.compact.ratio = 0.08;  // ten times smaller with the kept frame and the positions counted
   demo.assets = LIMBECK_ASSETS "/demo";
-  CLI::App* c = app.add_subcommand("demo", "read a text, shrink its cache, answer from what is left");
+  CLI::App* c =
+      app.add_subcommand("demo", "read a text, shrink its cache, answer from what is left");
   c->add_option("--assets", demo.assets, "folder with text.txt, continuation.txt, questions.json");
   add_compact(c, demo.compact);
   c->footer("example: limbeck demo --ratio 0.05");
@@ -79,7 +87,8 @@ int main(int argc, char** argv) {
   c->add_option("--system", generate.system, "system text of the chat template");
   c->add_flag("--raw", generate.raw, "no chat template; special tokens in the prompt are parsed");
   add_sampling(c, generate.sampling);
-  c->footer("example: limbeck generate \"Name three uses of a limbeck.\" --temperature 0.7 --seed 1");
+  c->footer(
+      "example: limbeck generate \"Name three uses of a limbeck.\" --temperature 0.7 --seed 1");
   c->callback([&] { status = run_generate(globals, generate); });
 
   CompactArgs compact;
@@ -89,13 +98,16 @@ int main(int argc, char** argv) {
   c->add_option("--system", compact.system, "system text of the chat template (kept, not charged)");
   c->add_flag("--raw", compact.raw, "no chat template; special tokens in the text are parsed");
   add_compact(c, compact.compact);
-  c->footer("examples: limbeck compact -f book.txt -o book.kvc --ratio 0.1\n"
-            "          limbeck compact -f log.txt -o log.kvc --method keydiff --budget 256");
+  c->footer(
+      "examples: limbeck compact -f book.txt -o book.kvc --ratio 0.1\n"
+      "          limbeck compact -f log.txt -o log.kvc --method keydiff --budget 256");
   c->callback([&] { status = run_compact(globals, compact); });
 
   AskArgs ask;
   c = app.add_subcommand("ask", "answer questions from compact caches");
-  c->add_option("-c,--cache", ask.caches, "cache file; several are joined in this order")->required()->allow_extra_args(false);
+  c->add_option("-c,--cache", ask.caches, "cache file; several are joined in this order")
+      ->required()
+      ->allow_extra_args(false);
   c->add_option("questions", ask.questions, "each is asked on its own")->required();
   add_sampling(c, ask.sampling);
   c->footer("example: limbeck ask -c book.kvc \"Who hid the letter?\"");
@@ -131,7 +143,8 @@ int main(int argc, char** argv) {
   } catch (const std::exception& e) {
     // c10::Error carries a backtrace behind its first line.
     std::string text = e.what();
-    return fail(globals, static_cast<int>(ErrorCode::internal), "internal", text.substr(0, text.find('\n')));
+    return fail(globals, static_cast<int>(ErrorCode::internal), "internal",
+                text.substr(0, text.find('\n')));
   }
   return status;
 }

@@ -12,7 +12,8 @@ int run_models(const Globals& globals) {
     j["directory"] = directory.string();
     j["models"] = nlohmann::ordered_json::array();
     for (const ModelEntry& m : models)
-      j["models"].push_back({{"name", m.name}, {"kind", m.kind}, {"bytes", m.bytes}, {"path", m.path.string()}});
+      j["models"].push_back(
+          {{"name", m.name}, {"kind", m.kind}, {"bytes", m.bytes}, {"path", m.path.string()}});
     fmt::print("{}\n", j.dump(2));
     return 0;
   }
@@ -22,9 +23,12 @@ int run_models(const Globals& globals) {
                m.name == kDefaultModel ? "  (default)" : "");
   if (models.empty()) fmt::print("  none; `make setup` fetches the default model\n");
   fmt::print(
-      "\nTo add one, put it there: a GGUF file (architectures llama, qwen2, qwen3), or a Hugging Face folder with\n"
-      "config.json, *.safetensors and tokenizer.json (llama, mistral, qwen2, qwen3, gemma3). Its name is the file's\n"
-      "or folder's. --model also takes a path. --model-dir or LIMBECK_MODELS names another directory.\n");
+      "\nTo add one, put it there: a GGUF file (architectures llama, qwen2, qwen3), or a Hugging "
+      "Face folder with\n"
+      "config.json, *.safetensors and tokenizer.json (llama, mistral, qwen2, qwen3, gemma3). Its "
+      "name is the file's\n"
+      "or folder's. --model also takes a path. --model-dir or LIMBECK_MODELS names another "
+      "directory.\n");
   return 0;
 }
 

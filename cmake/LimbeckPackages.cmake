@@ -38,7 +38,7 @@ if(EXISTS ${TORCH_DIR}/lib/libtorch_cuda.so)
     message(FATAL_ERROR
       "The torch in ${TORCH_DIR} is a CUDA build, and nvcc was not found. Either install the CUDA "
       "toolkit (and put nvcc on PATH or set CUDA_HOME), or point TORCH_DIR at a CPU build of torch: "
-      "pip install torch==2.13.0+cpu from PyTorch's CPU index into another environment, then "
+      "install a CPU build of torch==2.13.0 into another environment, then "
       "make test TORCH_DIR=<that environment>/lib/python3.X/site-packages/torch")
   endif()
 endif()

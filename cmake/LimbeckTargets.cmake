@@ -58,7 +58,8 @@ function(limbeck_room)
     limbeck_flags(${target}_test)
     if(ROOM_TORCH)
       target_precompile_headers(${target}_test REUSE_FROM limbeck_pch)
-      target_compile_options(${target}_test PRIVATE -fpch-preprocess -Winvalid-pch)
+      # -fPIC as the precompiled header was built: programs would get -fPIE, with which it is invalid.
+      target_compile_options(${target}_test PRIVATE -fPIC -fpch-preprocess -Winvalid-pch)
     endif()
     gtest_discover_tests(${target}_test DISCOVERY_TIMEOUT 60 TEST_FILTER "-*SlowTest.*"
       WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} PROPERTIES LABELS unit TIMEOUT 300)

@@ -16,7 +16,6 @@ build_packages=(g++ cmake ninja-build ccache pkg-config nlohmann-json3-dev libcl
   librapidcheck-dev python3-venv)
 # The layout of our files is what version 14 makes of them.
 format_packages=(clang-format-14)
-cpu_index=${LIMBECK_TORCH_INDEX-https://download.pytorch.org/whl/cpu}
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$@" >&2; exit 1; }
@@ -79,14 +78,6 @@ pip_install() {
   cp "$requirements" "$stamp"
 }
 
-reachable() {
-  python3 - "$1" <<'PYTHON' 2>/dev/null
-import sys
-import urllib.request
-urllib.request.urlopen(sys.argv[1] + "/torch/", timeout=5)
-PYTHON
-}
-
 install_torch() {
   if [ -n "${TORCH_DIR:-}" ]; then
     [ -e "$TORCH_DIR/share/cmake/Torch/TorchConfig.cmake" ] ||
@@ -94,12 +85,10 @@ install_torch() {
            "  python3 -c 'import torch, os; print(os.path.dirname(torch.__file__))'"
     return
   fi
-  # On x86-64 PyPI has the CUDA build, which needs the CUDA toolkit; the CPU build is the default here.
+  # Elsewhere pip may bring a CUDA build, which configure refuses where there is no CUDA toolkit; a package
+  # index of CPU builds can be named in LIMBECK_TORCH_INDEX.
   local index=()
-  if ! cmp -s tools/requirements-torch.txt .venv/limbeck-requirements-torch.txt.installed &&
-      [ -n "$cpu_index" ] && reachable "$cpu_index"; then
-    index=(--extra-index-url "$cpu_index")
-  fi
+  [ -z "${LIMBECK_TORCH_INDEX:-}" ] || index=(--extra-index-url "$LIMBECK_TORCH_INDEX")
   pip_install tools/requirements-torch.txt "${index[@]}"
 }
 

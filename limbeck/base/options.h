@@ -7,7 +7,8 @@
 ///     }
 ///   };
 ///
-/// Field types: bool, int64_t, double, std::string. Non-goals: nested structs, positional arguments.
+/// Field types: bool, int64_t, double, std::string. Non-goals: nested structs, positional
+/// arguments.
 #pragma once
 
 #include "limbeck/base/error.h"
@@ -35,7 +36,9 @@ struct Range {
 };
 inline Range closed(double low, double high) { return {low, high, false, false}; }
 inline Range open_closed(double low, double high) { return {low, high, true, false}; }
-inline Range at_least(double low) { return {low, std::numeric_limits<double>::infinity(), false, true}; }
+inline Range at_least(double low) {
+  return {low, std::numeric_limits<double>::infinity(), false, true};
+}
 inline Range any_number() { return {}; }
 
 /// The words that a string option may be; an empty list allows every text.
@@ -64,38 +67,44 @@ std::string number_text(double x);
 
 template <class T>
 std::string value_text(const T& value) {
-  if constexpr (std::is_same_v<T, bool>) return value ? "true" : "false";
-  else if constexpr (std::is_same_v<T, double>) return number_text(value);
-  else if constexpr (std::is_same_v<T, std::string>) return value;
-  else return std::to_string(value);
+  if constexpr (std::is_same_v<T, bool>)
+    return value ? "true" : "false";
+  else if constexpr (std::is_same_v<T, double>)
+    return number_text(value);
+  else if constexpr (std::is_same_v<T, std::string>)
+    return value;
+  else
+    return std::to_string(value);
 }
 }  // namespace detail
 
-/// Throws InvalidArgument naming `owner`, the field, the rule and the value when one is out of range.
+/// Throws InvalidArgument naming `owner`, the field, the rule and the value when one is out of
+/// range.
 template <class Options>
 void options_validate(std::string_view owner, const Options& options) {
   Options copy = options;
-  copy.for_each_field([&](std::string_view name, const auto& value, const auto& allowed,
-                          std::string_view) {
-    using T = std::decay_t<decltype(value)>;
-    bool good = true;
-    if constexpr (std::is_same_v<T, bool>) {
-      (void)allowed;
-    } else if constexpr (std::is_same_v<T, std::string>) {
-      good = allowed.contains(value);
-    } else {
-      good = allowed.contains(static_cast<double>(value));
-    }
-    if constexpr (!std::is_same_v<T, bool>) {
-      if (!good)
-        throw InvalidArgument("[{}] {} must be {} {}; found {}", owner, name,
-                              std::is_same_v<T, std::string> ? "one of" : "in", allowed.text(),
-                              detail::value_text(value));
-    }
-  });
+  copy.for_each_field(
+      [&](std::string_view name, const auto& value, const auto& allowed, std::string_view) {
+        using T = std::decay_t<decltype(value)>;
+        bool good = true;
+        if constexpr (std::is_same_v<T, bool>) {
+          (void)allowed;
+        } else if constexpr (std::is_same_v<T, std::string>) {
+          good = allowed.contains(value);
+        } else {
+          good = allowed.contains(static_cast<double>(value));
+        }
+        if constexpr (!std::is_same_v<T, bool>) {
+          if (!good)
+            throw InvalidArgument("[{}] {} must be {} {}; found {}", owner, name,
+                                  std::is_same_v<T, std::string> ? "one of" : "in", allowed.text(),
+                                  detail::value_text(value));
+        }
+      });
 }
 
-/// Sets fields by name from texts, then validates. Unknown names are errors that list the known ones.
+/// Sets fields by name from texts, then validates. Unknown names are errors that list the known
+/// ones.
 template <class Options>
 Options options_from_texts(std::string_view owner, const std::map<std::string, std::string>& texts,
                            Options options = {}) {
@@ -106,10 +115,14 @@ Options options_from_texts(std::string_view owner, const std::map<std::string, s
     auto it = left.find(std::string(name));
     if (it == left.end()) return;
     using T = std::decay_t<decltype(value)>;
-    if constexpr (std::is_same_v<T, bool>) value = detail::parse_bool(name, it->second);
-    else if constexpr (std::is_same_v<T, std::string>) value = it->second;
-    else if constexpr (std::is_same_v<T, double>) value = detail::parse_number(name, it->second);
-    else value = static_cast<T>(detail::parse_int(name, it->second));
+    if constexpr (std::is_same_v<T, bool>)
+      value = detail::parse_bool(name, it->second);
+    else if constexpr (std::is_same_v<T, std::string>)
+      value = it->second;
+    else if constexpr (std::is_same_v<T, double>)
+      value = detail::parse_number(name, it->second);
+    else
+      value = static_cast<T>(detail::parse_int(name, it->second));
     left.erase(it);
   });
   if (!left.empty())

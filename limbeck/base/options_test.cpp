@@ -33,22 +33,35 @@ TEST(OptionsTest, TextsSetFieldsAndComeBack) {
   const auto o = options_from_texts<Sample>("snap", {{"ratio", "0.5"}, {"plus", "true"}});
   EXPECT_EQ(o.ratio, 0.5);
   EXPECT_TRUE(o.plus);
-  EXPECT_EQ(options_to_texts(o), (std::map<std::string, std::string>{
-                                     {"norm", "local"}, {"plus", "true"}, {"ratio", "0.5"}, {"window", "64"}}));
+  EXPECT_EQ(options_to_texts(o),
+            (std::map<std::string, std::string>{
+                {"norm", "local"}, {"plus", "true"}, {"ratio", "0.5"}, {"window", "64"}}));
 }
 
 TEST(OptionsTest, BadTextsAreRefusedByName) {
-  EXPECT_EQ(error_of([] { options_from_texts<Sample>("snap", {{"ratoi", "1"}}); }),
+  EXPECT_EQ(error_of([] {
+              options_from_texts<Sample>("snap", {{"ratoi", "1"}});
+            }),
             "[snap] unknown option \"ratoi\"; known: norm, plus, ratio, window");
-  EXPECT_EQ(error_of([] { options_from_texts<Sample>("snap", {{"ratio", "0"}}); }),
+  EXPECT_EQ(error_of([] {
+              options_from_texts<Sample>("snap", {{"ratio", "0"}});
+            }),
             "[snap] ratio must be in (0, 1]; found 0");
-  EXPECT_EQ(error_of([] { options_from_texts<Sample>("snap", {{"window", "4097"}}); }),
+  EXPECT_EQ(error_of([] {
+              options_from_texts<Sample>("snap", {{"window", "4097"}});
+            }),
             "[snap] window must be in [1, 4096]; found 4097");
-  EXPECT_EQ(error_of([] { options_from_texts<Sample>("snap", {{"window", "6x"}}); }),
+  EXPECT_EQ(error_of([] {
+              options_from_texts<Sample>("snap", {{"window", "6x"}});
+            }),
             "[options] window must be a whole number; found \"6x\"");
-  EXPECT_EQ(error_of([] { options_from_texts<Sample>("snap", {{"ratio", "nan"}}); }),
+  EXPECT_EQ(error_of([] {
+              options_from_texts<Sample>("snap", {{"ratio", "nan"}});
+            }),
             "[options] ratio must be a finite number; found \"nan\"");
-  EXPECT_EQ(error_of([] { options_from_texts<Sample>("snap", {{"norm", "most"}}); }),
+  EXPECT_EQ(error_of([] {
+              options_from_texts<Sample>("snap", {{"norm", "most"}});
+            }),
             "[snap] norm must be one of local|all; found most");
 }
 

@@ -1,7 +1,7 @@
 /// Progress of long work: the library reports steps, whoever called decides what to show.
 ///
-/// The library never prints. `ProgressPrinter` is for programs: one rewritten line with rate and ETA
-/// on a terminal, JSON lines at most once a second elsewhere.
+/// The library never prints. `ProgressPrinter` is for programs: one rewritten line with rate and
+/// ETA on a terminal, JSON lines at most once a second elsewhere.
 #pragma once
 
 #include "limbeck/base/timing.h"

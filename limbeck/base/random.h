@@ -17,7 +17,8 @@ constexpr uint64_t splitmix64_mix(uint64_t z) {
   return z ^ (z >> 31);
 }
 
-/// Output number `index` (from 0) of SplitMix64 seeded with `seed`, without producing those before it.
+/// Output number `index` (from 0) of SplitMix64 seeded with `seed`, without producing those before
+/// it.
 constexpr uint64_t splitmix64_at(uint64_t seed, uint64_t index) {
   return splitmix64_mix(seed + (index + 1) * 0x9e3779b97f4a7c15ULL);
 }

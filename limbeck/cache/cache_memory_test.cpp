@@ -20,7 +20,9 @@ using test::shape_of;
 /// Sums what torch's CPU allocator reports for this thread.
 class AllocationCounter : public c10::MemoryReportingInfoBase {
  public:
-  void reportMemoryUsage(void*, int64_t size, size_t, size_t, c10::Device) override { held_ += size; }
+  void reportMemoryUsage(void*, int64_t size, size_t, size_t, c10::Device) override {
+    held_ += size;
+  }
   bool memoryProfilingEnabled() const override { return true; }
   int64_t held() const { return held_; }
 

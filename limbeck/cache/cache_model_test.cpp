@@ -32,8 +32,7 @@ struct Model {
   Span tail;
   std::vector<std::vector<Slots>> rings;  ///< everything since the ring began, never cut
 
-  explicit Model(size_t layers, int64_t heads)
-      : rings(layers, std::vector<Slots>(heads)) {
+  explicit Model(size_t layers, int64_t heads) : rings(layers, std::vector<Slots>(heads)) {
     tail.slots = rings;
   }
   int64_t length() const { return static_cast<int64_t>(tokens.size()); }
@@ -55,7 +54,9 @@ class Machine {
       case 6: compact(); break;
       case 7: fork(); break;
       case 8: restore(); break;
-      default: append(1 + static_cast<int64_t>(random_.below(random_.below(4) == 0 ? 60 : 4))); break;
+      default:
+        append(1 + static_cast<int64_t>(random_.below(random_.below(4) == 0 ? 60 : 4)));
+        break;
     }
     if (random_.below(200) == 0) {
       cache_.clear();
@@ -186,7 +187,8 @@ class Machine {
 
   void truncate() {
     const int64_t length =
-        model_.tail.begin + static_cast<int64_t>(random_.below(model_.length() - model_.tail.begin + 1));
+        model_.tail.begin +
+        static_cast<int64_t>(random_.below(model_.length() - model_.tail.begin + 1));
     bool forgotten = false;
     for (const LayerKind& kind : shape_.layers)
       forgotten |= kind.type == LayerKind::Type::ring && kind.window > 1 &&
@@ -301,7 +303,10 @@ TEST(CacheModelTest, FullLayersFollowTheModel) {
 
 TEST(CacheModelTest, RingLayersFollowTheModel) {
   for (uint64_t seed = 11; seed <= 14; ++seed)
-    run({static_cast<int64_t>(seed % 2 + 1), 2, DType::f32, {kFull, ring_of(8), ring_of(1), ring_of(90)}},
+    run({static_cast<int64_t>(seed % 2 + 1),
+         2,
+         DType::f32,
+         {kFull, ring_of(8), ring_of(1), ring_of(90)}},
         seed, 120);
 }
 

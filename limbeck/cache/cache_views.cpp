@@ -55,7 +55,8 @@ bool tensors_equal(const at::Tensor& a, const at::Tensor& b) {
 bool segments_equal(const LayerSegment& a, const LayerSegment& b) {
   if (a.offsets != b.offsets || a.extras.size() != b.extras.size()) return false;
   for (const auto& [name, x] : a.extras)
-    if (auto it = b.extras.find(name); it == b.extras.end() || !tensors_equal(x, it->second)) return false;
+    if (auto it = b.extras.find(name); it == b.extras.end() || !tensors_equal(x, it->second))
+      return false;
   return tensors_equal(a.keys, b.keys) && tensors_equal(a.values, b.values) &&
          tensors_equal(a.bias, b.bias) && tensors_equal(a.positions, b.positions);
 }
@@ -105,8 +106,8 @@ std::pair<at::Tensor, at::Tensor> ring_linear(const LayerTail& ring) {
 
 bool cache_equal(const KvCache& a, const KvCache& b) {
   if (!(a.shape() == b.shape()) || a.logical_length() != b.logical_length() ||
-      a.tail_begin() != b.tail_begin() || a.tokens() != b.tokens() || a.segments() != b.segments() ||
-      a.protected_ranges() != b.protected_ranges())
+      a.tail_begin() != b.tail_begin() || a.tokens() != b.tokens() ||
+      a.segments() != b.segments() || a.protected_ranges() != b.protected_ranges())
     return false;
   for (int64_t l = 0; l < a.shape().layer_count(); ++l) {
     const LayerCache &x = a.layer(l), &y = b.layer(l);

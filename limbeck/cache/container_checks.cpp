@@ -20,25 +20,30 @@ std::string describe(const ModelIdentity* model, const CacheShape* shape) {
   std::string out = model && !model->family.empty() ? plain(model->family) : "a model";
   if (shape)
     out += fmt::format(" {}L/{}KV/{}D", shape->layer_count(), shape->kv_heads, shape->head_dim);
-  if (model && !model->fingerprint.empty())
-    out += " fingerprint " + short_hash(model->fingerprint);
+  if (model && !model->fingerprint.empty()) out += " fingerprint " + short_hash(model->fingerprint);
   return out;
 }
 
-bool differ(const std::string& a, const std::string& b) { return !a.empty() && !b.empty() && a != b; }
+bool differ(const std::string& a, const std::string& b) {
+  return !a.empty() && !b.empty() && a != b;
+}
 
 /// Facts that the usual text does not show.
-void check_details(std::string_view file, const ModelIdentity& found, const ModelIdentity& expected) {
-  if (found.query_heads != 0 && expected.query_heads != 0 && found.query_heads != expected.query_heads)
-    throw Mismatch("[kvc.load] {}: made for {} query heads, this model has {}; compact the source again",
-                   file, found.query_heads, expected.query_heads);
+void check_details(std::string_view file, const ModelIdentity& found,
+                   const ModelIdentity& expected) {
+  if (found.query_heads != 0 && expected.query_heads != 0 &&
+      found.query_heads != expected.query_heads)
+    throw Mismatch(
+        "[kvc.load] {}: made for {} query heads, this model has {}; compact the source again", file,
+        found.query_heads, expected.query_heads);
   if (found.scale != 0 && expected.scale != 0 && found.scale != expected.scale)
-    throw Mismatch("[kvc.load] {}: made for softmax scale {}, this model has {}; compact the source again",
-                   file, found.scale, expected.scale);
+    throw Mismatch(
+        "[kvc.load] {}: made for softmax scale {}, this model has {}; compact the source again",
+        file, found.scale, expected.scale);
   if (differ(found.rope, expected.rope))
     throw Mismatch(
-        "[kvc.load] {}: made for rotary embedding {}, this model has {}; compact the source again", file,
-        plain(found.rope), plain(expected.rope));
+        "[kvc.load] {}: made for rotary embedding {}, this model has {}; compact the source again",
+        file, plain(found.rope), plain(expected.rope));
 }
 
 void check_layers(std::string_view file, const CacheShape& found, const CacheShape& expected) {
@@ -48,11 +53,12 @@ void check_layers(std::string_view file, const CacheShape& found, const CacheSha
   };
   for (size_t i = 0; i < found.layers.size(); ++i)
     if (!(found.layers[i] == expected.layers[i]))
-      throw Mismatch("[kvc.load] {}: layer {} is {}, in this model {}; compact the source again", file, i,
-                     text(found.layers[i]), text(expected.layers[i]));
+      throw Mismatch("[kvc.load] {}: layer {} is {}, in this model {}; compact the source again",
+                     file, i, text(found.layers[i]), text(expected.layers[i]));
   if (found.dtype != expected.dtype)
     throw Mismatch(
-        "[kvc.load] {}: holds {} keys and values, this model's cache is {}; load the model in that type "
+        "[kvc.load] {}: holds {} keys and values, this model's cache is {}; load the model in that "
+        "type "
         "or compact the source again",
         file, dtype_name(found.dtype), dtype_name(expected.dtype));
 }

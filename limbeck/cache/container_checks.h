@@ -9,8 +9,9 @@
 
 namespace limbeck {
 
-/// The first position outside `span` or bias that is not finite, as a text that starts with the name of
-/// the tensor's field: "pos must lie in [0, 10); found 12 in row 3". Empty when there is none.
+/// The first position outside `span` or bias that is not finite, as a text that starts with the
+/// name of the tensor's field: "pos must lie in [0, 10); found 12 in row 3". Empty when there is
+/// none.
 std::optional<std::string> contents_problem(const LayerSegment& segment, PositionRange span);
 
 /// Throws Mismatch unless the cache was made for the expected model. Null pointers, empty texts and

@@ -16,12 +16,14 @@ namespace {
 
 using nlohmann::json;
 
-// Positions are i32 in the file. The other bounds are far above any model and keep products in 64 bits.
+// Positions are i32 in the file. The other bounds are far above any model and keep products in 64
+// bits.
 constexpr int64_t kMaxLength = std::numeric_limits<int32_t>::max();
 constexpr int64_t kMaxExtent = 1 << 20;
 constexpr int64_t kAny = std::numeric_limits<int64_t>::max();
 
-// ---- writing --------------------------------------------------------------------------------------
+// ---- writing
+// --------------------------------------------------------------------------------------
 
 json or_null(const std::string& text) { return text.empty() ? json() : json(text); }
 
@@ -60,7 +62,8 @@ json segment_json(const SegmentRecord& record) {
           {"statistics", std::move(statistics)}};
 }
 
-// ---- reading --------------------------------------------------------------------------------------
+// ---- reading
+// --------------------------------------------------------------------------------------
 
 void check_features(const JsonFields& fields) {
   // Version 1.0 has none, so each is one that this build does not know.
@@ -248,8 +251,8 @@ ContainerDocument document_from_json(std::string_view text, std::string_view fil
   read_tokens(fields, d);
   const json& ranges = fields.list("protected");
   for (size_t i = 0; i < ranges.size(); ++i)
-    d.protected_ranges.push_back(
-        read_range(ranges[i], fmt::format("{}[{}]", fields.name("protected"), i), d.logical_length));
+    d.protected_ranges.push_back(read_range(
+        ranges[i], fmt::format("{}[{}]", fields.name("protected"), i), d.logical_length));
   read_segments(fields, d);
   read_checksums(fields, d);
   return d;

@@ -28,17 +28,18 @@ struct ContainerDocument {
   int64_t logical_length = 0;  ///< also the number of tokens
   bool tail = false;           ///< the last segment is the tail
   std::vector<PositionRange> protected_ranges;
-  std::vector<SegmentRecord> segments;        ///< in order, covering [0, logical_length)
-  std::vector<std::string> blocks;            ///< block hashes, hex
+  std::vector<SegmentRecord> segments;           ///< in order, covering [0, logical_length)
+  std::vector<std::string> blocks;               ///< block hashes, hex
   std::map<std::string, std::string> checksums;  ///< XXH3-64 of each tensor's bytes, hex, by name
 };
 
-/// Deterministic: keys sorted, numbers in their shortest exact form. Throws InvalidArgument for a text
-/// that is not UTF-8.
+/// Deterministic: keys sorted, numbers in their shortest exact form. Throws InvalidArgument for a
+/// text that is not UTF-8.
 std::string document_to_json(const ContainerDocument& document);
 
-/// Strict inverse: features first, then every field with its type and range; unknown fields are left
-/// to later minor versions. `file` names the file in errors. Throws FormatError naming the field.
+/// Strict inverse: features first, then every field with its type and range; unknown fields are
+/// left to later minor versions. `file` names the file in errors. Throws FormatError naming the
+/// field.
 ContainerDocument document_from_json(std::string_view text, std::string_view file);
 
 /// Names of tensors: seg.{j}.{i}.{field}, ring.{i}.{field}.

@@ -27,16 +27,19 @@ std::string shape_text(const std::vector<int64_t>& shape) {
   return out;
 }
 
-/// Copies tensors out of the file and remembers the copies, so that what is checked is what is used.
+/// Copies tensors out of the file and remembers the copies, so that what is checked is what is
+/// used.
 class Reader {
  public:
   Reader(const SafetensorsFile& file, const ContainerDocument& document)
       : file_(file), document_(document) {}
 
-  /// `shape` may hold kAnyExtent. The size of the data has been checked against the shape and the file.
+  /// `shape` may hold kAnyExtent. The size of the data has been checked against the shape and the
+  /// file.
   at::Tensor copy(const std::string& name, DType dtype, std::vector<int64_t> shape) {
     const StoredTensor* stored = file_.find(name);
-    if (!stored) throw FormatError("[kvc.load] {}: tensor {} is missing", file_.name(), quote(name));
+    if (!stored)
+      throw FormatError("[kvc.load] {}: tensor {} is missing", file_.name(), quote(name));
     bool fits = stored->dtype == dtype && stored->shape.size() == shape.size();
     for (size_t i = 0; fits && i < shape.size(); ++i)
       fits = shape[i] == kAnyExtent || shape[i] == stored->shape[i];
@@ -45,7 +48,8 @@ class Reader {
                         dtype_name(dtype), shape_text(shape), dtype_name(stored->dtype),
                         shape_text(stored->shape));
     at::Tensor out = at::empty(stored->shape, at::TensorOptions().dtype(to_scalar_type(dtype)));
-    if (!stored->data.empty()) std::memcpy(out.data_ptr(), stored->data.data(), stored->data.size());
+    if (!stored->data.empty())
+      std::memcpy(out.data_ptr(), stored->data.data(), stored->data.size());
     copies_.emplace(name, out);
     return out;
   }
@@ -56,7 +60,8 @@ class Reader {
   std::vector<std::string> suffixes(const std::string& prefix) const {
     std::vector<std::string> out;
     const auto& names = document_.checksums;
-    for (auto it = names.lower_bound(prefix); it != names.end() && it->first.starts_with(prefix); ++it)
+    for (auto it = names.lower_bound(prefix); it != names.end() && it->first.starts_with(prefix);
+         ++it)
       out.push_back(it->first.substr(prefix.size()));
     return out;
   }
@@ -107,11 +112,12 @@ std::vector<int64_t> read_offsets(Reader& reader, const std::string& name,
   const auto* data = tensor.const_data_ptr<int64_t>();
   std::vector<int64_t> out(data, data + count);
   if (out[0] != 0)
-    throw FormatError("[kvc.load] {}: {} must start at 0; found {}", reader.file_name(), name, out[0]);
+    throw FormatError("[kvc.load] {}: {} must start at 0; found {}", reader.file_name(), name,
+                      out[0]);
   for (size_t h = 0; h < lengths.size(); ++h) {
     if (out[h + 1] < out[h])
-      throw FormatError("[kvc.load] {}: {} must not fall; found {} after {}", reader.file_name(), name,
-                        out[h + 1], out[h]);
+      throw FormatError("[kvc.load] {}: {} must not fall; found {} after {}", reader.file_name(),
+                        name, out[h + 1], out[h]);
     if (out[h + 1] - out[h] != lengths[h])
       throw FormatError("[kvc.load] {}: {} must give head {} the {} slots of the header; found {}",
                         reader.file_name(), name, h, lengths[h], out[h + 1] - out[h]);
@@ -121,7 +127,9 @@ std::vector<int64_t> read_offsets(Reader& reader, const std::string& name,
 
 LayerSegmentPtr read_layer(Reader& reader, int64_t segment, int64_t layer) {
   const ContainerDocument& document = reader.document();
-  const auto name = [&](std::string_view field) { return segment_tensor_name(segment, layer, field); };
+  const auto name = [&](std::string_view field) {
+    return segment_tensor_name(segment, layer, field);
+  };
   auto out = std::make_shared<LayerSegment>();
   out->offsets = read_offsets(reader, name("offsets"), document.segments[segment].lengths[layer]);
   const int64_t slots = out->offsets.back();
@@ -137,7 +145,8 @@ LayerSegmentPtr read_layer(Reader& reader, int64_t segment, int64_t layer) {
 }
 
 /// Refuses rings that cannot be part of this cache, and windows that nothing vouches for.
-void check_ring_bytes(const ContainerDocument& document, const std::string& file, int64_t max_bytes) {
+void check_ring_bytes(const ContainerDocument& document, const std::string& file,
+                      int64_t max_bytes) {
   // Each factor is at most 2^31, so the products need more than 64 bits.
   unsigned __int128 bytes = 0;
   for (const LayerKind& kind : document.shape.layers)
@@ -146,8 +155,8 @@ void check_ring_bytes(const ContainerDocument& document, const std::string& file
                document.shape.slot_bytes();
   if (bytes > static_cast<unsigned __int128>(max_bytes))
     throw FormatError(
-        "[kvc.load] {}: the windows of its rings need more than {} bytes; load it with its model", file,
-        max_bytes);
+        "[kvc.load] {}: the windows of its rings need more than {} bytes; load it with its model",
+        file, max_bytes);
 }
 
 LayerTail read_ring(Reader& reader, int64_t layer) {
@@ -160,8 +169,10 @@ LayerTail read_ring(Reader& reader, int64_t layer) {
   if (length > most)
     throw FormatError("[kvc.load] {}: {} must hold at most {} rows; found {}", reader.file_name(),
                       name("pos"), most, length);
-  const at::Tensor keys = reader.copy(name("k"), shape.dtype, {shape.kv_heads, length, shape.head_dim});
-  const at::Tensor values = reader.copy(name("v"), shape.dtype, {shape.kv_heads, length, shape.head_dim});
+  const at::Tensor keys =
+      reader.copy(name("k"), shape.dtype, {shape.kv_heads, length, shape.head_dim});
+  const at::Tensor values =
+      reader.copy(name("v"), shape.dtype, {shape.kv_heads, length, shape.head_dim});
   LayerTail out;
   if (length == 0) return out;
   out.length = length;
@@ -181,7 +192,8 @@ LayerTail read_ring(Reader& reader, int64_t layer) {
   return out;
 }
 
-void check_contents(const Reader& reader, const std::vector<std::vector<LayerSegmentPtr>>& segments) {
+void check_contents(const Reader& reader,
+                    const std::vector<std::vector<LayerSegmentPtr>>& segments) {
   const ContainerDocument& document = reader.document();
   for (size_t j = 0; j < segments.size(); ++j) {
     const SegmentInfo& info = document.segments[j].info;
@@ -194,7 +206,8 @@ void check_contents(const Reader& reader, const std::vector<std::vector<LayerSeg
                           segment_tensor_name(segment, layer, ""), *problem);
       if (tail && !segment_is_plain(*segments[j][i], {info.begin, info.end}))
         throw FormatError(
-            "[kvc.load] {}: {}* must hold positions [{}, {}) in order in every head, without beta: it is "
+            "[kvc.load] {}: {}* must hold positions [{}, {}) in order in every head, without beta: "
+            "it is "
             "the tail",
             reader.file_name(), segment_tensor_name(segment, layer, ""), info.begin, info.end);
     }
@@ -211,7 +224,8 @@ void check_blocks(const ContainerDocument& document, std::span<const int32_t> to
 }
 
 KvCache build_cache(const ContainerDocument& document, std::span<const int32_t> tokens,
-                    std::vector<std::vector<LayerSegmentPtr>> segments, std::vector<LayerTail> rings) {
+                    std::vector<std::vector<LayerSegmentPtr>> segments,
+                    std::vector<LayerTail> rings) {
   KvCache cache(document.shape);
   for (size_t j = 0; j < segments.size(); ++j) {
     const SegmentInfo& info = document.segments[j].info;

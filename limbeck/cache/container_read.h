@@ -11,8 +11,8 @@
 namespace limbeck {
 
 struct ContainerReadOptions {
-  /// A ring allocates its whole window, which no tensor of the file vouches for. Without an expected
-  /// shape to compare it with, all rings together may take this many bytes.
+  /// A ring allocates its whole window, which no tensor of the file vouches for. Without an
+  /// expected shape to compare it with, all rings together may take this many bytes.
   int64_t max_ring_bytes = int64_t{4} << 30;
   /// False skips the comparison of hashes and checksums, so that a fuzzer gets past them.
   bool verify_hashes = true;

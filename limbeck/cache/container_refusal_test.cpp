@@ -95,7 +95,8 @@ TEST_F(ContainerRefusalTest, AWrongChecksumIsShownShort) {
     f.fix_checksums = false;
     f.document["checksums"]["seg.0.2.k"] = "9c8d000000000000";
   });
-  EXPECT_EQ(text.substr(0, 48), "[kvc.load] book.kvc: checksum of seg.0.2.k is " + text.substr(46, 2));
+  EXPECT_EQ(text.substr(0, 48),
+            "[kvc.load] book.kvc: checksum of seg.0.2.k is " + text.substr(46, 2));
   EXPECT_TRUE(text.ends_with(".., header says 9c8d..")) << text;
 }
 
@@ -136,23 +137,28 @@ TEST_F(ContainerRefusalTest, ModelsThatDifferInOneFact) {
     change(model);
     return mismatch(&model, nullptr);
   };
-  EXPECT_EQ(model_error([](ModelIdentity& m) { m.query_heads = 12; }),
-            "[kvc.load] book.kvc: made for 6 query heads, this model has 12; compact the source again");
-  EXPECT_EQ(model_error([](ModelIdentity& m) { m.scale = 0.5; }),
-            "[kvc.load] book.kvc: made for softmax scale 0.125, this model has 0.5; compact the source "
-            "again");
-  EXPECT_NE(model_error([](ModelIdentity& m) { m.rope = "yarn"; }).find("rotary"), std::string::npos);
+  EXPECT_EQ(
+      model_error([](ModelIdentity& m) { m.query_heads = 12; }),
+      "[kvc.load] book.kvc: made for 6 query heads, this model has 12; compact the source again");
+  EXPECT_EQ(
+      model_error([](ModelIdentity& m) { m.scale = 0.5; }),
+      "[kvc.load] book.kvc: made for softmax scale 0.125, this model has 0.5; compact the source "
+      "again");
+  EXPECT_NE(model_error([](ModelIdentity& m) { m.rope = "yarn"; }).find("rotary"),
+            std::string::npos);
   const auto shape_error = [&](auto&& change) {
     CacheShape shape = cache_.shape();
     change(shape);
     return mismatch(nullptr, &shape);
   };
-  EXPECT_EQ(shape_error([](CacheShape& s) { s.layers[1].window = 10; }),
-            "[kvc.load] book.kvc: layer 1 is ring of window 9, in this model ring of window 10; compact "
-            "the source again");
-  EXPECT_EQ(shape_error([](CacheShape& s) { s.dtype = DType::f32; }),
-            "[kvc.load] book.kvc: holds BF16 keys and values, this model's cache is F32; load the model "
-            "in that type or compact the source again");
+  EXPECT_EQ(
+      shape_error([](CacheShape& s) { s.layers[1].window = 10; }),
+      "[kvc.load] book.kvc: layer 1 is ring of window 9, in this model ring of window 10; compact "
+      "the source again");
+  EXPECT_EQ(
+      shape_error([](CacheShape& s) { s.dtype = DType::f32; }),
+      "[kvc.load] book.kvc: holds BF16 keys and values, this model's cache is F32; load the model "
+      "in that type or compact the source again");
 }
 
 TEST_F(ContainerRefusalTest, OtherVersionsAndFormats) {
@@ -196,7 +202,8 @@ TEST_F(ContainerRefusalTest, LaterMinorVersionsMayAddFieldsAndTensors) {
               f.metadata["version"] = "1.1";
             }),
             "");
-  EXPECT_EQ(refusal_after(add), "[kvc.load] book.kvc: tensor \"news\" belongs to no segment or ring");
+  EXPECT_EQ(refusal_after(add),
+            "[kvc.load] book.kvc: tensor \"news\" belongs to no segment or ring");
 }
 
 TEST_F(ContainerRefusalTest, EveryMissingFieldIsNamed) {
@@ -233,8 +240,9 @@ TEST_F(ContainerRefusalTest, NumbersOutOfRange) {
     return refusal_after(
         [&](Forgery& f) { f.document[nlohmann::json::json_pointer(pointer)] = value; });
   };
-  EXPECT_EQ(with("/model/kv_heads", 0),
-            "[kvc.load] book.kvc: field model.kv_heads must be an integer in [1, 1048576]; found 0");
+  EXPECT_EQ(
+      with("/model/kv_heads", 0),
+      "[kvc.load] book.kvc: field model.kv_heads must be an integer in [1, 1048576]; found 0");
   EXPECT_NE(with("/model/kv_heads", 4), "");
   EXPECT_NE(with("/model/head_dim", 18446744073709551615ull), "");
   EXPECT_NE(with("/model/head_dim", 9), "");
@@ -265,18 +273,20 @@ TEST_F(ContainerRefusalTest, NumbersOutOfRange) {
 }
 
 TEST_F(ContainerRefusalTest, AChecksumThatIsNone) {
-  EXPECT_EQ(refusal_after([](Forgery& f) {
-              f.fix_checksums = false;
-              f.document["checksums"]["tokens"] = "XYZ";
-            }),
-            "[kvc.load] book.kvc: field checksums of tensor \"tokens\" must be 16 lower-case hex digits; "
-            "found \"XYZ\"");
+  EXPECT_EQ(
+      refusal_after([](Forgery& f) {
+        f.fix_checksums = false;
+        f.document["checksums"]["tokens"] = "XYZ";
+      }),
+      "[kvc.load] book.kvc: field checksums of tensor \"tokens\" must be 16 lower-case hex digits; "
+      "found \"XYZ\"");
 }
 
 TEST_F(ContainerRefusalTest, WindowsThatNothingVouchesFor) {
-  EXPECT_EQ(refusal_after([](Forgery& f) { f.document["layers"][1]["window"] = 2147483647; }),
-            "[kvc.load] book.kvc: the windows of its rings need more than 4294967296 bytes; load it with "
-            "its model");
+  EXPECT_EQ(
+      refusal_after([](Forgery& f) { f.document["layers"][1]["window"] = 2147483647; }),
+      "[kvc.load] book.kvc: the windows of its rings need more than 4294967296 bytes; load it with "
+      "its model");
 }
 
 TEST_F(ContainerRefusalTest, LyingOffsets) {
@@ -285,8 +295,9 @@ TEST_F(ContainerRefusalTest, LyingOffsets) {
   };
   EXPECT_EQ(with(0, 1), "[kvc.load] book.kvc: seg.0.0.offsets must start at 0; found 1");
   EXPECT_EQ(with(2, 1), "[kvc.load] book.kvc: seg.0.0.offsets must not fall; found 1 after 2");
-  EXPECT_EQ(with(2, 4),
-            "[kvc.load] book.kvc: seg.0.0.offsets must give head 1 the 1 slots of the header; found 2");
+  EXPECT_EQ(
+      with(2, 4),
+      "[kvc.load] book.kvc: seg.0.0.offsets must give head 1 the 1 slots of the header; found 2");
   EXPECT_NE(with(3, int64_t{1} << 62), "");
   EXPECT_NE(with(1, -1), "");
   // Header and offsets agree, the rows do not.
@@ -312,8 +323,9 @@ TEST_F(ContainerRefusalTest, PositionsOutsideTheSpan) {
 
 TEST_F(ContainerRefusalTest, BetaThatIsNotFinite) {
   for (const float value : {HUGE_VALF, -HUGE_VALF, NAN})
-    EXPECT_EQ(refusal_after([&](Forgery& f) { f.set<float>("seg.0.2.beta", 1, value); }),
-              fmt::format("[kvc.load] book.kvc: seg.0.2.beta must be finite; found {} in row 1", value));
+    EXPECT_EQ(
+        refusal_after([&](Forgery& f) { f.set<float>("seg.0.2.beta", 1, value); }),
+        fmt::format("[kvc.load] book.kvc: seg.0.2.beta must be finite; found {} in row 1", value));
 }
 
 TEST_F(ContainerRefusalTest, MissingAndUnknownTensors) {
@@ -339,7 +351,9 @@ TEST_F(ContainerRefusalTest, TensorsOfAnotherTypeOrShape) {
   EXPECT_NE(refusal_after([](Forgery& f) { f.tensors["seg.0.0.v"].shape = {8, 3}; }), "");
   EXPECT_NE(refusal_after([](Forgery& f) { f.tensors["seg.0.0.v"].shape = {24}; }), "");
   EXPECT_NE(refusal_after([](Forgery& f) { f.tensors["ring.1.k"].shape = {8, 3, 8}; }), "");
-  EXPECT_EQ(refusal_after([](Forgery& f) { f.tensors["ring.1.pos"].shape = {8, 1}; }),
+  EXPECT_EQ(refusal_after([](Forgery& f) {
+              f.tensors["ring.1.pos"].shape = {8, 1};
+            }),
             "[kvc.load] book.kvc: ring.1.pos must be I32 [any]; found I32 [8,1]");
 }
 
@@ -352,9 +366,8 @@ TEST_F(ContainerRefusalTest, ATailWithABias) {
 }
 
 TEST_F(ContainerRefusalTest, HostileTextsStayShortAndPlain) {
-  const std::string text = refusal_after([](Forgery& f) {
-    f.document["features"] = {std::string(1000, 'x') + "\x1b[2J"};
-  });
+  const std::string text = refusal_after(
+      [](Forgery& f) { f.document["features"] = {std::string(1000, 'x') + "\x1b[2J"}; });
   EXPECT_LT(text.size(), 200u);
   EXPECT_EQ(text.find('\x1b'), std::string::npos);
 }

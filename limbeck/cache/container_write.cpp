@@ -17,8 +17,9 @@ class Collector {
   void add(std::string name, const at::Tensor& tensor) {
     owners_.push_back(tensor.cpu().contiguous());
     const at::Tensor& host = owners_.back();
-    add_bytes(std::move(name), to_dtype(host.scalar_type()), host.sizes().vec(),
-              std::as_bytes(std::span(static_cast<const char*>(host.const_data_ptr()), host.nbytes())));
+    add_bytes(
+        std::move(name), to_dtype(host.scalar_type()), host.sizes().vec(),
+        std::as_bytes(std::span(static_cast<const char*>(host.const_data_ptr()), host.nbytes())));
   }
 
   /// The caller keeps the values alive.
@@ -43,7 +44,8 @@ class Collector {
   std::map<std::string, std::string> checksums_;
 };
 
-/// A segment of the file: one of the cache's, or its tail. Owns what the collector's spans point to.
+/// A segment of the file: one of the cache's, or its tail. Owns what the collector's spans point
+/// to.
 struct SegmentSource {
   SegmentInfo info;
   std::vector<LayerSegmentPtr> layers;  ///< null for rings
@@ -87,7 +89,9 @@ void add_segment(const SegmentSource& source, int64_t segment, Collector& collec
     const LayerSegment& s = *source.layers[l];
     const auto layer = static_cast<int64_t>(l);
     check_segment(s, source.info, segment, layer);
-    const auto name = [&](std::string_view field) { return segment_tensor_name(segment, layer, field); };
+    const auto name = [&](std::string_view field) {
+      return segment_tensor_name(segment, layer, field);
+    };
     collector.add(name("offsets"), DType::i64, s.offsets);
     collector.add(name("k"), s.keys);
     collector.add(name("v"), s.values);
@@ -115,7 +119,8 @@ void add_ring(const LayerTail& ring, int64_t layer, const CacheShape& shape, Col
 
 }  // namespace
 
-void cache_save(const KvCache& cache, const ContainerHeader& header, const std::filesystem::path& path) {
+void cache_save(const KvCache& cache, const ContainerHeader& header,
+                const std::filesystem::path& path) {
   if (cache.logical_length() == 0)
     throw InvalidArgument("[kvc.save] a cache must hold at least one token; found none");
   const CacheShape& shape = cache.shape();

@@ -34,7 +34,8 @@ std::optional<double> number_of(const json& value) {
 JsonFields::JsonFields(const json& object, std::string_view what, std::string where)
     : object_(object), what_(what), where_(std::move(where)) {
   if (object_.is_object()) return;
-  const std::string place = where_.empty() ? "the document" : "field " + where_.substr(0, where_.size() - 1);
+  const std::string place =
+      where_.empty() ? "the document" : "field " + where_.substr(0, where_.size() - 1);
   throw FormatError("{}: {} must be an object; found {}", what_, place, shown(object_));
 }
 

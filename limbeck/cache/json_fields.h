@@ -1,4 +1,5 @@
-/// Fields of a JSON object out of an untrusted file, each with its type and range. Private to cache/.
+/// Fields of a JSON object out of an untrusted file, each with its type and range. Private to
+/// cache/.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -11,9 +12,9 @@
 
 namespace limbeck {
 
-/// A view of one object. `what` starts every error text ("[kvc.load] book.kvc"), `where` is the path
-/// to the object ("segments[2].", empty for the document). All members throw FormatError naming the
-/// field, the rule and what was found.
+/// A view of one object. `what` starts every error text ("[kvc.load] book.kvc"), `where` is the
+/// path to the object ("segments[2].", empty for the document). All members throw FormatError
+/// naming the field, the rule and what was found.
 class JsonFields {
  public:
   JsonFields(const nlohmann::json& object, std::string_view what, std::string where);

@@ -30,7 +30,9 @@ LayerSegmentPtr pack_tail(const CacheShape& shape, const LayerTail& tail, int64_
   const int64_t h = shape.kv_heads;
   // Not contiguous(): with one head it would keep the tail's whole allocation alive.
   const auto pack = [&](const at::Tensor& t) {
-    return t.narrow(1, 0, rows).clone(at::MemoryFormat::Contiguous).view({h * rows, shape.head_dim});
+    return t.narrow(1, 0, rows)
+        .clone(at::MemoryFormat::Contiguous)
+        .view({h * rows, shape.head_dim});
   };
   out->keys = pack(tail.keys);
   out->values = pack(tail.values);
@@ -45,13 +47,16 @@ LayerSegmentPtr pack_tail(const CacheShape& shape, const LayerTail& tail, int64_
 
 KvCache::KvCache(CacheShape shape) : shape_(std::move(shape)) {
   if (shape_.kv_heads < 1 || shape_.head_dim < 1 || shape_.layers.empty())
-    throw InvalidArgument("[cache] a cache needs layers, KV heads and a head dimension; found {}, {}, {}",
-                          shape_.layers.size(), shape_.kv_heads, shape_.head_dim);
+    throw InvalidArgument(
+        "[cache] a cache needs layers, KV heads and a head dimension; found {}, {}, {}",
+        shape_.layers.size(), shape_.kv_heads, shape_.head_dim);
   if (shape_.dtype != DType::bf16 && shape_.dtype != DType::f32)
-    throw InvalidArgument("[cache] keys and values are BF16 or F32; found {}", dtype_name(shape_.dtype));
+    throw InvalidArgument("[cache] keys and values are BF16 or F32; found {}",
+                          dtype_name(shape_.dtype));
   for (const LayerKind& kind : shape_.layers) {
     if (kind.type == LayerKind::Type::ring && kind.window < 1)
-      throw InvalidArgument("[cache] a ring layer needs a window of at least 1; found {}", kind.window);
+      throw InvalidArgument("[cache] a ring layer needs a window of at least 1; found {}",
+                            kind.window);
     layers_.push_back({kind, {}, {}});
   }
 }
@@ -225,9 +230,11 @@ void KvCache::seal() {
 }
 
 void KvCache::unseal() {
-  if (infos_.empty() || tail_begin_ != logical_length_ || infos_.back().state != SpanState::verbatim)
-    throw InvalidArgument("[cache.unseal] the last segment must be verbatim and the tail empty; found {}",
-                          infos_.empty() ? "no segment" : span_state_name(infos_.back().state));
+  if (infos_.empty() || tail_begin_ != logical_length_ ||
+      infos_.back().state != SpanState::verbatim)
+    throw InvalidArgument(
+        "[cache.unseal] the last segment must be verbatim and the tail empty; found {}",
+        infos_.empty() ? "no segment" : span_state_name(infos_.back().state));
   const SegmentInfo& info = infos_.back();
   const int64_t rows = info.end - info.begin;
   std::vector<LayerTail> tails(layers_.size());
@@ -236,7 +243,8 @@ void KvCache::unseal() {
     const LayerSegment& s = *layers_[l].segments.back();
     if (!segment_is_plain(s, {info.begin, info.end}))
       throw InvalidArgument(
-          "[cache.unseal] every head of layer {} must hold positions [{}, {}) in order, without bias or "
+          "[cache.unseal] every head of layer {} must hold positions [{}, {}) in order, without "
+          "bias or "
           "side values",
           l, info.begin, info.end);
     LayerTail& tail = tails[l];
@@ -258,20 +266,22 @@ void KvCache::unseal() {
 
 void KvCache::truncate(int64_t length) {
   if (length < tail_begin_ || length > logical_length_)
-    throw InvalidArgument("[cache.truncate] length must lie in the tail [{}, {}]; found {}", tail_begin_,
-                          logical_length_, length);
+    throw InvalidArgument("[cache.truncate] length must lie in the tail [{}, {}]; found {}",
+                          tail_begin_, logical_length_, length);
   const int64_t gone = logical_length_ - length;
   if (gone == 0) return;
   for (LayerCache& layer : layers_)
     if (layer.kind.type == LayerKind::Type::ring && layer.tail.length < logical_length_ &&
         layer.kind.window > 1)
       throw InvalidArgument(
-          "[cache.truncate] a window of {} has already forgotten tokens before position {}; take a mark "
+          "[cache.truncate] a window of {} has already forgotten tokens before position {}; take a "
+          "mark "
           "before appending and roll back to it",
           layer.kind.window, layer.tail.first_position);
   for (LayerCache& layer : layers_) {
     layer.tail.length -= std::min(gone, layer.tail.length);
-    if (layer.tail.length == 0 && layer.kind.type == LayerKind::Type::full) layer.tail = LayerTail{};
+    if (layer.tail.length == 0 && layer.kind.type == LayerKind::Type::full)
+      layer.tail = LayerTail{};
   }
   drop_tokens(length);
 }
@@ -292,8 +302,8 @@ KvCache::Mark KvCache::mark() const {
 }
 
 void KvCache::rollback(const Mark& mark) {
-  if (mark.segment_count != static_cast<int64_t>(infos_.size()) || mark.logical_length < tail_begin_ ||
-      mark.logical_length > logical_length_)
+  if (mark.segment_count != static_cast<int64_t>(infos_.size()) ||
+      mark.logical_length < tail_begin_ || mark.logical_length > logical_length_)
     throw InvalidArgument(
         "[cache.rollback] the mark is at length {} with {} segments; found length {} with {}",
         mark.logical_length, mark.segment_count, logical_length_, infos_.size());
@@ -312,14 +322,15 @@ void KvCache::rollback(const Mark& mark) {
 
 void KvCache::replace_segments(int64_t first, int64_t last, std::vector<NewSegment> segments) {
   const auto count = static_cast<int64_t>(infos_.size());
-  LIMBECK_CHECK(first >= 0 && first < last && last <= count + 1, "segments [{}, {}) of {}", first, last,
-                count);
+  LIMBECK_CHECK(first >= 0 && first < last && last <= count + 1, "segments [{}, {}) of {}", first,
+                last, count);
   const bool takes_tail = last == count + 1;
   int64_t at = first < count ? infos_[first].begin : tail_begin_;
   const int64_t end = takes_tail ? logical_length_ : infos_[last - 1].end;
   for (const NewSegment& s : segments) {
     LIMBECK_CHECK(s.info.begin == at && s.layers.size() == layers_.size(),
-                  "segment starts at {} instead of {}, {} layers", s.info.begin, at, s.layers.size());
+                  "segment starts at {} instead of {}, {} layers", s.info.begin, at,
+                  s.layers.size());
     at = s.info.end;
     for (size_t l = 0; l < layers_.size(); ++l)
       if (layers_[l].kind.type == LayerKind::Type::full) {
@@ -353,12 +364,13 @@ void KvCache::replace_segments(int64_t first, int64_t last, std::vector<NewSegme
 
 void KvCache::append_segment(SegmentInfo info, std::vector<LayerSegmentPtr> layers,
                              std::span<const int32_t> tokens, std::vector<LayerTail> rings) {
-  LIMBECK_CHECK(layers.size() == layers_.size() && (rings.empty() || rings.size() == layers_.size()),
-                "{} layers and {} rings for {}", layers.size(), rings.size(), layers_.size());
-  if (info.begin != logical_length_ ||
-      info.end - info.begin != static_cast<int64_t>(tokens.size()))
-    throw InvalidArgument("[cache.append] the span must start at {} and cover {} tokens; found [{}, {})",
-                          logical_length_, tokens.size(), info.begin, info.end);
+  LIMBECK_CHECK(
+      layers.size() == layers_.size() && (rings.empty() || rings.size() == layers_.size()),
+      "{} layers and {} rings for {}", layers.size(), rings.size(), layers_.size());
+  if (info.begin != logical_length_ || info.end - info.begin != static_cast<int64_t>(tokens.size()))
+    throw InvalidArgument(
+        "[cache.append] the span must start at {} and cover {} tokens; found [{}, {})",
+        logical_length_, tokens.size(), info.begin, info.end);
   std::vector<LayerTail> copies(layers_.size());
   for (size_t l = 0; l < layers_.size(); ++l) {
     if (layers_[l].kind.type == LayerKind::Type::full) {

@@ -1,9 +1,10 @@
 /// KvCache: what a model remembers of one sequence.
 ///
-/// A layer holds an ordered list of immutable, shared segments and one growing tail; attention runs over
-/// each part and merges by log-sum-exp, so nothing is ever copied to be attended to. `logical_length` is
-/// the position of the next token, which compaction never changes. Memory that compaction frees is freed.
-/// Non-goals: several sequences in one object (hold several caches; segments are shared), paging to disk.
+/// A layer holds an ordered list of immutable, shared segments and one growing tail; attention runs
+/// over each part and merges by log-sum-exp, so nothing is ever copied to be attended to.
+/// `logical_length` is the position of the next token, which compaction never changes. Memory that
+/// compaction frees is freed. Non-goals: several sequences in one object (hold several caches;
+/// segments are shared), paging to disk.
 #pragma once
 
 #include "limbeck/cache/segment.h"
@@ -17,9 +18,10 @@
 
 namespace limbeck {
 
-/// The newest slots of a layer, dense. Full layers: keys [H, capacity, D], rows [0, length) in use, row i
-/// at logical position first_position + i. Ring layers: capacity window - 1 (what the next token may see
-/// besides itself), the slot of position p at row p % (window - 1), the last `length` positions present.
+/// The newest slots of a layer, dense. Full layers: keys [H, capacity, D], rows [0, length) in use,
+/// row i at logical position first_position + i. Ring layers: capacity window - 1 (what the next
+/// token may see besides itself), the slot of position p at row p % (window - 1), the last `length`
+/// positions present.
 struct LayerTail {
   at::Tensor keys, values;
   int64_t length = 0;
@@ -37,9 +39,9 @@ struct LayerCache {
 struct CacheBytes {
   int64_t keys_values = 0;  ///< in use
   int64_t bias = 0;
-  int64_t positions = 0;    ///< positions and offsets
+  int64_t positions = 0;  ///< positions and offsets
   int64_t extras = 0;
-  int64_t slack = 0;        ///< allocated but not in use (room for growth)
+  int64_t slack = 0;  ///< allocated but not in use (room for growth)
   int64_t total() const { return keys_values + bias + positions + extras + slack; }
 };
 
@@ -75,15 +77,16 @@ class KvCache {
   /// What an uncompacted cache of the same logical length holds, without slack.
   int64_t full_bytes() const;
 
-  /// Turns the tail into a verbatim segment, so that clones share it. Does nothing to an empty tail.
+  /// Turns the tail into a verbatim segment, so that clones share it. Does nothing to an empty
+  /// tail.
   void seal();
-  /// The inverse of seal(): the last segment, verbatim with equally long heads and without bias, becomes
-  /// the tail again (copied). InvalidArgument when it is not of that kind (its positions out of order,
-  /// or with side values) or the tail is not empty.
+  /// The inverse of seal(): the last segment, verbatim with equally long heads and without bias,
+  /// becomes the tail again (copied). InvalidArgument when it is not of that kind (its positions
+  /// out of order, or with side values) or the tail is not empty.
   void unseal();
-  /// Removes the newest tokens down to `length`, which must lie in the tail; protected ranges are cut to
-  /// what remains (by rollback() too). Ring layers can only give
-  /// back what they still hold; otherwise InvalidArgument (use mark and rollback).
+  /// Removes the newest tokens down to `length`, which must lie in the tail; protected ranges are
+  /// cut to what remains (by rollback() too). Ring layers can only give back what they still hold;
+  /// otherwise InvalidArgument (use mark and rollback).
   void truncate(int64_t length);
 
   /// A point to come back to: lengths, and copies of the rings.
@@ -100,20 +103,21 @@ class KvCache {
     SegmentInfo info;
     std::vector<LayerSegmentPtr> layers;  ///< [layers]
   };
-  /// Replaces segments [first, last) (and, when last is past the end, the tail) by others that cover the
-  /// same positions. Strong guarantee: on an error nothing has changed.
+  /// Replaces segments [first, last) (and, when last is past the end, the tail) by others that
+  /// cover the same positions. Strong guarantee: on an error nothing has changed.
   void replace_segments(int64_t first, int64_t last, std::vector<NewSegment> segments);
-  /// Appends a segment after everything else; its span must start at logical_length. The tail is sealed
-  /// first. `rings` [layers] gives the rings' new contents (undefined = leave empty).
+  /// Appends a segment after everything else; its span must start at logical_length. The tail is
+  /// sealed first. `rings` [layers] gives the rings' new contents (undefined = leave empty).
   void append_segment(SegmentInfo info, std::vector<LayerSegmentPtr> layers,
                       std::span<const int32_t> tokens, std::vector<LayerTail> rings);
 
-  // ---- for the model's forward pass ---------------------------------------------------------------
+  // ---- for the model's forward pass
+  // ---------------------------------------------------------------
   /// Makes room for `rows` more tokens in every full layer's tail; contents and lengths stay.
   void reserve(int64_t rows);
   LayerCache& layer_for_append(int64_t l) { return layers_[l]; }
-  /// Makes the rows written behind the tails part of the cache. `ring_rows` [layers] holds for each ring
-  /// layer the new keys and values [H, rows, D].
+  /// Makes the rows written behind the tails part of the cache. `ring_rows` [layers] holds for each
+  /// ring layer the new keys and values [H, rows, D].
   void commit(std::span<const int32_t> tokens,
               const std::vector<std::pair<at::Tensor, at::Tensor>>& ring_rows);
 
@@ -133,8 +137,8 @@ class KvCache {
 /// True when both hold bit-equal contents (tail capacities may differ).
 bool cache_equal(const KvCache& a, const KvCache& b);
 
-/// All slots of one full layer with position in [range.begin, range.end), packed by head in order of
-/// storage. Copies, except that a segment taken whole shares its (immutable) tensors.
+/// All slots of one full layer with position in [range.begin, range.end), packed by head in order
+/// of storage. Copies, except that a segment taken whole shares its (immutable) tensors.
 LayerSegment cache_gather(const KvCache& cache, int64_t layer, PositionRange range);
 
 /// Keys and values of a ring layer in order of position: [H, length, D] each.

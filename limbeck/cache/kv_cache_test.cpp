@@ -257,8 +257,8 @@ TEST(KvCacheTest, AppendedSegmentsContinueTheSequence) {
   append(source, 12, random);
   source.seal();
   KvCache cache = mixed_cache();
-  cache.append_segment(source.segments()[0], {source.layer(0).segments[0], nullptr}, source.tokens(),
-                       {{}, source.layer(1).tail});
+  cache.append_segment(source.segments()[0], {source.layer(0).segments[0], nullptr},
+                       source.tokens(), {{}, source.layer(1).tail});
   EXPECT_TRUE(cache_equal(cache, source));
   append(cache, 2, random);
   SegmentInfo info;

@@ -27,7 +27,8 @@ std::string_view span_state_name(SpanState state) {
 SpanState span_state_from_name(std::string_view name) {
   for (auto state : {SpanState::verbatim, SpanState::compacted, SpanState::dropped})
     if (span_state_name(state) == name) return state;
-  throw FormatError("[cache] span state must be verbatim, compacted or dropped; found \"{}\"", name);
+  throw FormatError("[cache] span state must be verbatim, compacted or dropped; found \"{}\"",
+                    name);
 }
 
 int64_t tail_capacity(int64_t needed, int64_t block) {

@@ -54,10 +54,10 @@ struct SegmentInfo {
   std::string method;                          ///< preset name; empty for verbatim
   std::map<std::string, std::string> options;  ///< as given to the method, texts
   bool query_aware = false;
-  double requested_ratio = 1.0;                ///< fraction of entries asked to be kept
-  double achieved_ratio = 1.0;                 ///< stored entries / entries of the span before
-  std::map<std::string, double> statistics;    ///< seconds, bytes, residuals, by name
-  int64_t generation = 0;                      ///< how often this span has been compacted
+  double requested_ratio = 1.0;              ///< fraction of entries asked to be kept
+  double achieved_ratio = 1.0;               ///< stored entries / entries of the span before
+  std::map<std::string, double> statistics;  ///< seconds, bytes, residuals, by name
+  int64_t generation = 0;                    ///< how often this span has been compacted
   bool operator==(const SegmentInfo&) const = default;
 };
 

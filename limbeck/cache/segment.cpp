@@ -43,7 +43,8 @@ void segment_check(const LayerSegment& s, const CacheShape& shape) {
   for (const at::Tensor& t : {s.keys, s.values})
     LIMBECK_CHECK(t.dim() == 2 && t.size(0) == n && t.size(1) == shape.head_dim &&
                       t.is_contiguous() && t.scalar_type() == type,
-                  "keys and values must be contiguous [{}, {}] of the cache's dtype", n, shape.head_dim);
+                  "keys and values must be contiguous [{}, {}] of the cache's dtype", n,
+                  shape.head_dim);
   LIMBECK_CHECK(s.positions.dim() == 1 && s.positions.size(0) == n && s.positions.is_contiguous() &&
                     s.positions.scalar_type() == at::kInt,
                 "positions must be [{}] i32", n);
@@ -90,7 +91,8 @@ at::Tensor concat_field(const std::vector<LayerSegmentPtr>& parts, Get&& get) {
   const int64_t heads = parts.front()->kv_heads();
   for (int64_t h = 0; h < heads; ++h)
     for (const auto& part : parts)
-      if (part->slots(h) > 0) pieces.push_back(get(*part).narrow(0, part->offsets[h], part->slots(h)));
+      if (part->slots(h) > 0)
+        pieces.push_back(get(*part).narrow(0, part->offsets[h], part->slots(h)));
   return pieces.empty() ? get(*parts.front()).clone() : at::cat(pieces);
 }
 
@@ -103,14 +105,16 @@ LayerSegment segment_concat(const std::vector<LayerSegmentPtr>& parts) {
   out.keys = concat_field(parts, [](const LayerSegment& s) { return s.keys; });
   out.values = concat_field(parts, [](const LayerSegment& s) { return s.values; });
   out.positions = concat_field(parts, [](const LayerSegment& s) { return s.positions; });
-  const bool biased = std::any_of(parts.begin(), parts.end(), [](auto& p) { return p->bias.defined(); });
+  const bool biased =
+      std::any_of(parts.begin(), parts.end(), [](auto& p) { return p->bias.defined(); });
   if (biased)
     out.bias = concat_field(parts, [](const LayerSegment& s) {
       return s.bias.defined() ? s.bias : at::zeros({s.slots()}, s.keys.options().dtype(at::kFloat));
     });
   for (const auto& [name, unused] : parts.front()->extras)
     if (std::all_of(parts.begin(), parts.end(), [&](auto& p) { return p->extras.contains(name); }))
-      out.extras[name] = concat_field(parts, [&](const LayerSegment& s) { return s.extras.at(name); });
+      out.extras[name] =
+          concat_field(parts, [&](const LayerSegment& s) { return s.extras.at(name); });
   out.offsets.assign(parts.front()->offsets.size(), 0);
   for (size_t h = 1; h < out.offsets.size(); ++h) {
     out.offsets[h] = out.offsets[h - 1];

@@ -15,11 +15,11 @@ namespace limbeck {
 /// n = total slots of all KV heads; head h owns rows [offsets[h], offsets[h + 1]).
 /// A slot's logit is scale * (q . key) + bias; eviction leaves bias 0 (arXiv 2602.16284 fits it).
 struct LayerSegment {
-  at::Tensor keys;               ///< [n, D] of the cache's dtype, after norm and RoPE
-  at::Tensor values;             ///< [n, D]
-  at::Tensor bias;               ///< [n] f32, or undefined: all zero
-  at::Tensor positions;          ///< [n] i32 logical positions
-  std::vector<int64_t> offsets;  ///< [H + 1], offsets[0] = 0, never falling
+  at::Tensor keys;                           ///< [n, D] of the cache's dtype, after norm and RoPE
+  at::Tensor values;                         ///< [n, D]
+  at::Tensor bias;                           ///< [n] f32, or undefined: all zero
+  at::Tensor positions;                      ///< [n] i32 logical positions
+  std::vector<int64_t> offsets;              ///< [H + 1], offsets[0] = 0, never falling
   std::map<std::string, at::Tensor> extras;  ///< [n] f32 side values by name
 
   int64_t kv_heads() const { return static_cast<int64_t>(offsets.size()) - 1; }
@@ -37,12 +37,13 @@ void segment_check(const LayerSegment& segment, const CacheShape& shape);
 /// neither bias nor side value: what a tail can take over.
 bool segment_is_plain(const LayerSegment& segment, PositionRange span);
 
-/// Rows `index` (i64, in packed row numbers, grouped by head as in `offsets`) of a segment, bit-exact.
+/// Rows `index` (i64, in packed row numbers, grouped by head as in `offsets`) of a segment,
+/// bit-exact.
 LayerSegment segment_gather(const LayerSegment& segment, const at::Tensor& index,
                             std::vector<int64_t> offsets);
 
-/// The segments' slots head by head, one after another. A part without bias counts as bias 0; extras
-/// survive only when every part has them.
+/// The segments' slots head by head, one after another. A part without bias counts as bias 0;
+/// extras survive only when every part has them.
 LayerSegment segment_concat(const std::vector<LayerSegmentPtr>& parts);
 
 /// A segment without slots for `kv_heads` heads.

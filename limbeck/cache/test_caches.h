@@ -31,8 +31,10 @@ inline void append(KvCache& cache, int64_t rows, Random& random) {
   cache.reserve(rows);
   std::vector<std::pair<at::Tensor, at::Tensor>> ring_rows(shape.layers.size());
   for (int64_t l = 0; l < shape.layer_count(); ++l) {
-    const at::Tensor keys = random_tensor({shape.kv_heads, rows, shape.head_dim}, shape.dtype, random);
-    const at::Tensor values = random_tensor({shape.kv_heads, rows, shape.head_dim}, shape.dtype, random);
+    const at::Tensor keys =
+        random_tensor({shape.kv_heads, rows, shape.head_dim}, shape.dtype, random);
+    const at::Tensor values =
+        random_tensor({shape.kv_heads, rows, shape.head_dim}, shape.dtype, random);
     LayerCache& layer = cache.layer_for_append(l);
     if (layer.kind.type == LayerKind::Type::ring) {
       ring_rows[l] = {keys, values};
@@ -92,7 +94,8 @@ inline void compact(KvCache& cache, int64_t first, int64_t last, int64_t per_hea
     fresh.layers.push_back(kind.type == LayerKind::Type::ring
                                ? nullptr
                                : random_segment(cache.shape(), lengths,
-                                                {fresh.info.begin, fresh.info.end}, random, extras));
+                                                {fresh.info.begin, fresh.info.end}, random,
+                                                extras));
   }
   std::vector<KvCache::NewSegment> list;
   list.push_back(std::move(fresh));

@@ -1,5 +1,5 @@
-/// A .kvc file taken apart, changed, and put together again with checksums that fit: for tests of what
-/// checksums do not catch.
+/// A .kvc file taken apart, changed, and put together again with checksums that fit: for tests of
+/// what checksums do not catch.
 #pragma once
 
 #include "limbeck/cache/container_read.h"
@@ -30,8 +30,8 @@ struct Forgery {
   explicit Forgery(std::string_view file) {
     const auto parsed = SafetensorsFile::parse(as_bytes(file), "original");
     for (const StoredTensor& t : parsed.tensors())
-      tensors[t.name] = {t.dtype, t.shape,
-                         {reinterpret_cast<const char*>(t.data.data()), t.data.size()}};
+      tensors[t.name] = {
+          t.dtype, t.shape, {reinterpret_cast<const char*>(t.data.data()), t.data.size()}};
     metadata = parsed.metadata();
     document = nlohmann::json::parse(metadata.at("kvc"));
     metadata.erase("kvc");

@@ -51,8 +51,9 @@ class Compaction {
     Preset p = find_preset(options_.method);
     const bool touched = !options_.scorer.empty() || !options_.allocator.empty();
     if (touched && p.stages.size() != 1)
-      throw InvalidArgument("[compact] {} has {} stages; scorer and allocator can replace those of a single one",
-                            p.name, p.stages.size());
+      throw InvalidArgument(
+          "[compact] {} has {} stages; scorer and allocator can replace those of a single one",
+          p.name, p.stages.size());
     if (!options_.scorer.empty()) p.stages[0].scorer = options_.scorer;
     if (!options_.allocator.empty()) p.stages[0].allocator = options_.allocator;
     if (!options_.builder.empty()) p.builder = options_.builder;
@@ -65,23 +66,29 @@ class Compaction {
   void validate() {
     const CompactOptions& o = options_;
     if (o.ratio.has_value() == o.budget.has_value())
-      throw InvalidArgument("[compact] give either a ratio or a budget; found {}", o.ratio ? "both" : "neither");
+      throw InvalidArgument("[compact] give either a ratio or a budget; found {}",
+                            o.ratio ? "both" : "neither");
     if (o.ratio && !(*o.ratio > 0.0 && *o.ratio <= 1.0))
       throw InvalidArgument("[compact] ratio must be in (0, 1]; found {}", *o.ratio);
     if (o.budget && *o.budget < 1)
-      throw InvalidArgument("[compact] budget must be at least 1 slot per head; found {}", *o.budget);
+      throw InvalidArgument("[compact] budget must be at least 1 slot per head; found {}",
+                            *o.budget);
     if (o.chunk < 0 || o.repeat_chunk < 1)
-      throw InvalidArgument("[compact] chunk must be at least 0 and repeat_chunk at least 1; found {} and {}", o.chunk,
-                            o.repeat_chunk);
-    if (cache_.logical_length() == 0) throw InvalidArgument("[compact] the cache is empty; nothing to compact");
+      throw InvalidArgument(
+          "[compact] chunk must be at least 0 and repeat_chunk at least 1; found {} and {}",
+          o.chunk, o.repeat_chunk);
+    if (cache_.logical_length() == 0)
+      throw InvalidArgument("[compact] the cache is empty; nothing to compact");
     if (!(cache_.shape() == model_.spec().cache_shape(model_.dtype())))
       throw Mismatch("[compact] the cache was not made by this model");
     span_ = o.span.value_or(PositionRange{0, cache_.logical_length()});
     if (span_.begin < 0 || span_.end > cache_.logical_length() || span_.size() < 1)
-      throw InvalidArgument("[compact] the span must lie in [0, {}) and not be empty; found [{}, {})",
-                            cache_.logical_length(), span_.begin, span_.end);
+      throw InvalidArgument(
+          "[compact] the span must lie in [0, {}) and not be empty; found [{}, {})",
+          cache_.logical_length(), span_.begin, span_.end);
     if (cache_.shape().full_layer_count() == 0)
-      throw InvalidArgument("[compact] every layer of this model has a sliding window; there is nothing to compact");
+      throw InvalidArgument(
+          "[compact] every layer of this model has a sliding window; there is nothing to compact");
     check_normalization_name(o.normalize);
     report_.method = preset_.name;
     report_.builder = preset_.builder;
@@ -99,9 +106,11 @@ class Compaction {
       report_.entries_before += slots.slots();
       layers_.push_back(std::move(plan));
     }
-    const double heads = static_cast<double>(layers_.size()) * static_cast<double>(cache_.shape().kv_heads);
+    const double heads =
+        static_cast<double>(layers_.size()) * static_cast<double>(cache_.shape().kv_heads);
     report_.requested_ratio = options_.ratio.value_or(
-        std::min(1.0, static_cast<double>(options_.budget.value_or(0)) * heads / static_cast<double>(report_.entries_before)));
+        std::min(1.0, static_cast<double>(options_.budget.value_or(0)) * heads /
+                          static_cast<double>(report_.entries_before)));
   }
 
   static void protect(LayerPlan& plan, const std::vector<PositionRange>& ranges) {
@@ -114,23 +123,27 @@ class Compaction {
   CompactReport whole() {
     report_.entries_after = report_.entries_before;
     for (const LayerPlan& plan : layers_)
-      for (size_t h = 0; h + 1 < plan.offsets.size(); ++h) report_.kept.push_back(plan.offsets[h + 1] - plan.offsets[h]);
+      for (size_t h = 0; h + 1 < plan.offsets.size(); ++h)
+        report_.kept.push_back(plan.offsets[h + 1] - plan.offsets[h]);
     return std::move(report_);
   }
 
   int64_t head_budget(int64_t slots) const {
-    return options_.ratio ? kept_of_ratio(*options_.ratio, slots) : std::min(slots, *options_.budget);
+    return options_.ratio ? kept_of_ratio(*options_.ratio, slots)
+                          : std::min(slots, *options_.budget);
   }
 
-  /// Sinks and recent slots that a scorer protects by default, unless they would eat the budget: then the
-  /// recent ones shrink first, and together they never take more than half.
+  /// Sinks and recent slots that a scorer protects by default, unless they would eat the budget:
+  /// then the recent ones shrink first, and together they never take more than half.
   void protect_by_default(const ScorerTraits& traits) {
     const int64_t least = head_budget(span_.size());
     const int64_t sinks = std::min(traits.sinks, std::max<int64_t>(least / 2, 0));
     const int64_t recent = std::min(traits.recent, std::max<int64_t>(least / 2 - sinks, 0));
     if (sinks < traits.sinks || recent < traits.recent)
-      report_.notes.push_back(fmt::format("a budget of {} slots per head protects {} first and {} last slots instead "
-                                          "of {} and {}", least, sinks, recent, traits.sinks, traits.recent));
+      report_.notes.push_back(
+          fmt::format("a budget of {} slots per head protects {} first and {} last slots instead "
+                      "of {} and {}",
+                      least, sinks, recent, traits.sinks, traits.recent));
     for (LayerPlan& plan : layers_)
       protect(plan, {{span_.begin, span_.begin + sinks}, {span_.end - recent, span_.end}});
   }
@@ -141,17 +154,22 @@ class Compaction {
     const ScorerTraits traits = scorer->traits();
     const Comparable have = options_.normalize.empty() ? traits.comparable : Comparable::model;
     if (have < allocator->requires_comparable())
-      throw InvalidArgument("[compact] scores of \"{}\" are comparable within one {} only, \"{}\" ranks over the whole {}; "
-                            "set normalize to zscore, rank or share", stage.scorer,
-                            traits.comparable == Comparable::none ? "head" : "layer", stage.allocator,
-                            comparable_name(allocator->requires_comparable()));
+      throw InvalidArgument(
+          "[compact] scores of \"{}\" are comparable within one {} only, \"{}\" ranks over the "
+          "whole {}; "
+          "set normalize to zscore, rank or share",
+          stage.scorer, traits.comparable == Comparable::none ? "head" : "layer", stage.allocator,
+          comparable_name(allocator->requires_comparable()));
     if (first) protect_by_default(traits);
     Stopwatch watch;
     scorer->begin(cache_, span_);
     if (traits.needs_queries) {
       if (options_.repeat.first.empty())
-        throw InvalidArgument("[compact] \"{}\" needs a repeat pass; give the repeat prompt's token ids", stage.scorer);
-      run_repeat(model_, cache_, span_, options_.repeat, options_.repeat_chunk, *scorer, options_.progress);
+        throw InvalidArgument(
+            "[compact] \"{}\" needs a repeat pass; give the repeat prompt's token ids",
+            stage.scorer);
+      run_repeat(model_, cache_, span_, options_.repeat, options_.repeat_chunk, *scorer,
+                 options_.progress);
       report_.seconds.emplace_back("queries", watch.restart());
     }
     score(*scorer, stage.scorer);
@@ -164,14 +182,17 @@ class Compaction {
     int64_t done = 0;
     for (LayerPlan& plan : layers_) {
       const LayerSegment slots = cache_gather(cache_, plan.layer, span_);
-      at::Tensor out = at::from_blob(plan.scores.data(), {slots.slots()}, at::TensorOptions().dtype(at::kFloat));
+      at::Tensor out =
+          at::from_blob(plan.scores.data(), {slots.slots()}, at::TensorOptions().dtype(at::kFloat));
       scorer.score({&model_, plan.layer, &slots, span_, static_cast<uint64_t>(options_.seed)}, out);
       for (size_t h = 0; h + 1 < plan.offsets.size(); ++h)
         for (int64_t i = plan.offsets[h]; i < plan.offsets[h + 1]; ++i)
           if (std::isnan(plan.scores[i]))
-            throw NumericalError("[compact] scorer \"{}\" gave NaN in layer {} head {}", name, plan.layer, h);
+            throw NumericalError("[compact] scorer \"{}\" gave NaN in layer {} head {}", name,
+                                 plan.layer, h);
       normalize_scores(options_.normalize, plan.scores, plan.offsets);
-      report_progress(options_.progress, {"scores", "layers", ++done, static_cast<int64_t>(layers_.size())});
+      report_progress(options_.progress,
+                      {"scores", "layers", ++done, static_cast<int64_t>(layers_.size())});
     }
   }
 
@@ -203,7 +224,8 @@ class Compaction {
         parts.push_back(std::move(part));
         head.scores = parts.back().scores;
         head.positions = parts.back().positions;
-        head.budget = piece_budget(plan.offsets[h + 1] - plan.offsets[h], static_cast<int64_t>(head.scores.size()), piece);
+        head.budget = piece_budget(plan.offsets[h + 1] - plan.offsets[h],
+                                   static_cast<int64_t>(head.scores.size()), piece);
         heads.push_back(std::move(head));
       }
     }
@@ -213,7 +235,8 @@ class Compaction {
       for (int32_t slot : chosen[i]) layers_[parts[i].layer].forced[parts[i].rows[slot]] = 1;
   }
 
-  /// A head's budget for one piece: the span's, shared over the pieces by largest remainder of their tokens.
+  /// A head's budget for one piece: the span's, shared over the pieces by largest remainder of
+  /// their tokens.
   int64_t piece_budget(int64_t slots_of_head, int64_t slots_of_piece, PositionRange piece) const {
     const int64_t total = head_budget(slots_of_head);
     if (pieces_.size() == 1) return total;
@@ -230,12 +253,16 @@ class Compaction {
     const int64_t forced = head.forced_count();
     if (forced > head.budget) {
       if (!options_.protect_overflow && share == 1.0 && preset_.stages.size() == 1)
-        throw InvalidArgument("[compact] layer {} head {} has {} protected slots and a budget of {}; raise the ratio or "
-                              "allow protect_overflow", head.layer, head.head, forced, head.budget);
+        throw InvalidArgument(
+            "[compact] layer {} head {} has {} protected slots and a budget of {}; raise the ratio "
+            "or "
+            "allow protect_overflow",
+            head.layer, head.head, forced, head.budget);
       head.budget = forced;
     }
     if (share < 1.0)
-      head.budget = forced + static_cast<int64_t>(std::floor(static_cast<double>(head.budget - forced) * share + 1e-9));
+      head.budget = forced + static_cast<int64_t>(std::floor(
+                                 static_cast<double>(head.budget - forced) * share + 1e-9));
   }
 
   void build(const Builder& builder) {
@@ -252,9 +279,11 @@ class Compaction {
         report_.entries_after += static_cast<int64_t>(kept[h].size());
       }
       built[plan.layer] = std::make_shared<LayerSegment>(builder.build({plan.layer, &slots, kept}));
-      report_progress(options_.progress, {"build", "layers", static_cast<int64_t>(l) + 1, static_cast<int64_t>(layers_.size())});
+      report_progress(options_.progress, {"build", "layers", static_cast<int64_t>(l) + 1,
+                                          static_cast<int64_t>(layers_.size())});
     }
-    report_.achieved_ratio = static_cast<double>(report_.entries_after) / static_cast<double>(report_.entries_before);
+    report_.achieved_ratio =
+        static_cast<double>(report_.entries_after) / static_cast<double>(report_.entries_before);
     replace_span(cache_, span_, segment_info(), std::move(built));
     report_.seconds.emplace_back("build", watch.seconds());
     report_.bytes_after = cache_.bytes().total();
@@ -277,7 +306,8 @@ class Compaction {
     info.statistics["entries_after"] = static_cast<double>(report_.entries_after);
     int64_t generation = 0;
     for (const SegmentInfo& old : cache_.segments())
-      if (old.begin < span_.end && old.end > span_.begin) generation = std::max(generation, old.generation);
+      if (old.begin < span_.end && old.end > span_.begin)
+        generation = std::max(generation, old.generation);
     info.generation = generation + 1;
     return info;
   }

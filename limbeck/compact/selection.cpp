@@ -23,7 +23,9 @@ std::string_view comparable_name(Comparable c) {
   return "?";
 }
 
-int64_t HeadContest::forced_count() const { return std::count(forced.begin(), forced.end(), uint8_t{1}); }
+int64_t HeadContest::forced_count() const {
+  return std::count(forced.begin(), forced.end(), uint8_t{1});
+}
 
 std::vector<int64_t> largest_remainder(int64_t total, std::span<const double> weights) {
   std::vector<int64_t> out(weights.size(), 0);
@@ -68,7 +70,8 @@ std::vector<int32_t> top_slots(const HeadContest& contest, int64_t keep) {
                                            static_cast<int64_t>(others.size()));
   const auto better = [&](int32_t a, int32_t b) {
     if (contest.scores[a] != contest.scores[b]) return contest.scores[a] > contest.scores[b];
-    if (contest.positions[a] != contest.positions[b]) return contest.positions[a] > contest.positions[b];
+    if (contest.positions[a] != contest.positions[b])
+      return contest.positions[a] > contest.positions[b];
     return a < b;
   };
   if (room < static_cast<int64_t>(others.size()))

@@ -28,8 +28,9 @@ struct HeadContest {
   int64_t layer = 0, head = 0;
   std::span<const float> scores;       ///< [size]
   std::span<const int32_t> positions;  ///< [size] logical positions (ties: the later one wins)
-  std::vector<uint8_t> forced;         ///< [size] 1 = always kept (protected, or chosen by an earlier stage)
-  int64_t budget = 0;                  ///< slots this head would keep under equal shares, forced included
+  std::vector<uint8_t>
+      forced;          ///< [size] 1 = always kept (protected, or chosen by an earlier stage)
+  int64_t budget = 0;  ///< slots this head would keep under equal shares, forced included
   int64_t size() const { return static_cast<int64_t>(scores.size()); }
   int64_t forced_count() const;
 };
@@ -37,8 +38,8 @@ struct HeadContest {
 /// Ascending slot numbers kept by each head of a contest.
 using Selection = std::vector<std::vector<int32_t>>;
 
-/// Shares `total` in proportion to `weights` by largest remainder, ties to the lower index. Weights must
-/// not be negative; all zero counts as all equal.
+/// Shares `total` in proportion to `weights` by largest remainder, ties to the lower index. Weights
+/// must not be negative; all zero counts as all equal.
 std::vector<int64_t> largest_remainder(int64_t total, std::span<const double> weights);
 
 /// Cuts [begin, end) into pieces of about `chunk` positions; a last piece shorter than half a chunk

@@ -20,7 +20,8 @@ KvCache::NewSegment cut_segment(const KvCache& cache, size_t index, PositionRang
 
 }  // namespace
 
-void replace_span(KvCache& cache, PositionRange span, SegmentInfo info, std::vector<LayerSegmentPtr> layers) {
+void replace_span(KvCache& cache, PositionRange span, SegmentInfo info,
+                  std::vector<LayerSegmentPtr> layers) {
   struct Part {
     int64_t begin, end;
   };

@@ -5,8 +5,9 @@
 
 namespace limbeck {
 
-/// What lies left and right of the span in segments that it cuts stays, as segments of its own (a cut tail
-/// is sealed). `layers` [layers] holds the new segment. Strong guarantee.
-void replace_span(KvCache& cache, PositionRange span, SegmentInfo info, std::vector<LayerSegmentPtr> layers);
+/// What lies left and right of the span in segments that it cuts stays, as segments of its own (a
+/// cut tail is sealed). `layers` [layers] holds the new segment. Strong guarantee.
+void replace_span(KvCache& cache, PositionRange span, SegmentInfo info,
+                  std::vector<LayerSegmentPtr> layers);
 
 }  // namespace limbeck

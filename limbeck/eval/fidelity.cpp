@@ -14,14 +14,18 @@ at::Tensor scored_log_probs(const Model& model, KvCache& cache, std::span<const 
   fed.insert(fed.end(), scored.begin(), scored.end());
   fed.pop_back();  // the last token predicts nothing that is scored
   if (scored.empty() || fed.empty())
-    throw InvalidArgument("[fidelity] need a scored token with something before it; found a prompt of {} and {} scored",
-                          prompt.size(), scored.size());
+    throw InvalidArgument(
+        "[fidelity] need a scored token with something before it; found a prompt of {} and {} "
+        "scored",
+        prompt.size(), scored.size());
   const auto first = static_cast<int64_t>(prompt.empty() ? 0 : prompt.size() - 1);
   const KvCache::Mark mark = cache.mark();
   at::Tensor logits;
   try {
     // Predictions of the prompt are not needed: only its last row joins the scored rows.
-    if (first > 0) prefill(model, cache, {fed.data(), static_cast<size_t>(first)}, {512, {}, nullptr, LogitsWanted::none});
+    if (first > 0)
+      prefill(model, cache, {fed.data(), static_cast<size_t>(first)},
+              {512, {}, nullptr, LogitsWanted::none});
     PrefillOptions all;
     all.logits = LogitsWanted::all;
     logits = prefill(model, cache, std::span<const int32_t>(fed).subspan(first), all);
@@ -33,23 +37,27 @@ at::Tensor scored_log_probs(const Model& model, KvCache& cache, std::span<const 
   return at::log_softmax(logits, -1);
 }
 
-Fidelity compare_log_probs(const at::Tensor& full, const at::Tensor& other, std::span<const int32_t> targets) {
+Fidelity compare_log_probs(const at::Tensor& full, const at::Tensor& other,
+                           std::span<const int32_t> targets) {
   c10::NoGradGuard guard;
-  LIMBECK_CHECK(full.sizes() == other.sizes() && full.size(0) == static_cast<int64_t>(targets.size()),
-                "{} and {} rows for {} targets", full.size(0), other.size(0), targets.size());
+  LIMBECK_CHECK(
+      full.sizes() == other.sizes() && full.size(0) == static_cast<int64_t>(targets.size()),
+      "{} and {} rows for {} targets", full.size(0), other.size(0), targets.size());
   Fidelity f;
   f.tokens = full.size(0);
   // exp(-inf) * (-inf - x) is NaN where a probability underflows: those terms are 0.
-  f.kl = (full.exp() * (full - other)).nan_to_num(0.0).sum(-1).to(at::kDouble).mean().item<double>();
+  f.kl =
+      (full.exp() * (full - other)).nan_to_num(0.0).sum(-1).to(at::kDouble).mean().item<double>();
   f.top1 = full.argmax(-1).eq(other.argmax(-1)).to(at::kDouble).mean().item<double>();
-  const at::Tensor index = at::tensor(std::vector<int64_t>(targets.begin(), targets.end()), at::kLong).unsqueeze(1);
+  const at::Tensor index =
+      at::tensor(std::vector<int64_t>(targets.begin(), targets.end()), at::kLong).unsqueeze(1);
   f.nll_full = -full.gather(1, index).to(at::kDouble).mean().item<double>();
   f.nll_other = -other.gather(1, index).to(at::kDouble).mean().item<double>();
   return f;
 }
 
-Fidelity compare_caches(const Model& model, KvCache& full, KvCache& other, std::span<const int32_t> prompt,
-                        std::span<const int32_t> scored) {
+Fidelity compare_caches(const Model& model, KvCache& full, KvCache& other,
+                        std::span<const int32_t> prompt, std::span<const int32_t> scored) {
   const at::Tensor a = scored_log_probs(model, full, prompt, scored);
   const at::Tensor b = scored_log_probs(model, other, prompt, scored);
   return compare_log_probs(a, b, scored.subspan(prompt.empty() ? 1 : 0));

@@ -25,11 +25,14 @@ LayerTail moved_ring(const Model& model, int64_t layer, const LayerTail& ring, i
   if (ring.length == 0) return {};
   LayerTail out = ring;
   const auto [keys, values] = ring_linear(ring);
-  const int64_t heads = keys.size(0), n = keys.size(1), dim = keys.size(2), capacity = ring.capacity();
+  const int64_t heads = keys.size(0), n = keys.size(1), dim = keys.size(2),
+                capacity = ring.capacity();
   const at::Tensor offsets = at::full({heads * n}, distance, at::kLong);
-  const at::Tensor rotated = rotate_keys(keys.reshape({heads * n, dim}), offsets, model.inverse_frequencies(layer));
+  const at::Tensor rotated =
+      rotate_keys(keys.reshape({heads * n, dim}), offsets, model.inverse_frequencies(layer));
   out.first_position = ring.first_position + distance;
-  const at::Tensor slots = at::arange(out.first_position, out.first_position + n).remainder(capacity);
+  const at::Tensor slots =
+      at::arange(out.first_position, out.first_position + n).remainder(capacity);
   out.keys = at::zeros_like(ring.keys).index_copy(1, slots, rotated.view({heads, n, dim}));
   out.values = at::zeros_like(ring.values).index_copy(1, slots, values);
   return out;
@@ -37,21 +40,27 @@ LayerTail moved_ring(const Model& model, int64_t layer, const LayerTail& ring, i
 
 }  // namespace
 
-void cache_attach(const Model& model, KvCache& cache, const KvCache& piece, std::optional<PositionRange> range) {
+void cache_attach(const Model& model, KvCache& cache, const KvCache& piece,
+                  std::optional<PositionRange> range) {
   c10::NoGradGuard guard;
-  if (!(cache.shape() == piece.shape()) || !(cache.shape() == model.spec().cache_shape(model.dtype())))
+  if (!(cache.shape() == piece.shape()) ||
+      !(cache.shape() == model.spec().cache_shape(model.dtype())))
     throw Mismatch("[cache.attach] both caches must have been made by this model");
   const PositionRange part = range.value_or(PositionRange{0, piece.logical_length()});
   if (part.begin < 0 || part.end > piece.logical_length() || part.size() < 1)
-    throw InvalidArgument("[cache.attach] the range must lie in [0, {}) and not be empty; found [{}, {})",
-                          piece.logical_length(), part.begin, part.end);
+    throw InvalidArgument(
+        "[cache.attach] the range must lie in [0, {}) and not be empty; found [{}, {})",
+        piece.logical_length(), part.begin, part.end);
   const bool rings = piece.shape().full_layer_count() < piece.shape().layer_count();
   if (rings && part.end != piece.logical_length())
-    throw InvalidArgument("[cache.attach] a model with sliding windows can only attach up to the piece's end at {}; "
-                          "found {}", piece.logical_length(), part.end);
+    throw InvalidArgument(
+        "[cache.attach] a model with sliding windows can only attach up to the piece's end at {}; "
+        "found {}",
+        piece.logical_length(), part.end);
   if (cache.logical_length() + part.size() > model.spec().context_length)
-    throw InvalidArgument("[cache.attach] the model's window is {} tokens; found {} already seen and {} more",
-                          model.spec().context_length, cache.logical_length(), part.size());
+    throw InvalidArgument(
+        "[cache.attach] the model's window is {} tokens; found {} already seen and {} more",
+        model.spec().context_length, cache.logical_length(), part.size());
   const int64_t distance = cache.logical_length() - part.begin;
 
   std::vector<SegmentInfo> infos = piece.segments();

@@ -1,8 +1,8 @@
 /// Attention of new rows over a layer's cache and over themselves.
 ///
-/// Parts (segments, tail, own rows) are attended where they lie and merged by log-sum-exp. Two paths
-/// without autograd, wide (many rows, flash kernels) and decode (one row, our own kernel); one plain path
-/// from the formula that is the oracle and carries gradients.
+/// Parts (segments, tail, own rows) are attended where they lie and merged by log-sum-exp. Two
+/// paths without autograd, wide (many rows, flash kernels) and decode (one row, our own kernel);
+/// one plain path from the formula that is the oracle and carries gradients.
 #pragma once
 
 #include "limbeck/cache/kv_cache.h"
@@ -25,15 +25,16 @@ struct AttentionInput {
   double scale = 1.0;
 };
 
-/// Writes softmax(scale q k + bias) v over everything each row may see into out [n, Hq * D] (contiguous,
-/// queries' dtype), and the log-sum-exps into *lse [Hq, n] f32 when asked.
+/// Writes softmax(scale q k + bias) v over everything each row may see into out [n, Hq * D]
+/// (contiguous, queries' dtype), and the log-sum-exps into *lse [Hq, n] f32 when asked.
 void attention_wide(const AttentionInput& in, const at::Tensor& out, at::Tensor* lse = nullptr);
 
 /// The same for one row, queries f32 [Hq, D], out f32 [Hq, D]; keys and values are the row's own.
 void attention_one(const AttentionInput& in, const at::Tensor& out, at::Tensor* lse = nullptr);
 
-/// The plain form with autograd: gathers all parts densely, masks, softmax in f32. Returns [n, Hq * D] in
-/// the queries' dtype; gradients reach queries, keys, values and the segments' keys, values and bias.
+/// The plain form with autograd: gathers all parts densely, masks, softmax in f32. Returns [n, Hq *
+/// D] in the queries' dtype; gradients reach queries, keys, values and the segments' keys, values
+/// and bias.
 at::Tensor attention_plain(const AttentionInput& in, at::Tensor* lse = nullptr);
 
 }  // namespace limbeck

@@ -8,8 +8,8 @@
 namespace limbeck {
 namespace {
 
-/// Row ranges of all parts of a layer in the form that the kernel reads. Reused between calls of a thread
-/// so that decoding does not allocate.
+/// Row ranges of all parts of a layer in the form that the kernel reads. Reused between calls of a
+/// thread so that decoding does not allocate.
 struct PartList {
   std::vector<KvPart> parts;
   std::vector<int64_t> ranges;  ///< begin [H] then length [H] of each part
@@ -28,7 +28,8 @@ struct PartList {
   void add_dense(const at::Tensor& keys, const at::Tensor& values, int64_t first, int64_t rows) {
     if (rows <= 0) return;
     const int64_t heads = keys.size(0), stride = keys.stride(0) / keys.size(2);
-    LIMBECK_CHECK(keys.stride(1) == keys.size(2) && values.strides() == keys.strides(), "rows must be packed");
+    LIMBECK_CHECK(keys.stride(1) == keys.size(2) && values.strides() == keys.strides(),
+                  "rows must be packed");
     add(keys.const_data_ptr(), values.const_data_ptr(), nullptr);
     for (int64_t h = 0; h < heads; ++h) ranges.push_back(h * stride + first);
     for (int64_t h = 0; h < heads; ++h) ranges.push_back(rows);
@@ -58,15 +59,16 @@ void collect(const AttentionInput& in, PartList& list) {
     list.add_dense(tail.keys, tail.values, start, first);
     list.add_dense(tail.keys, tail.values, 0, tail.length - first);
   }
-  const bool in_tail = cache.kind.type == LayerKind::Type::full && tail.keys.defined() &&
-                       in.keys.const_data_ptr() ==
-                           static_cast<const char*>(tail.keys.const_data_ptr()) +
-                               tail.length * tail.keys.stride(1) * tail.keys.element_size();
+  const bool in_tail =
+      cache.kind.type == LayerKind::Type::full && tail.keys.defined() &&
+      in.keys.const_data_ptr() == static_cast<const char*>(tail.keys.const_data_ptr()) +
+                                      tail.length * tail.keys.stride(1) * tail.keys.element_size();
   if (in_tail) {
     list.add_dense(tail.keys, tail.values, 0, tail.length + 1);  // the new row lies directly behind
     return;
   }
-  if (cache.kind.type == LayerKind::Type::full) list.add_dense(tail.keys, tail.values, 0, tail.length);
+  if (cache.kind.type == LayerKind::Type::full)
+    list.add_dense(tail.keys, tail.values, 0, tail.length);
   list.add_dense(in.keys, in.values, 0, 1);
 }
 

@@ -36,7 +36,8 @@ DensePart pad_segment(const LayerSegment& s) {
 
 /// Mask [n, T] over keys at positions `first`..: row i sits at position `at + i` and sees the last
 /// `window` positions (0 = all), itself included.
-at::Tensor visibility(int64_t rows, int64_t at_position, int64_t first, int64_t keys, int64_t window) {
+at::Tensor visibility(int64_t rows, int64_t at_position, int64_t first, int64_t keys,
+                      int64_t window) {
   const at::Tensor q = at::arange(at_position, at_position + rows).unsqueeze(1);
   const at::Tensor k = at::arange(first, first + keys).unsqueeze(0);
   at::Tensor hidden = k > q;
@@ -65,16 +66,20 @@ at::Tensor attention_plain(const AttentionInput& in, at::Tensor* lse) {
   const int64_t position = tail.first_position + tail.length;
   if (tail.length > 0) {
     const auto [k, v] = ring ? ring_linear(tail)
-                             : std::pair{tail.keys.narrow(1, 0, tail.length), tail.values.narrow(1, 0, tail.length)};
+                             : std::pair{tail.keys.narrow(1, 0, tail.length),
+                                         tail.values.narrow(1, 0, tail.length)};
     keys.push_back(k);
     values.push_back(v);
-    masks.push_back(visibility(rows, position, tail.first_position, tail.length, ring ? cache.kind.window : 0)
-                        .unsqueeze(0).expand({heads, rows, tail.length}));
+    masks.push_back(
+        visibility(rows, position, tail.first_position, tail.length, ring ? cache.kind.window : 0)
+            .unsqueeze(0)
+            .expand({heads, rows, tail.length}));
   }
   keys.push_back(in.keys);
   values.push_back(in.values);
   masks.push_back(visibility(rows, position, position, rows, ring ? cache.kind.window : 0)
-                      .unsqueeze(0).expand({heads, rows, rows}));
+                      .unsqueeze(0)
+                      .expand({heads, rows, rows}));
 
   const at::Tensor k = at::cat(keys, 1).to(at::kFloat), v = at::cat(values, 1).to(at::kFloat);
   const at::Tensor q = in.queries.reshape({heads, group * rows, dim}).to(at::kFloat);

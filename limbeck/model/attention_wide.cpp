@@ -25,14 +25,18 @@ struct Shape {
 };
 
 Partial flash(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool causal,
-              const std::optional<at::Tensor>& mask, const Shape& s, double scale, int64_t first_head) {
-  auto [out, lse] = at::_scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, causal, mask, scale);
-  return {out.view({q.size(0), s.group, s.rows, s.dim}), lse.view({q.size(0), s.group, s.rows}), first_head};
+              const std::optional<at::Tensor>& mask, const Shape& s, double scale,
+              int64_t first_head) {
+  auto [out, lse] =
+      at::_scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, causal, mask, scale);
+  return {out.view({q.size(0), s.group, s.rows, s.dim}), lse.view({q.size(0), s.group, s.rows}),
+          first_head};
 }
 
-/// Keys and values [heads, t, D] that every row sees: the group's queries become rows of one product.
-Partial attend_all(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& bias,
-                   const Shape& s, double scale, int64_t first_head) {
+/// Keys and values [heads, t, D] that every row sees: the group's queries become rows of one
+/// product.
+Partial attend_all(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                   const at::Tensor& bias, const Shape& s, double scale, int64_t first_head) {
   const at::Tensor rows = q.view({q.size(0), 1, s.group * s.rows, s.dim});
   std::optional<at::Tensor> mask;
   if (bias.defined()) mask = bias.view({bias.size(0), 1, 1, bias.size(1)});
@@ -46,7 +50,8 @@ void attend_segment(const LayerSegment& segment, const at::Tensor& q, const Shap
     const int64_t t = segment.slots(0);
     const auto heads = [&](const at::Tensor& x) { return x.view({s.heads, t, s.dim}); };
     const at::Tensor bias = segment.bias.defined() ? segment.bias.view({s.heads, t}) : at::Tensor();
-    partials.push_back(attend_all(q, heads(segment.keys), heads(segment.values), bias, s, scale, 0));
+    partials.push_back(
+        attend_all(q, heads(segment.keys), heads(segment.values), bias, s, scale, 0));
     return;
   }
   for (int64_t h = 0; h < s.heads; ++h) {
@@ -54,17 +59,20 @@ void attend_segment(const LayerSegment& segment, const at::Tensor& q, const Shap
     if (t == 0) continue;
     const auto rows = [&](const at::Tensor& x) { return x.narrow(0, begin, t).unsqueeze(0); };
     partials.push_back(attend_all(q.narrow(0, h, 1), rows(segment.keys), rows(segment.values),
-                                  segment.bias.defined() ? rows(segment.bias) : at::Tensor(), s, scale, h));
+                                  segment.bias.defined() ? rows(segment.bias) : at::Tensor(), s,
+                                  scale, h));
   }
 }
 
-/// Own rows: causal among themselves. KV head as batch, group as heads of stride 0: nothing is copied.
-Partial attend_own(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const Shape& s, double scale) {
+/// Own rows: causal among themselves. KV head as batch, group as heads of stride 0: nothing is
+/// copied.
+Partial attend_own(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const Shape& s,
+                   double scale) {
   const auto expand = [&](const at::Tensor& x) {
     return x.unsqueeze(1).expand({s.heads, s.group, s.rows, s.dim});
   };
-  auto [out, lse] =
-      at::_scaled_dot_product_flash_attention_for_cpu(q, expand(k), expand(v), 0.0, true, std::nullopt, scale);
+  auto [out, lse] = at::_scaled_dot_product_flash_attention_for_cpu(q, expand(k), expand(v), 0.0,
+                                                                    true, std::nullopt, scale);
   return {out, lse, 0};
 }
 
@@ -87,8 +95,8 @@ Partial attend_ring(const AttentionInput& in, const at::Tensor& q, const Shape& 
   const auto expand = [&](const at::Tensor& x) {
     return x.unsqueeze(1).expand({s.heads, s.group, keys, s.dim});
   };
-  auto [out, lse] = at::_scaled_dot_product_flash_attention_for_cpu(q, expand(k), expand(v), 0.0, false,
-                                                                    mask.view({1, 1, s.rows, keys}), in.scale);
+  auto [out, lse] = at::_scaled_dot_product_flash_attention_for_cpu(
+      q, expand(k), expand(v), 0.0, false, mask.view({1, 1, s.rows, keys}), in.scale);
   return {out, lse, 0};
 }
 
@@ -102,54 +110,63 @@ void merge(const std::vector<Partial>& partials, const Shape& s, T* out, float* 
   };
   std::vector<View> views;
   for (const Partial& p : partials)
-    views.push_back({p.out.const_data_ptr<T>(), p.lse.const_data_ptr<float>(), p.first_head, p.out.size(0),
-                     p.out.stride(0), p.out.stride(1), p.out.stride(2), p.lse.stride(0), p.lse.stride(1),
-                     p.lse.stride(2)});
+    views.push_back({p.out.const_data_ptr<T>(), p.lse.const_data_ptr<float>(), p.first_head,
+                     p.out.size(0), p.out.stride(0), p.out.stride(1), p.out.stride(2),
+                     p.lse.stride(0), p.lse.stride(1), p.lse.stride(2)});
   const int64_t query_heads = s.heads * s.group;
-  at::parallel_for(0, s.rows, std::max<int64_t>(1, 4096 / (query_heads * s.dim)), [&](int64_t begin, int64_t end) {
-    std::vector<float> sum(s.dim);
-    for (int64_t i = begin; i < end; ++i) {
-      for (int64_t q = 0; q < query_heads; ++q) {
-        const int64_t h = q / s.group, g = q % s.group;
-        float top = kMinusInfinity;
-        for (const View& v : views)
-          if (h >= v.head && h < v.head + v.heads)
-            top = std::max(top, v.lse[(h - v.head) * v.lh + g * v.lg + i * v.ln]);
-        std::fill(sum.begin(), sum.end(), 0.0F);
-        float mass = 0.0F;
-        for (const View& v : views) {
-          if (h < v.head || h >= v.head + v.heads) continue;
-          const float l = v.lse[(h - v.head) * v.lh + g * v.lg + i * v.ln];
-          if (l == kMinusInfinity) continue;
-          const float w = std::exp(l - top);
-          mass += w;
-          const T* row = v.out + (h - v.head) * v.oh + g * v.og + i * v.on;
-          for (int64_t d = 0; d < s.dim; ++d) sum[d] += w * static_cast<float>(row[d]);
-        }
-        const float scale = mass > 0 ? 1.0F / mass : 0.0F;
-        T* row = out + (i * query_heads + q) * s.dim;
-        for (int64_t d = 0; d < s.dim; ++d) row[d] = static_cast<T>(sum[d] * scale);
-        if (lse_out != nullptr) lse_out[q * s.rows + i] = mass > 0 ? top + std::log(mass) : kMinusInfinity;
-      }
-    }
-  });
+  at::parallel_for(0, s.rows, std::max<int64_t>(1, 4096 / (query_heads * s.dim)),
+                   [&](int64_t begin, int64_t end) {
+                     std::vector<float> sum(s.dim);
+                     for (int64_t i = begin; i < end; ++i) {
+                       for (int64_t q = 0; q < query_heads; ++q) {
+                         const int64_t h = q / s.group, g = q % s.group;
+                         float top = kMinusInfinity;
+                         for (const View& v : views)
+                           if (h >= v.head && h < v.head + v.heads)
+                             top = std::max(top, v.lse[(h - v.head) * v.lh + g * v.lg + i * v.ln]);
+                         std::fill(sum.begin(), sum.end(), 0.0F);
+                         float mass = 0.0F;
+                         for (const View& v : views) {
+                           if (h < v.head || h >= v.head + v.heads) continue;
+                           const float l = v.lse[(h - v.head) * v.lh + g * v.lg + i * v.ln];
+                           if (l == kMinusInfinity) continue;
+                           const float w = std::exp(l - top);
+                           mass += w;
+                           const T* row = v.out + (h - v.head) * v.oh + g * v.og + i * v.on;
+                           for (int64_t d = 0; d < s.dim; ++d)
+                             sum[d] += w * static_cast<float>(row[d]);
+                         }
+                         const float scale = mass > 0 ? 1.0F / mass : 0.0F;
+                         T* row = out + (i * query_heads + q) * s.dim;
+                         for (int64_t d = 0; d < s.dim; ++d)
+                           row[d] = static_cast<T>(sum[d] * scale);
+                         if (lse_out != nullptr)
+                           lse_out[q * s.rows + i] =
+                               mass > 0 ? top + std::log(mass) : kMinusInfinity;
+                       }
+                     }
+                   });
 }
 
 }  // namespace
 
 void attention_wide(const AttentionInput& in, const at::Tensor& out, at::Tensor* lse) {
-  const Shape s{in.keys.size(0), in.queries.size(0) / in.keys.size(0), in.queries.size(1), in.queries.size(2)};
-  LIMBECK_CHECK(in.queries.is_contiguous() && out.is_contiguous(), "queries and out must be contiguous");
+  const Shape s{in.keys.size(0), in.queries.size(0) / in.keys.size(0), in.queries.size(1),
+                in.queries.size(2)};
+  LIMBECK_CHECK(in.queries.is_contiguous() && out.is_contiguous(),
+                "queries and out must be contiguous");
   const at::Tensor q = in.queries.view({s.heads, s.group, s.rows, s.dim});
   std::vector<Partial> partials;
   if (in.cache->kind.type == LayerKind::Type::ring) {
     partials.push_back(attend_ring(in, q, s));
   } else {
-    for (const auto& segment : in.cache->segments) attend_segment(*segment, q, s, in.scale, partials);
+    for (const auto& segment : in.cache->segments)
+      attend_segment(*segment, q, s, in.scale, partials);
     const LayerTail& tail = in.cache->tail;
     if (tail.length > 0)
-      partials.push_back(attend_all(q, tail.keys.narrow(1, 0, tail.length), tail.values.narrow(1, 0, tail.length),
-                                    at::Tensor(), s, in.scale, 0));
+      partials.push_back(attend_all(q, tail.keys.narrow(1, 0, tail.length),
+                                    tail.values.narrow(1, 0, tail.length), at::Tensor(), s,
+                                    in.scale, 0));
     partials.push_back(attend_own(q, in.keys, in.values, s, in.scale));
   }
   if (lse != nullptr) *lse = at::empty({s.heads * s.group, s.rows}, at::kFloat);

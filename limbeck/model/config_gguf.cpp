@@ -11,25 +11,29 @@ namespace {
 std::string architecture_of(const GgufFile& f) {
   const std::string a = f.require_text("general.architecture");
   if (a != "llama" && a != "qwen2" && a != "qwen3")
-    throw FormatError("[model] {}: general.architecture must be llama, qwen2 or qwen3; found \"{}\"",
-                      f.name(), a);
+    throw FormatError(
+        "[model] {}: general.architecture must be llama, qwen2 or qwen3; found \"{}\"", f.name(),
+        a);
   return a;
 }
 
-RopeSpec read_rope(const GgufFile& f, const std::string& prefix, int64_t head_dim, int64_t context) {
+RopeSpec read_rope(const GgufFile& f, const std::string& prefix, int64_t head_dim,
+                   int64_t context) {
   RopeSpec rope;
   rope.theta = f.number(prefix + "rope.freq_base").value_or(10000.0);
   const std::string type = f.text(prefix + "rope.scaling.type").value_or("none");
   const GgufTensor* divisors = f.find_tensor("rope_freqs.weight");
   if (divisors != nullptr) {
     if (divisors->type != GgufType::f32 || divisors->elements() != head_dim / 2)
-      throw FormatError("[model] {}: rope_freqs.weight must be F32 with {} elements; found {} with {}",
-                        f.name(), head_dim / 2, gguf_type_name(divisors->type), divisors->elements());
+      throw FormatError(
+          "[model] {}: rope_freqs.weight must be F32 with {} elements; found {} with {}", f.name(),
+          head_dim / 2, gguf_type_name(divisors->type), divisors->elements());
     rope.type = RopeSpec::Type::divisors;
     rope.divisors.resize(head_dim / 2);
     gguf_dequantize(*divisors, 0, divisors->elements(), rope.divisors);
     for (float x : rope.divisors)
-      if (!(x > 0)) throw FormatError("[model] {}: rope_freqs.weight must be positive; found {}", f.name(), x);
+      if (!(x > 0))
+        throw FormatError("[model] {}: rope_freqs.weight must be positive; found {}", f.name(), x);
     return rope;
   }
   if (type == "none") return rope;
@@ -38,7 +42,8 @@ RopeSpec read_rope(const GgufFile& f, const std::string& prefix, int64_t head_di
     rope.type = RopeSpec::Type::linear;
   } else if (type == "yarn") {
     rope.type = RopeSpec::Type::yarn;
-    rope.original_length = f.integer(prefix + "rope.scaling.original_context_length").value_or(context);
+    rope.original_length =
+        f.integer(prefix + "rope.scaling.original_context_length").value_or(context);
   } else {
     throw FormatError("[model] {}: {}rope.scaling.type must be none, linear or yarn; found \"{}\"",
                       f.name(), prefix, type);
@@ -59,8 +64,8 @@ ModelSpec spec_from_gguf(const GgufFile& f) {
   s.query_heads = f.require_integer(prefix + "attention.head_count");
   s.kv_heads = f.integer(prefix + "attention.head_count_kv").value_or(s.query_heads);
   if (s.query_heads < 1)
-    throw FormatError("[model] {}: {}attention.head_count must be at least 1; found {}", f.name(), prefix,
-                      s.query_heads);
+    throw FormatError("[model] {}: {}attention.head_count must be at least 1; found {}", f.name(),
+                      prefix, s.query_heads);
   s.head_dim = f.integer(prefix + "attention.key_length").value_or(s.hidden / s.query_heads);
   const int64_t value_dim = f.integer(prefix + "attention.value_length").value_or(s.head_dim);
   if (value_dim != s.head_dim)
@@ -80,18 +85,23 @@ ModelSpec spec_from_gguf(const GgufFile& f) {
   s.vocabulary = embedding->shape[0];
   const int64_t layers = f.require_integer(prefix + "block_count");
   if (layers < 1 || layers > 1024)
-    throw FormatError("[model] {}: {}block_count must be in [1, 1024]; found {}", f.name(), prefix, layers);
+    throw FormatError("[model] {}: {}block_count must be in [1, 1024]; found {}", f.name(), prefix,
+                      layers);
   const int64_t rope_dim = f.integer(prefix + "rope.dimension_count").value_or(s.head_dim);
   if (rope_dim != s.head_dim)
-    throw FormatError("[model] {}: rope must cover the whole head of {}; found {}rope.dimension_count {}",
-                      f.name(), s.head_dim, prefix, rope_dim);
+    throw FormatError(
+        "[model] {}: rope must cover the whole head of {}; found {}rope.dimension_count {}",
+        f.name(), s.head_dim, prefix, rope_dim);
   if (const auto window = f.integer(prefix + "attention.sliding_window"); window && *window > 0)
-    throw FormatError("[model] {}: sliding windows in GGUF are not supported; found {}", f.name(), *window);
+    throw FormatError("[model] {}: sliding windows in GGUF are not supported; found {}", f.name(),
+                      *window);
   if (s.head_dim < 2) throw FormatError("[model] {}: head dimension is {}", f.name(), s.head_dim);
   const RopeSpec rope = read_rope(f, prefix, s.head_dim, s.context_length);
   s.layers.assign(layers, LayerSpec{{}, rope});
-  if (const auto eos = f.integer("tokenizer.ggml.eos_token_id")) s.eos.push_back(static_cast<int32_t>(*eos));
-  if (const auto eot = f.integer("tokenizer.ggml.eot_token_id"); eot && (s.eos.empty() || *eot != s.eos[0]))
+  if (const auto eos = f.integer("tokenizer.ggml.eos_token_id"))
+    s.eos.push_back(static_cast<int32_t>(*eos));
+  if (const auto eot = f.integer("tokenizer.ggml.eot_token_id");
+      eot && (s.eos.empty() || *eot != s.eos[0]))
     s.eos.push_back(static_cast<int32_t>(*eot));
   if (const auto bos = f.integer("tokenizer.ggml.bos_token_id")) s.bos = static_cast<int32_t>(*bos);
   spec_validate(s, f.name());

@@ -87,12 +87,15 @@ struct Family {
 Family family_of(const std::string& type, const std::string& name) {
   if (type == "llama") return {.theta = 1e4, .eps = 1e-6, .context = 2048};
   if (type == "mistral") return {.theta = 1e4, .eps = 1e-6, .context = 131072};
-  if (type == "qwen2") return {.qkv_bias = true, .window_by_layer = true, .theta = 1e4, .eps = 1e-6};
+  if (type == "qwen2")
+    return {.qkv_bias = true, .window_by_layer = true, .theta = 1e4, .eps = 1e-6};
   if (type == "qwen3") return {.qk_norm = true, .window_by_layer = true, .theta = 1e4, .eps = 1e-6};
   if (type == "gemma3_text")
-    return {.qk_norm = true, .gemma = true, .theta = 1e6, .eps = 1e-6, .context = 131072, .tied = true};
+    return {
+        .qk_norm = true, .gemma = true, .theta = 1e6, .eps = 1e-6, .context = 131072, .tied = true};
   throw FormatError(
-      "[model] {}: model_type must be llama, mistral, qwen2, qwen3, gemma3 or gemma3_text; found \"{}\"",
+      "[model] {}: model_type must be llama, mistral, qwen2, qwen3, gemma3 or gemma3_text; found "
+      "\"{}\"",
       name, type);
 }
 
@@ -106,7 +109,8 @@ RopeSpec read_rope(const json* scaling, double theta, int64_t context, const std
   rope.theta = r.number("rope_theta", theta);
   const std::string type = r.has("rope_type") ? r.text("rope_type") : r.text("type", "default");
   if (const double part = r.number("partial_rotary_factor", 1.0); part != 1.0)
-    throw FormatError("[model] {}: rope must cover the whole head; found partial_rotary_factor {}", name, part);
+    throw FormatError("[model] {}: rope must cover the whole head; found partial_rotary_factor {}",
+                      name, part);
   if (type == "default") return rope;
   rope.factor = r.number("factor");
   if (type == "linear") {
@@ -117,8 +121,8 @@ RopeSpec read_rope(const json* scaling, double theta, int64_t context, const std
     rope.high_freq_factor = r.number("high_freq_factor");
     rope.original_length = r.integer("original_max_position_embeddings");
     if (!(rope.high_freq_factor > rope.low_freq_factor))
-      throw FormatError("[model] {}: high_freq_factor must exceed low_freq_factor; found {} and {}", name,
-                        rope.high_freq_factor, rope.low_freq_factor);
+      throw FormatError("[model] {}: high_freq_factor must exceed low_freq_factor; found {} and {}",
+                        name, rope.high_freq_factor, rope.low_freq_factor);
   } else if (type == "yarn") {
     rope.type = RopeSpec::Type::yarn;
     rope.beta_fast = r.number("beta_fast", 32.0);
@@ -127,11 +131,12 @@ RopeSpec read_rope(const json* scaling, double theta, int64_t context, const std
     rope.original_length = r.integer("original_max_position_embeddings", context);
     if (!r.boolean("truncate", true)) r.wrong("truncate", "true");
     for (const char* key : {"mscale", "mscale_all_dim"})
-      if (r.has(key)) throw FormatError("[model] {}: rope {} is not supported; found {}", name, key,
-                                        r.number(key));
+      if (r.has(key))
+        throw FormatError("[model] {}: rope {} is not supported; found {}", name, key,
+                          r.number(key));
   } else {
-    throw FormatError("[model] {}: rope_type must be default, linear, llama3 or yarn; found \"{}\"", name,
-                      type);
+    throw FormatError("[model] {}: rope_type must be default, linear, llama3 or yarn; found \"{}\"",
+                      name, type);
   }
   return rope;
 }
@@ -158,8 +163,8 @@ std::pair<RopeSpec, RopeSpec> read_ropes(const Reader& r, const Family& family, 
   return {full, read_rope(nullptr, local, context, r.name())};
 }
 
-std::vector<LayerKind> read_layer_kinds(const Reader& r, const Family& family, const std::string& type,
-                                        int64_t count) {
+std::vector<LayerKind> read_layer_kinds(const Reader& r, const Family& family,
+                                        const std::string& type, int64_t count) {
   int64_t window = r.integer("sliding_window", family.gemma ? 4096 : 0);
   if (family.window_by_layer && !r.boolean("use_sliding_window", false)) window = 0;
   const LayerKind ring{LayerKind::Type::ring, window};
@@ -171,12 +176,15 @@ std::vector<LayerKind> read_layer_kinds(const Reader& r, const Family& family, c
     for (int64_t l = 0; l < count; ++l) {
       const std::string word = types[l].is_string() ? types[l].get<std::string>() : types[l].dump();
       if (word == "sliding_attention") {
-        if (window < 1) throw FormatError("[model] {}: layer {} slides but sliding_window is {}",
-                                          r.name(), l, window);
+        if (window < 1)
+          throw FormatError("[model] {}: layer {} slides but sliding_window is {}", r.name(), l,
+                            window);
         kinds[l] = ring;
       } else if (word != "full_attention") {
-        throw FormatError("[model] {}: layer_types[{}] must be full_attention or sliding_attention; "
-                          "found \"{}\"", r.name(), l, word);
+        throw FormatError(
+            "[model] {}: layer_types[{}] must be full_attention or sliding_attention; "
+            "found \"{}\"",
+            r.name(), l, word);
       }
     }
     return kinds;
@@ -211,13 +219,13 @@ void read_eos(const json& o, const std::string& name, std::vector<int32_t>& eos)
 }
 
 Activation read_activation(const Reader& r, bool gemma) {
-  const std::string word =
-      r.has("hidden_activation") ? r.text("hidden_activation")
-                                 : r.text("hidden_act", gemma ? "gelu_pytorch_tanh" : "silu");
+  const std::string word = r.has("hidden_activation")
+                               ? r.text("hidden_activation")
+                               : r.text("hidden_act", gemma ? "gelu_pytorch_tanh" : "silu");
   if (word == "silu") return Activation::silu;
   if (word == "gelu_pytorch_tanh") return Activation::gelu_tanh;
-  throw FormatError("[model] {}: activation must be silu or gelu_pytorch_tanh; found \"{}\"", r.name(),
-                    word);
+  throw FormatError("[model] {}: activation must be silu or gelu_pytorch_tanh; found \"{}\"",
+                    r.name(), word);
 }
 
 }  // namespace
@@ -229,8 +237,10 @@ ModelSpec spec_from_config(std::string_view text, const std::string& name) {
                       : whole;
   for (const json* level : {&whole, &o})
     if (level->contains("quantization_config") && !(*level)["quantization_config"].is_null())
-      throw FormatError("[model] {}: quantization_config is not supported; use the unquantised model or "
-                        "a GGUF file", name);
+      throw FormatError(
+          "[model] {}: quantization_config is not supported; use the unquantised model or "
+          "a GGUF file",
+          name);
   const Reader r(o, name);
   std::string type = r.text("model_type", Reader(whole, name).text("model_type"));
   if (type == "gemma3") type = "gemma3_text";
@@ -240,8 +250,10 @@ ModelSpec spec_from_config(std::string_view text, const std::string& name) {
   ModelSpec s;
   s.family = type;
   s.hidden = r.integer("hidden_size", gemma ? std::optional<int64_t>(2304) : std::nullopt);
-  s.intermediate = r.integer("intermediate_size", gemma ? std::optional<int64_t>(9216) : std::nullopt);
-  s.query_heads = r.integer("num_attention_heads", gemma ? std::optional<int64_t>(8) : std::nullopt);
+  s.intermediate =
+      r.integer("intermediate_size", gemma ? std::optional<int64_t>(9216) : std::nullopt);
+  s.query_heads =
+      r.integer("num_attention_heads", gemma ? std::optional<int64_t>(8) : std::nullopt);
   s.kv_heads = r.integer("num_key_value_heads", gemma ? 4 : s.query_heads);
   if (s.query_heads < 1) r.wrong("num_attention_heads", "at least 1");
   const int64_t derived = gemma ? 256 : type == "qwen3" ? 128 : s.hidden / s.query_heads;
@@ -249,9 +261,8 @@ ModelSpec spec_from_config(std::string_view text, const std::string& name) {
   s.vocabulary = r.integer("vocab_size", gemma ? std::optional<int64_t>(262208) : std::nullopt);
   s.context_length = r.integer("max_position_embeddings", family.context);
   s.norm_eps = r.number("rms_norm_eps", family.eps);
-  s.softmax_scale =
-      gemma ? 1.0 / std::sqrt(r.number("query_pre_attn_scalar", 256.0))
-            : 1.0 / std::sqrt(static_cast<double>(s.head_dim));
+  s.softmax_scale = gemma ? 1.0 / std::sqrt(r.number("query_pre_attn_scalar", 256.0))
+                          : 1.0 / std::sqrt(static_cast<double>(s.head_dim));
   s.embedding_scale = gemma ? std::sqrt(static_cast<double>(s.hidden)) : 1.0;
   const bool attention_bias = r.boolean("attention_bias", false);
   s.qkv_bias = family.qkv_bias || attention_bias;
@@ -260,16 +271,21 @@ ModelSpec spec_from_config(std::string_view text, const std::string& name) {
   s.qk_norm = family.qk_norm;
   s.norm_plus_one = gemma;
   s.sandwich_norms = gemma;
-  s.tied_head = o.contains("tie_word_embeddings") ? r.boolean("tie_word_embeddings", family.tied)
-                                                  : Reader(whole, name).boolean("tie_word_embeddings", family.tied);
+  s.tied_head = o.contains("tie_word_embeddings")
+                    ? r.boolean("tie_word_embeddings", family.tied)
+                    : Reader(whole, name).boolean("tie_word_embeddings", family.tied);
   s.activation = read_activation(r, gemma);
   if (const double part = r.number("partial_rotary_factor", 1.0); part != 1.0)
-    throw FormatError("[model] {}: rope must cover the whole head; found partial_rotary_factor {}", name, part);
-  if (r.boolean("use_bidirectional_attention", false)) r.wrong("use_bidirectional_attention", "false");
+    throw FormatError("[model] {}: rope must cover the whole head; found partial_rotary_factor {}",
+                      name, part);
+  if (r.boolean("use_bidirectional_attention", false))
+    r.wrong("use_bidirectional_attention", "false");
   for (const char* key : {"attn_logit_softcapping", "final_logit_softcapping"})
-    if (r.has(key)) throw FormatError("[model] {}: {} is not supported; found {}", name, key, r.number(key));
+    if (r.has(key))
+      throw FormatError("[model] {}: {} is not supported; found {}", name, key, r.number(key));
 
-  const int64_t count = r.integer("num_hidden_layers", gemma ? std::optional<int64_t>(26) : std::nullopt);
+  const int64_t count =
+      r.integer("num_hidden_layers", gemma ? std::optional<int64_t>(26) : std::nullopt);
   if (count < 1 || count > 1024) r.wrong("num_hidden_layers", "in [1, 1024]");
   const auto kinds = read_layer_kinds(r, family, type, count);
   const auto [full, sliding] = read_ropes(r, family, s.context_length);
@@ -283,7 +299,8 @@ ModelSpec spec_from_config(std::string_view text, const std::string& name) {
   return s;
 }
 
-GenerationDefaults read_generation_config(std::string_view text, const std::string& name, ModelSpec& spec) {
+GenerationDefaults read_generation_config(std::string_view text, const std::string& name,
+                                          ModelSpec& spec) {
   const json o = parse_object(text, name);
   read_eos(o, name, spec.eos);
   const Reader r(o, name);

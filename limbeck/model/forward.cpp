@@ -12,8 +12,8 @@
 
 namespace limbeck {
 
-/// One call of Model::forward. Few rows run on our own matrix-vector kernels with f32 activations, many
-/// rows on torch's products in the weights' dtype.
+/// One call of Model::forward. Few rows run on our own matrix-vector kernels with f32 activations,
+/// many rows on torch's products in the weights' dtype.
 class ForwardPass {
  public:
   ForwardPass(const Model& model, std::span<const Feed> feeds, const ForwardOptions& options)
@@ -31,11 +31,13 @@ class ForwardPass {
     embed();
     prepare_ropes();
     for (const Feed& feed : feeds_) feed.cache->reserve(static_cast<int64_t>(feed.tokens.size()));
-    ring_rows_.assign(feeds_.size(), std::vector<std::pair<at::Tensor, at::Tensor>>(spec_.layer_count()));
+    ring_rows_.assign(feeds_.size(),
+                      std::vector<std::pair<at::Tensor, at::Tensor>>(spec_.layer_count()));
     for (int64_t l = 0; l < spec_.layer_count(); ++l)
       if (!layer(l)) break;
     ForwardResult result = finish();
-    for (size_t f = 0; f < feeds_.size(); ++f) feeds_[f].cache->commit(feeds_[f].tokens, ring_rows_[f]);
+    for (size_t f = 0; f < feeds_.size(); ++f)
+      feeds_[f].cache->commit(feeds_[f].tokens, ring_rows_[f]);
     return result;
   }
 
@@ -50,8 +52,10 @@ class ForwardPass {
     residual_ = model_.weights_.embedding.index_select(0, ids).to(at::kFloat);
     if (spec_.embedding_scale != 1.0) {
       // The reference rounds the factor to the weights' dtype before it multiplies.
-      const float factor = model_.dtype_ == DType::bf16 ? static_cast<float>(at::BFloat16(static_cast<float>(spec_.embedding_scale)))
-                                                        : static_cast<float>(spec_.embedding_scale);
+      const float factor =
+          model_.dtype_ == DType::bf16
+              ? static_cast<float>(at::BFloat16(static_cast<float>(spec_.embedding_scale)))
+              : static_cast<float>(spec_.embedding_scale);
       residual_.mul_(factor);
     }
   }
@@ -63,14 +67,23 @@ class ForwardPass {
         positions.push_back(feed.cache->logical_length() + static_cast<int64_t>(i));
     ropes_.resize(model_.frequencies_.size());
     for (int64_t l = 0; l < spec_.layer_count(); ++l)
-      if (auto& rope = ropes_[model_.layer_rope_[l]]; !rope.first.defined()) rope = model_.rope(l, positions);
+      if (auto& rope = ropes_[model_.layer_rope_[l]]; !rope.first.defined())
+        rope = model_.rope(l, positions);
   }
 
   /// residual += delta_, x = norm(residual): one pass.
   at::Tensor add_and_norm(const at::Tensor& weight, DType out_dtype) {
-    at::Tensor out = at::empty_like(residual_, at::TensorOptions().dtype(out_dtype == DType::f32 ? at::kFloat : at::kBFloat16));
-    AddNorm a{rows_, spec_.hidden, residual_.mutable_data_ptr<float>(), nullptr, weight.const_data_ptr<float>(),
-              spec_.norm_plus_one ? 1.0F : 0.0F, static_cast<float>(spec_.norm_eps), out_dtype, out.mutable_data_ptr()};
+    at::Tensor out = at::empty_like(
+        residual_, at::TensorOptions().dtype(out_dtype == DType::f32 ? at::kFloat : at::kBFloat16));
+    AddNorm a{rows_,
+              spec_.hidden,
+              residual_.mutable_data_ptr<float>(),
+              nullptr,
+              weight.const_data_ptr<float>(),
+              spec_.norm_plus_one ? 1.0F : 0.0F,
+              static_cast<float>(spec_.norm_eps),
+              out_dtype,
+              out.mutable_data_ptr()};
     if (delta_.defined() && delta_.scalar_type() != out.scalar_type()) {
       residual_.add_(delta_);
       delta_.reset();
@@ -82,11 +95,16 @@ class ForwardPass {
   }
 
   at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) const {
-    if (!few_) return at::linear(x, weight, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
+    if (!few_)
+      return at::linear(x, weight, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
     at::Tensor out = buffer(rows_, weight.size(0));
-    linear_rows({.dtype = model_.dtype_, .weight = weight.const_data_ptr(),
-                 .bias = bias.defined() ? bias.const_data_ptr() : nullptr, .in_features = weight.size(1),
-                 .out_features = weight.size(0), .rows = rows_, .x = x.const_data_ptr<float>(),
+    linear_rows({.dtype = model_.dtype_,
+                 .weight = weight.const_data_ptr(),
+                 .bias = bias.defined() ? bias.const_data_ptr() : nullptr,
+                 .in_features = weight.size(1),
+                 .out_features = weight.size(0),
+                 .rows = rows_,
+                 .x = x.const_data_ptr<float>(),
                  .out = out.mutable_data_ptr<float>()});
     return out;
   }
@@ -94,14 +112,18 @@ class ForwardPass {
   at::Tensor mlp(const at::Tensor& x, const LayerWeights& w) const {
     at::Tensor act = buffer(rows_, spec_.intermediate);
     if (few_ && !w.gate_up_bias.defined()) {
-      gated_rows({.dtype = model_.dtype_, .weight = w.gate_up.const_data_ptr(), .in_features = spec_.hidden,
-                  .out_features = spec_.intermediate, .rows = rows_, .x = x.const_data_ptr<float>(),
+      gated_rows({.dtype = model_.dtype_,
+                  .weight = w.gate_up.const_data_ptr(),
+                  .in_features = spec_.hidden,
+                  .out_features = spec_.intermediate,
+                  .rows = rows_,
+                  .x = x.const_data_ptr<float>(),
                   .out = act.mutable_data_ptr<float>()},
                  spec_.activation);
     } else {
       const at::Tensor gate_up = linear(x, w.gate_up, w.gate_up_bias);
-      gated_activation({rows_, spec_.intermediate, dtype_, gate_up.const_data_ptr(), act.mutable_data_ptr(),
-                        spec_.activation});
+      gated_activation({rows_, spec_.intermediate, dtype_, gate_up.const_data_ptr(),
+                        act.mutable_data_ptr(), spec_.activation});
     }
     return linear(act, w.down, w.down_bias);
   }
@@ -109,8 +131,9 @@ class ForwardPass {
   /// Gemma's norm on a block's output before it joins the residual.
   at::Tensor sandwich(const at::Tensor& x, const at::Tensor& weight) const {
     at::Tensor f = x.to(at::kFloat, false, /*copy=*/true), out = at::empty_like(x);
-    add_norm({rows_, spec_.hidden, f.mutable_data_ptr<float>(), nullptr, weight.const_data_ptr<float>(),
-              spec_.norm_plus_one ? 1.0F : 0.0F, static_cast<float>(spec_.norm_eps), dtype_, out.mutable_data_ptr()});
+    add_norm({rows_, spec_.hidden, f.mutable_data_ptr<float>(), nullptr,
+              weight.const_data_ptr<float>(), spec_.norm_plus_one ? 1.0F : 0.0F,
+              static_cast<float>(spec_.norm_eps), dtype_, out.mutable_data_ptr()});
     return out;
   }
 
@@ -137,7 +160,8 @@ class ForwardPass {
   };
 
   /// Rows of feed f of the fused projection to queries, keys and values; k and v may be given.
-  Split split(int64_t l, size_t f, const at::Tensor& qkv, bool rotate, at::Tensor k, at::Tensor v) const {
+  Split split(int64_t l, size_t f, const at::Tensor& qkv, bool rotate, at::Tensor k,
+              at::Tensor v) const {
     const LayerWeights& w = model_.weights_.layers[l];
     const auto n = static_cast<int64_t>(feeds_[f].tokens.size());
     const int64_t dim = spec_.head_dim;
@@ -151,7 +175,8 @@ class ForwardPass {
     a.kv_heads = spec_.kv_heads;
     a.head_dim = dim;
     a.dtype = dtype_;
-    a.qkv = static_cast<const char*>(qkv.const_data_ptr()) + starts_[f] * qkv.size(1) * qkv.element_size();
+    a.qkv = static_cast<const char*>(qkv.const_data_ptr()) +
+            starts_[f] * qkv.size(1) * qkv.element_size();
     a.cos = rotate ? cos.const_data_ptr<float>() + starts_[f] * (dim / 2) : nullptr;
     a.sin = rotate ? sin.const_data_ptr<float>() + starts_[f] * (dim / 2) : nullptr;
     if (spec_.qk_norm) {
@@ -171,23 +196,27 @@ class ForwardPass {
     return s;
   }
 
-  /// Where the new rows of a feed are stored: behind the tail, or for rings in tensors of their own.
+  /// Where the new rows of a feed are stored: behind the tail, or for rings in tensors of their
+  /// own.
   std::pair<at::Tensor, at::Tensor> storage(int64_t l, size_t f) {
     const auto n = static_cast<int64_t>(feeds_[f].tokens.size());
     LayerCache& cache = feeds_[f].cache->layer_for_append(l);
     if (cache.kind.type == LayerKind::Type::full)
-      return {cache.tail.keys.narrow(1, cache.tail.length, n), cache.tail.values.narrow(1, cache.tail.length, n)};
+      return {cache.tail.keys.narrow(1, cache.tail.length, n),
+              cache.tail.values.narrow(1, cache.tail.length, n)};
     const auto type = model_.dtype_ == DType::f32 ? at::kFloat : at::kBFloat16;
     auto& rows = ring_rows_[f][l];
-    rows = {at::empty({spec_.kv_heads, n, spec_.head_dim}, type), at::empty({spec_.kv_heads, n, spec_.head_dim}, type)};
+    rows = {at::empty({spec_.kv_heads, n, spec_.head_dim}, type),
+            at::empty({spec_.kv_heads, n, spec_.head_dim}, type)};
     return rows;
   }
 
-  void attend(int64_t l, size_t f, const at::Tensor& x, const at::Tensor& qkv, const at::Tensor& attention,
-              bool output_needed) {
+  void attend(int64_t l, size_t f, const at::Tensor& x, const at::Tensor& qkv,
+              const at::Tensor& attention, bool output_needed) {
     const Feed& feed = feeds_[f];
     const auto n = static_cast<int64_t>(feed.tokens.size());
-    const uint32_t needs = feed.probe != nullptr ? feed.probe->needs(l) : static_cast<uint32_t>(kProbeSkip);
+    const uint32_t needs =
+        feed.probe != nullptr ? feed.probe->needs(l) : static_cast<uint32_t>(kProbeSkip);
     const bool probed = (needs & kProbeSkip) == 0;
     auto [k, v] = storage(l, f);
     Split s;
@@ -204,9 +233,11 @@ class ForwardPass {
     const at::Tensor out = attention.narrow(0, starts_[f], n);
     at::Tensor lse;
     at::Tensor* want_lse = probed && (needs & kProbeLse) != 0 ? &lse : nullptr;
-    if (output_needed || (probed && (needs & (kProbeAttention | kProbeLse)) != 0)) attend_rows(in, out, want_lse);
+    if (output_needed || (probed && (needs & (kProbeAttention | kProbeLse)) != 0))
+      attend_rows(in, out, want_lse);
     if (!probed) return;
-    LayerSignals signals{l, feed.cache->logical_length(), &feed.cache->layer(l), {}, {}, s.k, s.v, {}, {}, {}, lse};
+    LayerSignals signals{
+        l, feed.cache->logical_length(), &feed.cache->layer(l), {}, {}, s.k, s.v, {}, {}, {}, lse};
     if ((needs & kProbeHidden) != 0) signals.hidden = x.narrow(0, starts_[f], n);
     if ((needs & kProbeQueries) != 0) signals.queries = s.q;
     if ((needs & kProbeAttention) != 0) signals.attention = out;
@@ -263,8 +294,8 @@ class ForwardPass {
   bool few_ = false;
   DType dtype_ = DType::bf16;  ///< of activations
   at::ScalarType type_ = at::kBFloat16;
-  at::Tensor residual_;        ///< [rows, hidden] f32
-  at::Tensor delta_;           ///< what the last block adds to it
+  at::Tensor residual_;  ///< [rows, hidden] f32
+  at::Tensor delta_;     ///< what the last block adds to it
   std::vector<std::pair<at::Tensor, at::Tensor>> ropes_;
   std::vector<std::vector<std::pair<at::Tensor, at::Tensor>>> ring_rows_;
 };
@@ -277,7 +308,8 @@ ForwardResult Model::forward(std::span<const Feed> feeds, const ForwardOptions& 
     check_feed(*feeds[i].cache, feeds[i].tokens);
     for (size_t j = 0; j < i; ++j)
       if (feeds[j].cache == feeds[i].cache)
-        throw InvalidArgument("[forward] every feed needs a cache of its own; feeds {} and {} share one", j, i);
+        throw InvalidArgument(
+            "[forward] every feed needs a cache of its own; feeds {} and {} share one", j, i);
   }
   return ForwardPass(*this, feeds, options).run();
 }

@@ -36,7 +36,9 @@ ForwardResult Model::forward_differentiable(const KvCache& cache, std::span<cons
   at::Tensor residual = at::embedding(weights_.embedding, ids).to(at::kFloat);
   if (spec_.embedding_scale != 1.0)
     residual = residual * at::scalar_tensor(spec_.embedding_scale, type).to(at::kFloat);
-  const auto optional = [](const at::Tensor& t) { return t.defined() ? std::optional<at::Tensor>(t) : std::nullopt; };
+  const auto optional = [](const at::Tensor& t) {
+    return t.defined() ? std::optional<at::Tensor>(t) : std::nullopt;
+  };
   const auto heads = [&](const at::Tensor& x, int64_t count) {
     return x.view({n, count, spec_.head_dim}).transpose(0, 1);
   };
@@ -46,8 +48,10 @@ ForwardResult Model::forward_differentiable(const KvCache& cache, std::span<cons
     const LayerWeights& w = weights_.layers[l];
     const at::Tensor x = rms_norm(residual, w.attention_norm, spec_).to(type);
     const at::Tensor qkv = at::linear(x, w.qkv, optional(w.qkv_bias));
-    const auto parts = qkv.split_with_sizes({spec_.query_heads * spec_.head_dim, spec_.kv_heads * spec_.head_dim,
-                                             spec_.kv_heads * spec_.head_dim}, -1);
+    const auto parts =
+        qkv.split_with_sizes({spec_.query_heads * spec_.head_dim, spec_.kv_heads * spec_.head_dim,
+                              spec_.kv_heads * spec_.head_dim},
+                             -1);
     at::Tensor q = heads(parts[0], spec_.query_heads), k = heads(parts[1], spec_.kv_heads);
     const at::Tensor v = heads(parts[2], spec_.kv_heads);
     if (spec_.qk_norm) {
@@ -63,13 +67,15 @@ ForwardResult Model::forward_differentiable(const KvCache& cache, std::span<cons
     const at::Tensor attention = attention_plain({&cache.layer(l), rq, rk, v, spec_.softmax_scale},
                                                  (needs & kProbeLse) != 0 ? &lse : nullptr);
     if ((needs & kProbeSkip) == 0)
-      probe->on_layer({l, cache.logical_length(), &cache.layer(l), x, rq, rk, v, q, k, attention, lse});
+      probe->on_layer(
+          {l, cache.logical_length(), &cache.layer(l), x, rq, rk, v, q, k, attention, lse});
     at::Tensor delta = at::linear(attention, w.output, optional(w.output_bias));
     if (spec_.sandwich_norms) delta = rms_norm(delta, w.post_attention_norm, spec_);
     residual = residual + delta;
     const at::Tensor y = rms_norm(residual, w.mlp_norm, spec_).to(type);
     const auto gate_up = at::linear(y, w.gate_up, optional(w.gate_up_bias)).chunk(2, -1);
-    delta = at::linear(activate(gate_up[0], spec_.activation) * gate_up[1], w.down, optional(w.down_bias));
+    delta = at::linear(activate(gate_up[0], spec_.activation) * gate_up[1], w.down,
+                       optional(w.down_bias));
     if (spec_.sandwich_norms) delta = rms_norm(delta, w.post_mlp_norm, spec_);
     residual = residual + delta;
   }

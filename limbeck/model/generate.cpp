@@ -10,7 +10,8 @@
 namespace limbeck {
 
 StopFilter::StopFilter(std::vector<std::string> stops) : stops_(std::move(stops)) {
-  if (stops_.size() > 8) throw InvalidArgument("[generate] at most 8 stop strings; found {}", stops_.size());
+  if (stops_.size() > 8)
+    throw InvalidArgument("[generate] at most 8 stop strings; found {}", stops_.size());
   for (const std::string& s : stops_)
     if (s.empty()) throw InvalidArgument("[generate] a stop string must not be empty; found \"\"");
 }
@@ -29,7 +30,8 @@ std::string StopFilter::push(std::string_view piece) {
   size_t keep = 0;  // the longest suffix that could begin a stop string
   for (const std::string& s : stops_)
     for (size_t n = std::min(s.size() - 1, held_.size()); n > keep; --n)
-      if (std::string_view(held_).substr(held_.size() - n) == std::string_view(s).substr(0, n)) keep = n;
+      if (std::string_view(held_).substr(held_.size() - n) == std::string_view(s).substr(0, n))
+        keep = n;
   std::string out = held_.substr(0, held_.size() - keep);
   held_.erase(0, out.size());
   return out;
@@ -42,17 +44,20 @@ GenerateResult generate(const LanguageModel& lm, KvCache& cache, std::span<const
   options_validate("generate", o.sampling);
   StopFilter filter(o.stop);
   const Model& model = lm.model;
-  const int64_t room = model.spec().context_length - cache.logical_length() - static_cast<int64_t>(prompt.size());
+  const int64_t room =
+      model.spec().context_length - cache.logical_length() - static_cast<int64_t>(prompt.size());
   if (o.max_tokens < 0 || room < std::min<int64_t>(o.max_tokens, 1))
-    throw InvalidArgument("[generate] the model's window is {} tokens; found {} already seen, a prompt of {} and "
-                          "max_tokens {}", model.spec().context_length, cache.logical_length(), prompt.size(),
-                          o.max_tokens);
+    throw InvalidArgument(
+        "[generate] the model's window is {} tokens; found {} already seen, a prompt of {} and "
+        "max_tokens {}",
+        model.spec().context_length, cache.logical_length(), prompt.size(), o.max_tokens);
   const int64_t most = std::min(o.max_tokens, room);
 
   GenerateResult result;
   result.finish_reason = "length";
   Stopwatch watch;
-  at::Tensor logits = prefill(model, cache, prompt, {o.prefill_chunk, o.progress, nullptr, LogitsWanted::last});
+  at::Tensor logits =
+      prefill(model, cache, prompt, {o.prefill_chunk, o.progress, nullptr, LogitsWanted::last});
   result.prefill_seconds = watch.restart();
 
   StreamDecoder decoder(lm.tokenizer);
@@ -72,7 +77,9 @@ GenerateResult generate(const LanguageModel& lm, KvCache& cache, std::span<const
       seen = cache.tokens();
       if (!result.tokens.empty()) seen.push_back(result.tokens.back());
     }
-    const int32_t id = sample_token(row, o.sampling, seen, step, no_eos ? std::span<const int32_t>(eos) : std::span<const int32_t>());
+    const int32_t id =
+        sample_token(row, o.sampling, seen, step,
+                     no_eos ? std::span<const int32_t>(eos) : std::span<const int32_t>());
     if (lm.is_eos(id)) {
       result.finish_reason = "stop";
       break;
@@ -97,7 +104,8 @@ GenerateResult generate(const LanguageModel& lm, KvCache& cache, std::span<const
 ChatOptions chat_options(const LanguageModel& lm) {
   ChatOptions o;
   const auto text = [&](int32_t id) {
-    return id >= 0 && id < lm.tokenizer.vocabulary_size() ? std::string(lm.tokenizer.token_text(id)) : std::string();
+    return id >= 0 && id < lm.tokenizer.vocabulary_size() ? std::string(lm.tokenizer.token_text(id))
+                                                          : std::string();
   };
   o.bos_token = text(lm.model.spec().bos);
   if (!lm.model.spec().eos.empty()) o.eos_token = text(lm.model.spec().eos.front());
@@ -130,7 +138,8 @@ ChatFrame chat_frame(const LanguageModel& lm, const std::string& system) {
     before.push_back({part.text.substr(0, at), part.parse_special});
     after.push_back({part.text.substr(at + mark.size()), part.parse_special});
   }
-  if (!found) throw FormatError("[chat] {}: the template does not print the user's message", lm.name);
+  if (!found)
+    throw FormatError("[chat] {}: the template does not print the user's message", lm.name);
   frame.before = lm.tokenizer.encode(before);
   frame.after = lm.tokenizer.encode(after);
   return frame;

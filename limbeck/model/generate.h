@@ -13,20 +13,21 @@ namespace limbeck {
 
 struct GenerateOptions {
   SamplingOptions sampling;
-  int64_t max_tokens = 256;       ///< at most what the model's window leaves
-  int64_t min_tokens = 0;         ///< no EOS before
+  int64_t max_tokens = 256;  ///< at most what the model's window leaves
+  int64_t min_tokens = 0;    ///< no EOS before
   bool ignore_eos = false;
   std::vector<std::string> stop;  ///< up to 8; found across token borders, not returned
   int64_t prefill_chunk = 512;
-  ProgressFn progress;            ///< of the prompt
+  ProgressFn progress;  ///< of the prompt
   /// Called with every piece of text that is certain; false stops the generation.
   std::function<bool(std::string_view)> on_text;
 };
 
 struct GenerateResult {
-  std::vector<int32_t> tokens;  ///< generated, EOS excluded; a token that completed a stop string included
-  std::string text;             ///< up to a stop string
-  std::string finish_reason;    ///< "stop" (EOS, stop string), "length", "cancelled"
+  std::vector<int32_t>
+      tokens;        ///< generated, EOS excluded; a token that completed a stop string included
+  std::string text;  ///< up to a stop string
+  std::string finish_reason;  ///< "stop" (EOS, stop string), "length", "cancelled"
   double prefill_seconds = 0, decode_seconds = 0;
 };
 
@@ -54,8 +55,8 @@ struct ChatFrame {
   std::vector<int32_t> before;  ///< system turn and user header
   std::vector<int32_t> after;   ///< end of the user turn and the assistant's header
 };
-/// Renders the template with a placeholder as the user's message and splits there. Without a template:
-/// BOS (where the model has one) and a line break.
+/// Renders the template with a placeholder as the user's message and splits there. Without a
+/// template: BOS (where the model has one) and a line break.
 ChatFrame chat_frame(const LanguageModel& lm, const std::string& system = {});
 /// Options for rendering this model's template (bos, eos texts, fixed date).
 ChatOptions chat_options(const LanguageModel& lm);

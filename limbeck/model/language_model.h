@@ -1,6 +1,8 @@
-/// A model as people have it: weights, tokenizer, chat template and defaults from one folder or file.
+/// A model as people have it: weights, tokenizer, chat template and defaults from one folder or
+/// file.
 ///
-/// `limbeck models` and every --model flag go through here: a path, or a name in the model directory.
+/// `limbeck models` and every --model flag go through here: a path, or a name in the model
+/// directory.
 #pragma once
 
 #include "limbeck/model/model.h"
@@ -15,7 +17,7 @@
 namespace limbeck {
 
 struct LanguageModel {
-  std::string name;              ///< file or folder name
+  std::string name;  ///< file or folder name
   std::filesystem::path path;
   Model model;
   Tokenizer tokenizer;
@@ -30,7 +32,8 @@ struct LoadOptions {
 };
 
 /// Loads a GGUF file or a Hugging Face folder. Throws ResourceError or FormatError.
-LanguageModel load_language_model(const std::filesystem::path& path, const LoadOptions& options = {});
+LanguageModel load_language_model(const std::filesystem::path& path,
+                                  const LoadOptions& options = {});
 
 /// The weights alone, for programs that bring their own token ids.
 Model load_model(const std::filesystem::path& path, const LoadOptions& options = {});
@@ -43,11 +46,13 @@ struct ModelEntry {
   int64_t bytes = 0;  ///< of the weights' files
 };
 
-/// GGUF files and folders with a config.json directly in `directory`, by name. A missing directory is
-/// an empty list.
+/// GGUF files and folders with a config.json directly in `directory`, by name. A missing directory
+/// is an empty list.
 std::vector<ModelEntry> list_models(const std::filesystem::path& directory);
 
-/// A path that exists, or the name of a model in `directory`; else ResourceError that lists what there is.
-std::filesystem::path find_model(const std::string& name_or_path, const std::filesystem::path& directory);
+/// A path that exists, or the name of a model in `directory`; else ResourceError that lists what
+/// there is.
+std::filesystem::path find_model(const std::string& name_or_path,
+                                 const std::filesystem::path& directory);
 
 }  // namespace limbeck

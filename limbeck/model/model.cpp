@@ -14,7 +14,10 @@
 
 namespace limbeck {
 Model::Model(ModelSpec spec, Weights weights, DType dtype, std::string fingerprint)
-    : spec_(std::move(spec)), weights_(std::move(weights)), dtype_(dtype), fingerprint_(std::move(fingerprint)) {
+    : spec_(std::move(spec)),
+      weights_(std::move(weights)),
+      dtype_(dtype),
+      fingerprint_(std::move(fingerprint)) {
   spec_validate(spec_, "model");
   std::vector<RopeSpec> distinct;
   for (const LayerSpec& layer : spec_.layers) {
@@ -22,14 +25,16 @@ Model::Model(ModelSpec spec, Weights weights, DType dtype, std::string fingerpri
     layer_rope_.push_back(static_cast<size_t>(it - distinct.begin()));
     if (it == distinct.end()) distinct.push_back(layer.rope);
   }
-  for (const RopeSpec& rope : distinct) frequencies_.push_back(rope.inverse_frequencies(spec_.head_dim));
+  for (const RopeSpec& rope : distinct)
+    frequencies_.push_back(rope.inverse_frequencies(spec_.head_dim));
 }
 
 const std::vector<float>& Model::inverse_frequencies(int64_t layer) const {
   return frequencies_[layer_rope_[layer]];
 }
 
-std::pair<at::Tensor, at::Tensor> Model::rope(int64_t layer, std::span<const int64_t> positions) const {
+std::pair<at::Tensor, at::Tensor> Model::rope(int64_t layer,
+                                              std::span<const int64_t> positions) const {
   const auto& f = inverse_frequencies(layer);
   const auto n = static_cast<int64_t>(positions.size()), half = static_cast<int64_t>(f.size());
   const auto factor = static_cast<float>(spec_.layers[layer].rope.cos_sin_factor());
@@ -37,7 +42,8 @@ std::pair<at::Tensor, at::Tensor> Model::rope(int64_t layer, std::span<const int
   float *c = cos.mutable_data_ptr<float>(), *s = sin.mutable_data_ptr<float>();
   for (int64_t i = 0; i < n; ++i)
     for (int64_t j = 0; j < half; ++j) {
-      // The angle is rounded to f32 like the reference implementations'; its sine and cosine are not.
+      // The angle is rounded to f32 like the reference implementations'; its sine and cosine are
+      // not.
       const float angle = static_cast<float>(positions[i]) * f[j];
       c[i * half + j] = factor * std::cos(angle);
       s[i * half + j] = factor * std::sin(angle);
@@ -46,23 +52,28 @@ std::pair<at::Tensor, at::Tensor> Model::rope(int64_t layer, std::span<const int
 }
 
 void Model::check_feed(const KvCache& cache, std::span<const int32_t> tokens) const {
-  if (tokens.empty()) throw InvalidArgument("[forward] a feed needs at least one token; found none");
+  if (tokens.empty())
+    throw InvalidArgument("[forward] a feed needs at least one token; found none");
   if (!(cache.shape() == spec_.cache_shape(dtype_)))
-    throw Mismatch("[forward] the cache has {} layers of {} KV heads of {} ({}); this model needs {} of {} of {} ({})",
-                   cache.shape().layer_count(), cache.shape().kv_heads, cache.shape().head_dim,
-                   dtype_name(cache.shape().dtype), spec_.layer_count(), spec_.kv_heads, spec_.head_dim,
-                   dtype_name(dtype_));
+    throw Mismatch(
+        "[forward] the cache has {} layers of {} KV heads of {} ({}); this model needs {} of {} of "
+        "{} ({})",
+        cache.shape().layer_count(), cache.shape().kv_heads, cache.shape().head_dim,
+        dtype_name(cache.shape().dtype), spec_.layer_count(), spec_.kv_heads, spec_.head_dim,
+        dtype_name(dtype_));
   for (int32_t id : tokens)
     if (id < 0 || id >= spec_.vocabulary)
-      throw InvalidArgument("[forward] token ids must be in [0, {}); found {}", spec_.vocabulary, id);
+      throw InvalidArgument("[forward] token ids must be in [0, {}); found {}", spec_.vocabulary,
+                            id);
   const int64_t end = cache.logical_length() + static_cast<int64_t>(tokens.size());
   if (end > spec_.context_length)
-    throw InvalidArgument("[forward] the model's window is {} tokens; found {} already seen and {} more",
-                          spec_.context_length, cache.logical_length(), tokens.size());
+    throw InvalidArgument(
+        "[forward] the model's window is {} tokens; found {} already seen and {} more",
+        spec_.context_length, cache.logical_length(), tokens.size());
 }
 
-ForwardResult Model::forward(KvCache& cache, std::span<const int32_t> tokens, const ForwardOptions& options,
-                             Probe* probe) const {
+ForwardResult Model::forward(KvCache& cache, std::span<const int32_t> tokens,
+                             const ForwardOptions& options, Probe* probe) const {
   const Feed feed{&cache, tokens, probe};
   return forward({&feed, 1}, options);
 }
@@ -75,14 +86,18 @@ at::Tensor Model::head_logits(const at::Tensor& hidden) const {
   at::Tensor out = at::empty({rows, spec_.vocabulary}, at::kFloat);
   if (rows <= kLinearRowsMax) {
     const at::Tensor x = hidden.contiguous();
-    linear_rows({.dtype = dtype_, .weight = head.const_data_ptr(), .in_features = width,
-                 .out_features = spec_.vocabulary, .rows = rows, .x = x.const_data_ptr<float>(),
+    linear_rows({.dtype = dtype_,
+                 .weight = head.const_data_ptr(),
+                 .in_features = width,
+                 .out_features = spec_.vocabulary,
+                 .rows = rows,
+                 .x = x.const_data_ptr<float>(),
                  .out = out.mutable_data_ptr<float>()});
     return out;
   }
   if (dtype_ == DType::f32) return at::linear(hidden, head);
-  // A bf16 product would round the logits to 8 bits; block by block the weights become f32 operands whose
-  // products are bf16 and whose sums stay f32.
+  // A bf16 product would round the logits to 8 bits; block by block the weights become f32 operands
+  // whose products are bf16 and whose sums stay f32.
   MediumPrecision scope;
   constexpr int64_t kBlock = 4096;
   for (int64_t v = 0; v < spec_.vocabulary; v += kBlock) {
@@ -94,12 +109,14 @@ at::Tensor Model::head_logits(const at::Tensor& hidden) const {
 
 at::Tensor prefill(const Model& model, KvCache& cache, std::span<const int32_t> tokens,
                    const PrefillOptions& options) {
-  if (options.chunk < 1) throw InvalidArgument("[prefill] chunk must be at least 1; found {}", options.chunk);
+  if (options.chunk < 1)
+    throw InvalidArgument("[prefill] chunk must be at least 1; found {}", options.chunk);
   const auto total = static_cast<int64_t>(tokens.size());
   if (total == 0) throw InvalidArgument("[prefill] the text is empty; need at least one token");
   if (cache.logical_length() + total > model.spec().context_length)
-    throw InvalidArgument("[prefill] the model's window is {} tokens; found {} already seen and {} more",
-                          model.spec().context_length, cache.logical_length(), total);
+    throw InvalidArgument(
+        "[prefill] the model's window is {} tokens; found {} already seen and {} more",
+        model.spec().context_length, cache.logical_length(), total);
   const KvCache::Mark start = cache.mark();
   at::Tensor logits;
   std::vector<at::Tensor> all;
@@ -109,7 +126,8 @@ at::Tensor prefill(const Model& model, KvCache& cache, std::span<const int32_t> 
       const int64_t n = std::min(options.chunk, total - done);
       const bool last = done + n == total;
       ForwardOptions forward;
-      forward.logits = options.logits == LogitsWanted::last && !last ? LogitsWanted::none : options.logits;
+      forward.logits =
+          options.logits == LogitsWanted::last && !last ? LogitsWanted::none : options.logits;
       logits = model.forward(cache, tokens.subspan(done, n), forward, options.probe).logits;
       if (options.logits == LogitsWanted::all) all.push_back(logits);
       done += n;
@@ -133,7 +151,8 @@ Model random_model(ModelSpec spec, DType dtype, uint64_t seed) {
     for (int64_t i = 0; i < rows * width; ++i) {
       const uint64_t bits = random();
       double x = -2.0;
-      for (int part = 0; part < 4; ++part) x += static_cast<double>((bits >> (16 * part)) & 0xffff) / 65536.0;
+      for (int part = 0; part < 4; ++part)
+        x += static_cast<double>((bits >> (16 * part)) & 0xffff) / 65536.0;
       p[i] = static_cast<float>(x * 1.7320508 * scale);
     }
     return t.to(type);
@@ -165,7 +184,8 @@ Model random_model(ModelSpec spec, DType dtype, uint64_t seed) {
     }
     x.mlp_norm = norm(spec.hidden);
     x.gate_up = matrix(2 * spec.intermediate, spec.hidden, in);
-    x.down = matrix(spec.hidden, spec.intermediate, 1.0 / std::sqrt(static_cast<double>(spec.intermediate)));
+    x.down = matrix(spec.hidden, spec.intermediate,
+                    1.0 / std::sqrt(static_cast<double>(spec.intermediate)));
     if (spec.mlp_bias) {
       x.gate_up_bias = matrix(1, 2 * spec.intermediate, 0.1).view({2 * spec.intermediate});
       x.down_bias = matrix(1, spec.hidden, 0.1).view({spec.hidden});

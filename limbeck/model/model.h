@@ -58,16 +58,17 @@ class Model {
   KvCache new_cache() const { return KvCache(spec_.cache_shape(dtype_)); }
 
   /// Runs new tokens of one or several sequences and appends them to their caches. No autograd.
-  /// Throws InvalidArgument (no tokens, unknown id, a position beyond the model's window, a cache of
-  /// another shape); then no cache has changed.
+  /// Throws InvalidArgument (no tokens, unknown id, a position beyond the model's window, a cache
+  /// of another shape); then no cache has changed.
   ForwardResult forward(std::span<const Feed> feeds, const ForwardOptions& options = {}) const;
-  ForwardResult forward(KvCache& cache, std::span<const int32_t> tokens, const ForwardOptions& options = {},
-                        Probe* probe = nullptr) const;
+  ForwardResult forward(KvCache& cache, std::span<const int32_t> tokens,
+                        const ForwardOptions& options = {}, Probe* probe = nullptr) const;
 
-  /// The same rows as a differentiable function of weights, segments and whatever else requires grad.
-  /// The cache is read, not appended to. Probes see tensors of the graph.
+  /// The same rows as a differentiable function of weights, segments and whatever else requires
+  /// grad. The cache is read, not appended to. Probes see tensors of the graph.
   ForwardResult forward_differentiable(const KvCache& cache, std::span<const int32_t> tokens,
-                                       const ForwardOptions& options = {}, Probe* probe = nullptr) const;
+                                       const ForwardOptions& options = {},
+                                       Probe* probe = nullptr) const;
 
   /// f32 logits [n, vocabulary] of final hidden states [n, hidden] f32.
   at::Tensor head_logits(const at::Tensor& hidden) const;

@@ -1,7 +1,7 @@
 /// Probes: how methods see what only a forward pass sees.
 ///
-/// A probe belongs to one feed of one forward call; nothing is global, nothing is hooked by name, and what
-/// nobody asks for is not computed. Tensors are views that are valid during the call only.
+/// A probe belongs to one feed of one forward call; nothing is global, nothing is hooked by name,
+/// and what nobody asks for is not computed. Tensors are views that are valid during the call only.
 #pragma once
 
 #include "limbeck/cache/kv_cache.h"
@@ -15,12 +15,12 @@ namespace limbeck {
 /// What a probe may ask for besides keys and values, as a bit mask.
 enum ProbeNeeds : uint32_t {
   kProbeNothing = 0,
-  kProbeHidden = 1,      ///< the normalised input of the attention block
-  kProbeQueries = 2,     ///< queries after norm and RoPE
-  kProbePreRope = 4,     ///< queries and keys after norm, before RoPE
-  kProbeAttention = 8,   ///< the attention output before W_O
-  kProbeLse = 16,        ///< log-sum-exp of each query over all slots it sees
-  kProbeSkip = 32,       ///< do not call on_layer for this layer at all
+  kProbeHidden = 1,     ///< the normalised input of the attention block
+  kProbeQueries = 2,    ///< queries after norm and RoPE
+  kProbePreRope = 4,    ///< queries and keys after norm, before RoPE
+  kProbeAttention = 8,  ///< the attention output before W_O
+  kProbeLse = 16,       ///< log-sum-exp of each query over all slots it sees
+  kProbeSkip = 32,      ///< do not call on_layer for this layer at all
 };
 
 /// One layer of one feed: n new rows behind a cache that does not hold them yet. The dtype is the

@@ -19,7 +19,8 @@ bool likelier(const Candidate& a, const Candidate& b) {
 }
 
 std::vector<Candidate> finite_candidates(std::span<const float> logits, const SamplingOptions& o,
-                                         std::span<const int32_t> seen, std::span<const int32_t> forbidden) {
+                                         std::span<const int32_t> seen,
+                                         std::span<const int32_t> forbidden) {
   std::vector<float> adjusted(logits.begin(), logits.end());
   if (o.repetition_penalty != 1.0) {
     const auto penalty = static_cast<float>(o.repetition_penalty);
@@ -40,8 +41,9 @@ std::vector<Candidate> finite_candidates(std::span<const float> logits, const Sa
 
 }  // namespace
 
-int32_t sample_token(std::span<const float> logits, const SamplingOptions& o, std::span<const int32_t> seen,
-                     int64_t step, std::span<const int32_t> forbidden) {
+int32_t sample_token(std::span<const float> logits, const SamplingOptions& o,
+                     std::span<const int32_t> seen, int64_t step,
+                     std::span<const int32_t> forbidden) {
   std::vector<Candidate> c = finite_candidates(logits, o, seen, forbidden);
   if (c.empty()) throw NumericalError("[sample] no finite logit at step {}", step);
   if (o.temperature == 0.0) return std::min_element(c.begin(), c.end(), likelier)->id;
@@ -68,7 +70,8 @@ int32_t sample_token(std::span<const float> logits, const SamplingOptions& o, st
   total = 0;
   for (size_t i = 0; i < kept; ++i) total += p[i];
   const double target =
-      unit_double(splitmix64_at(static_cast<uint64_t>(o.seed), static_cast<uint64_t>(step))) * total;
+      unit_double(splitmix64_at(static_cast<uint64_t>(o.seed), static_cast<uint64_t>(step))) *
+      total;
   double sum = 0;
   for (size_t i = 0; i < kept; ++i)
     if ((sum += p[i]) > target) return c[i].id;

@@ -24,8 +24,8 @@ void scale_llama3(const RopeSpec& r, std::vector<float>& f) {
     if (wavelength > original / r.low_freq_factor) {
       x = static_cast<float>(x / r.factor);
     } else {
-      const double m = (original / wavelength - r.low_freq_factor) /
-                       (r.high_freq_factor - r.low_freq_factor);
+      const double m =
+          (original / wavelength - r.low_freq_factor) / (r.high_freq_factor - r.low_freq_factor);
       x = static_cast<float>((1.0 - m) * x / r.factor + m * x);
     }
   }
@@ -84,7 +84,8 @@ std::string RopeSpec::describe() const {
   if (type == Type::linear || type == Type::llama3 || type == Type::yarn)
     out += fmt::format(" factor={}", factor);
   if (type == Type::llama3)
-    out += fmt::format(" low={} high={} original={}", low_freq_factor, high_freq_factor, original_length);
+    out += fmt::format(" low={} high={} original={}", low_freq_factor, high_freq_factor,
+                       original_length);
   if (type == Type::yarn)
     out += fmt::format(" fast={} slow={} original={} attention={}", beta_fast, beta_slow,
                        original_length, cos_sin_factor());
@@ -99,15 +100,22 @@ CacheShape ModelSpec::cache_shape(DType dtype) const {
 }
 
 std::string ModelSpec::canonical() const {
-  nlohmann::json j = {
-      {"hidden", hidden}, {"intermediate", intermediate}, {"query_heads", query_heads},
-      {"kv_heads", kv_heads}, {"head_dim", head_dim}, {"vocabulary", vocabulary},
-      {"softmax_scale", softmax_scale}, {"norm_eps", norm_eps}, {"embedding_scale", embedding_scale},
-      {"qk_norm", qk_norm}, {"sandwich_norms", sandwich_norms}, {"tied_head", tied_head},
-      {"activation", static_cast<int>(activation)}};
+  nlohmann::json j = {{"hidden", hidden},
+                      {"intermediate", intermediate},
+                      {"query_heads", query_heads},
+                      {"kv_heads", kv_heads},
+                      {"head_dim", head_dim},
+                      {"vocabulary", vocabulary},
+                      {"softmax_scale", softmax_scale},
+                      {"norm_eps", norm_eps},
+                      {"embedding_scale", embedding_scale},
+                      {"qk_norm", qk_norm},
+                      {"sandwich_norms", sandwich_norms},
+                      {"tied_head", tied_head},
+                      {"activation", static_cast<int>(activation)}};
   for (const LayerSpec& l : layers)
-    j["layers"].push_back(fmt::format("{} {} {}", layer_type_name(l.attention.type), l.attention.window,
-                                      l.rope.describe()));
+    j["layers"].push_back(fmt::format("{} {} {}", layer_type_name(l.attention.type),
+                                      l.attention.window, l.rope.describe()));
   return j.dump();
 }
 
@@ -127,26 +135,26 @@ void spec_validate(const ModelSpec& s, const std::string& source) {
   if (s.layers.empty() || s.layers.size() > 1024)
     throw FormatError("[model] {}: layers must be in [1, 1024]; found {}", source, s.layers.size());
   if (s.query_heads % s.kv_heads != 0)
-    throw FormatError("[model] {}: query heads must be a multiple of KV heads; found {} and {}", source,
-                      s.query_heads, s.kv_heads);
+    throw FormatError("[model] {}: query heads must be a multiple of KV heads; found {} and {}",
+                      source, s.query_heads, s.kv_heads);
   if (s.head_dim % 2 != 0 || s.head_dim > 512)
     throw FormatError("[model] {}: head dimension must be even and at most 512; found {}", source,
                       s.head_dim);
   if (!(s.softmax_scale > 0) || !(s.norm_eps > 0))
-    throw FormatError("[model] {}: softmax scale and norm eps must be positive; found {} and {}", source,
-                      s.softmax_scale, s.norm_eps);
+    throw FormatError("[model] {}: softmax scale and norm eps must be positive; found {} and {}",
+                      source, s.softmax_scale, s.norm_eps);
   for (const LayerSpec& l : s.layers) {
     if (!(l.rope.theta > 1) || !(l.rope.factor > 0))
-      throw FormatError("[model] {}: rope theta must exceed 1 and its factor 0; found {} and {}", source,
-                        l.rope.theta, l.rope.factor);
+      throw FormatError("[model] {}: rope theta must exceed 1 and its factor 0; found {} and {}",
+                        source, l.rope.theta, l.rope.factor);
     if ((l.rope.type == RopeSpec::Type::llama3 || l.rope.type == RopeSpec::Type::yarn) &&
         l.rope.original_length < 1)
       throw FormatError("[model] {}: rope scaling needs the original length; found {}", source,
                         l.rope.original_length);
     if (l.rope.type == RopeSpec::Type::divisors &&
         static_cast<int64_t>(l.rope.divisors.size()) != s.head_dim / 2)
-      throw FormatError("[model] {}: rope_freqs must have {} entries; found {}", source, s.head_dim / 2,
-                        l.rope.divisors.size());
+      throw FormatError("[model] {}: rope_freqs must have {} entries; found {}", source,
+                        s.head_dim / 2, l.rope.divisors.size());
   }
 }
 

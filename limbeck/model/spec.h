@@ -1,5 +1,5 @@
-/// ModelSpec: a transformer family as plain data. The forward pass branches on these fields, never on
-/// names; both readers (Hugging Face folders, GGUF) fill the same struct.
+/// ModelSpec: a transformer family as plain data. The forward pass branches on these fields, never
+/// on names; both readers (Hugging Face folders, GGUF) fill the same struct.
 #pragma once
 
 #include "limbeck/cache/layout.h"
@@ -48,14 +48,14 @@ struct ModelSpec {
   double norm_eps = 1e-5;
   double embedding_scale = 1.0;  ///< rounded to the weights' dtype before use
   bool qkv_bias = false, output_bias = false, mlp_bias = false;
-  bool qk_norm = false;          ///< RMSNorm over head_dim before RoPE
-  bool norm_plus_one = false;    ///< norms multiply by (1 + w) (Gemma)
-  bool sandwich_norms = false;   ///< norms after attention and MLP too (Gemma: four a layer)
+  bool qk_norm = false;         ///< RMSNorm over head_dim before RoPE
+  bool norm_plus_one = false;   ///< norms multiply by (1 + w) (Gemma)
+  bool sandwich_norms = false;  ///< norms after attention and MLP too (Gemma: four a layer)
   bool tied_head = false;
   Activation activation = Activation::silu;
   std::vector<LayerSpec> layers;
-  std::vector<int32_t> eos;      ///< union of config and generation config
-  int32_t bos = -1;              ///< -1 = none
+  std::vector<int32_t> eos;  ///< union of config and generation config
+  int32_t bos = -1;          ///< -1 = none
 
   int64_t layer_count() const { return static_cast<int64_t>(layers.size()); }
   int64_t group() const { return query_heads / kv_heads; }

@@ -11,7 +11,8 @@
 namespace limbeck {
 namespace {
 
-/// "model.language_model.layers.0..." and "language_model.model.layers.0..." to "model.layers.0...".
+/// "model.language_model.layers.0..." and "language_model.model.layers.0..." to
+/// "model.layers.0...".
 std::string plain_name(const std::string& name) {
   for (std::string_view prefix : {"language_model.model.", "model.language_model."})
     if (name.starts_with(prefix)) return "model." + name.substr(prefix.size());
@@ -20,7 +21,8 @@ std::string plain_name(const std::string& name) {
 }
 
 bool other_modality(const std::string& name) {
-  for (std::string_view part : {"vision_tower.", "multi_modal_projector.", "visual.", "audio_tower."})
+  for (std::string_view part :
+       {"vision_tower.", "multi_modal_projector.", "visual.", "audio_tower."})
     if (name.find(part) != std::string::npos) return true;
   return false;
 }
@@ -36,11 +38,14 @@ class SafetensorsSource : public TensorSource {
   bool has(const std::string& name) const override { return tensors_.contains(name); }
   const std::string& name() const override { return name_; }
 
-  void check(const std::string& name, std::span<const int64_t> shape) const override { find(name, shape); }
+  void check(const std::string& name, std::span<const int64_t> shape) const override {
+    find(name, shape);
+  }
 
   void read(const std::string& name, const at::Tensor& out) const override {
     const StoredTensor& t = find(name, {out.sizes().data(), out.sizes().size()});
-    if (t.dtype != DType::f32 && t.dtype != DType::bf16 && t.dtype != DType::f16 && t.dtype != DType::f64)
+    if (t.dtype != DType::f32 && t.dtype != DType::bf16 && t.dtype != DType::f16 &&
+        t.dtype != DType::f64)
       throw FormatError("[model] {}: tensor \"{}\" must be a float type; found {}", name_, name,
                         dtype_name(t.dtype));
     if (t.data.empty()) return;
@@ -60,7 +65,8 @@ class SafetensorsSource : public TensorSource {
     Hasher128 hash;
     hash.update(spec_text);
     for (const auto& [name, t] : tensors_) {
-      hash.update(fmt::format("{} {} [{}]\n", name, dtype_name(t->dtype), fmt::join(t->shape, ",")));
+      hash.update(
+          fmt::format("{} {} [{}]\n", name, dtype_name(t->dtype), fmt::join(t->shape, ",")));
       hash.update(t->data.first(std::min(kSample, t->data.size())));
       hash.update(t->data.last(std::min(kSample, t->data.size())));
     }

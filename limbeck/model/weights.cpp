@@ -11,7 +11,9 @@ namespace {
 class Loader {
  public:
   Loader(const ModelSpec& spec, const TensorSource& source, DType dtype)
-      : spec_(spec), source_(source), matrix_(at::TensorOptions().dtype(to_scalar_type(dtype))),
+      : spec_(spec),
+        source_(source),
+        matrix_(at::TensorOptions().dtype(to_scalar_type(dtype))),
         vector_(at::TensorOptions().dtype(at::kFloat)) {}
 
   at::Tensor matrix(const std::string& name, int64_t rows, int64_t width) const {
@@ -27,7 +29,8 @@ class Loader {
     return out;
   }
   /// Several matrices of one width under each other in one tensor.
-  at::Tensor stacked(const std::vector<std::pair<std::string, int64_t>>& parts, int64_t width) const {
+  at::Tensor stacked(const std::vector<std::pair<std::string, int64_t>>& parts,
+                     int64_t width) const {
     int64_t rows = 0;
     for (const auto& [name, n] : parts) {
       source_.check(name, width > 0 ? std::vector<int64_t>{n, width} : std::vector<int64_t>{n});
@@ -41,7 +44,9 @@ class Loader {
     }
     return out;
   }
-  at::Tensor bias(const std::vector<std::pair<std::string, int64_t>>& parts) const { return stacked(parts, 0); }
+  at::Tensor bias(const std::vector<std::pair<std::string, int64_t>>& parts) const {
+    return stacked(parts, 0);
+  }
 
   LayerWeights layer(int64_t l) const {
     const std::string p = fmt::format("model.layers.{}.", l), a = p + "self_attn.", m = p + "mlp.";
@@ -49,7 +54,8 @@ class Loader {
     const int64_t q = spec_.query_heads * spec_.head_dim, k = spec_.kv_heads * spec_.head_dim;
     LayerWeights w;
     w.attention_norm = norm(p + "input_layernorm.weight", hidden);
-    w.qkv = stacked({{a + "q_proj.weight", q}, {a + "k_proj.weight", k}, {a + "v_proj.weight", k}}, hidden);
+    w.qkv = stacked({{a + "q_proj.weight", q}, {a + "k_proj.weight", k}, {a + "v_proj.weight", k}},
+                    hidden);
     if (spec_.qkv_bias)
       w.qkv_bias = bias({{a + "q_proj.bias", q}, {a + "k_proj.bias", k}, {a + "v_proj.bias", k}});
     if (spec_.qk_norm) {
@@ -85,18 +91,23 @@ std::vector<std::string> expected_names(const ModelSpec& spec) {
   std::vector<std::string> names{"model.embed_tokens.weight", "model.norm.weight"};
   if (!spec.tied_head) names.push_back("lm_head.weight");
   for (int64_t l = 0; l < spec.layer_count(); ++l) {
-    const auto add = [&](std::string_view tail) { names.push_back(fmt::format("model.layers.{}.{}", l, tail)); };
-    for (auto part : {"input_layernorm.weight", "post_attention_layernorm.weight", "self_attn.q_proj.weight",
-                      "self_attn.k_proj.weight", "self_attn.v_proj.weight", "self_attn.o_proj.weight",
-                      "mlp.gate_proj.weight", "mlp.up_proj.weight", "mlp.down_proj.weight"})
+    const auto add = [&](std::string_view tail) {
+      names.push_back(fmt::format("model.layers.{}.{}", l, tail));
+    };
+    for (auto part :
+         {"input_layernorm.weight", "post_attention_layernorm.weight", "self_attn.q_proj.weight",
+          "self_attn.k_proj.weight", "self_attn.v_proj.weight", "self_attn.o_proj.weight",
+          "mlp.gate_proj.weight", "mlp.up_proj.weight", "mlp.down_proj.weight"})
       add(part);
     if (spec.qkv_bias)
-      for (auto part : {"self_attn.q_proj.bias", "self_attn.k_proj.bias", "self_attn.v_proj.bias"}) add(part);
+      for (auto part : {"self_attn.q_proj.bias", "self_attn.k_proj.bias", "self_attn.v_proj.bias"})
+        add(part);
     if (spec.output_bias) add("self_attn.o_proj.bias");
     if (spec.qk_norm)
       for (auto part : {"self_attn.q_norm.weight", "self_attn.k_norm.weight"}) add(part);
     if (spec.sandwich_norms)
-      for (auto part : {"pre_feedforward_layernorm.weight", "post_feedforward_layernorm.weight"}) add(part);
+      for (auto part : {"pre_feedforward_layernorm.weight", "post_feedforward_layernorm.weight"})
+        add(part);
     if (spec.mlp_bias)
       for (auto part : {"mlp.gate_proj.bias", "mlp.up_proj.bias", "mlp.down_proj.bias"}) add(part);
   }
@@ -136,7 +147,8 @@ Weights load_weights(const ModelSpec& spec, const TensorSource& source, DType dt
   Weights w;
   w.embedding = load.matrix("model.embed_tokens.weight", spec.vocabulary, spec.hidden);
   w.final_norm = load.norm("model.norm.weight", spec.hidden);
-  w.head = spec.tied_head ? w.embedding : load.matrix("lm_head.weight", spec.vocabulary, spec.hidden);
+  w.head =
+      spec.tied_head ? w.embedding : load.matrix("lm_head.weight", spec.vocabulary, spec.hidden);
   for (int64_t l = 0; l < spec.layer_count(); ++l) w.layers.push_back(load.layer(l));
   return w;
 }

@@ -12,15 +12,15 @@ namespace limbeck {
 
 /// Matrices are [out, in] in the weights' dtype; norms are f32 (Gemma's without the +1).
 struct LayerWeights {
-  at::Tensor attention_norm;           ///< [hidden] before attention
-  at::Tensor qkv, qkv_bias;            ///< [(Hq + 2 H) D, hidden]; bias undefined when absent
-  at::Tensor q_norm, k_norm;           ///< [D] or undefined
-  at::Tensor output, output_bias;      ///< [hidden, Hq D]
-  at::Tensor post_attention_norm;      ///< [hidden] on the attention's output, sandwich norms only
-  at::Tensor mlp_norm;                 ///< [hidden] before the MLP
-  at::Tensor gate_up, gate_up_bias;    ///< [2 F, hidden]: gate rows, then up rows
-  at::Tensor down, down_bias;          ///< [hidden, F]
-  at::Tensor post_mlp_norm;            ///< sandwich norms only
+  at::Tensor attention_norm;         ///< [hidden] before attention
+  at::Tensor qkv, qkv_bias;          ///< [(Hq + 2 H) D, hidden]; bias undefined when absent
+  at::Tensor q_norm, k_norm;         ///< [D] or undefined
+  at::Tensor output, output_bias;    ///< [hidden, Hq D]
+  at::Tensor post_attention_norm;    ///< [hidden] on the attention's output, sandwich norms only
+  at::Tensor mlp_norm;               ///< [hidden] before the MLP
+  at::Tensor gate_up, gate_up_bias;  ///< [2 F, hidden]: gate rows, then up rows
+  at::Tensor down, down_bias;        ///< [hidden, F]
+  at::Tensor post_mlp_norm;          ///< sandwich norms only
 };
 
 struct Weights {

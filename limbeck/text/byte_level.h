@@ -1,5 +1,6 @@
-/// The byte-level alphabet: 256 printable characters that stand for the 256 bytes, so that a BPE over
-/// characters becomes one over bytes. Printable Latin-1 stands for itself, the rest for U+0100 and up.
+/// The byte-level alphabet: 256 printable characters that stand for the 256 bytes, so that a BPE
+/// over characters becomes one over bytes. Printable Latin-1 stands for itself, the rest for U+0100
+/// and up.
 #pragma once
 
 #include <array>

@@ -17,16 +17,49 @@ constexpr size_t kEditBytes = 5;
 constexpr int64_t kMaxTensorBytes = 1 << 16;
 
 const std::vector<json>& values() {
-  static const std::vector<json> list = {
-      0, 1, 2, 3, 4, -1, 255, 256, 257, 2147483647, 2147483648, 4294967296, int64_t{1} << 62,
-      std::numeric_limits<int64_t>::max(), std::numeric_limits<int64_t>::min(),
-      std::numeric_limits<uint64_t>::max(), 0.5, -0.0, 1e308, "", "nan", "-inf", "full", "ring",
-      "verbatim", "compacted", "dropped", "BF16", "F32", "F16", "0123456789abcdef", true, false,
-      nullptr, json::array(), json::object(), json::array({1, 2}), json::array({json::array()})};
+  static const std::vector<json> list = {0,
+                                         1,
+                                         2,
+                                         3,
+                                         4,
+                                         -1,
+                                         255,
+                                         256,
+                                         257,
+                                         2147483647,
+                                         2147483648,
+                                         4294967296,
+                                         int64_t{1} << 62,
+                                         std::numeric_limits<int64_t>::max(),
+                                         std::numeric_limits<int64_t>::min(),
+                                         std::numeric_limits<uint64_t>::max(),
+                                         0.5,
+                                         -0.0,
+                                         1e308,
+                                         "",
+                                         "nan",
+                                         "-inf",
+                                         "full",
+                                         "ring",
+                                         "verbatim",
+                                         "compacted",
+                                         "dropped",
+                                         "BF16",
+                                         "F32",
+                                         "F16",
+                                         "0123456789abcdef",
+                                         true,
+                                         false,
+                                         nullptr,
+                                         json::array(),
+                                         json::object(),
+                                         json::array({1, 2}),
+                                         json::array({json::array()})};
   return list;
 }
 
-/// The edit's place in a list of `size` things; two bytes, because documents have hundreds of leaves.
+/// The edit's place in a list of `size` things; two bytes, because documents have hundreds of
+/// leaves.
 size_t pick(const Edit& edit, size_t size) {
   return (size_t{edit.place} + 256 * size_t{edit.index}) % size;
 }
@@ -95,8 +128,17 @@ void reshape(Forgery::Tensor& tensor, const Edit& edit) {
 void set_element(Forgery::Tensor& tensor, const Edit& edit) {
   const auto size = static_cast<size_t>(dtype_size(tensor.dtype));
   if (tensor.bytes.size() < size) return;
-  static constexpr int64_t kIntegers[] = {0, 1, 2, 3, -1, 300, 1 << 30, 0x7f800000, 0x7fc00000,
-                                          int64_t{1} << 40, std::numeric_limits<int64_t>::max(),
+  static constexpr int64_t kIntegers[] = {0,
+                                          1,
+                                          2,
+                                          3,
+                                          -1,
+                                          300,
+                                          1 << 30,
+                                          0x7f800000,
+                                          0x7fc00000,
+                                          int64_t{1} << 40,
+                                          std::numeric_limits<int64_t>::max(),
                                           std::numeric_limits<int64_t>::min()};
   const int64_t value = kIntegers[edit.value % std::size(kIntegers)];
   std::memcpy(tensor.bytes.data() + edit.index % (tensor.bytes.size() / size) * size, &value, size);

@@ -18,8 +18,8 @@ class Allocator {
   virtual ~Allocator() = default;
   /// Scores must be comparable at least this widely (after `normalize`).
   virtual Comparable requires_comparable() const = 0;
-  /// Heads in order (layer, head). Keeps all forced slots; the total is the sum of the heads' budgets,
-  /// or of their sizes where smaller.
+  /// Heads in order (layer, head). Keeps all forced slots; the total is the sum of the heads'
+  /// budgets, or of their sizes where smaller.
   virtual Selection allocate(std::span<const HeadContest> heads) const = 0;
 };
 

@@ -5,7 +5,8 @@
 namespace limbeck {
 namespace {
 
-/// Keeps exactly the best slots of the whole model, not "all above a threshold", which would lose ties.
+/// Keeps exactly the best slots of the whole model, not "all above a threshold", which would lose
+/// ties.
 class ModelAllocator : public Allocator {
  public:
   Comparable requires_comparable() const override { return Comparable::model; }
@@ -24,7 +25,8 @@ class ModelAllocator : public Allocator {
         if (heads[h].forced[i] != 0)
           out[h].push_back(static_cast<int32_t>(i));
         else
-          open.push_back({heads[h].scores[i], heads[h].positions[i], static_cast<int32_t>(h), static_cast<int32_t>(i)});
+          open.push_back({heads[h].scores[i], heads[h].positions[i], static_cast<int32_t>(h),
+                          static_cast<int32_t>(i)});
       }
     }
     room = std::clamp<int64_t>(room, 0, static_cast<int64_t>(open.size()));

@@ -15,7 +15,8 @@ class CopyBuilder : public Builder {
       for (int32_t slot : in.kept[h]) rows.push_back(in.slots->offsets[h] + slot);
       offsets.push_back(static_cast<int64_t>(rows.size()));
     }
-    return segment_gather(*in.slots, at::tensor(rows, at::TensorOptions().dtype(at::kLong)), std::move(offsets));
+    return segment_gather(*in.slots, at::tensor(rows, at::TensorOptions().dtype(at::kLong)),
+                          std::move(offsets));
   }
 };
 

@@ -12,7 +12,11 @@ namespace {
 class RepeatProbe : public Probe {
  public:
   RepeatProbe(const KvCache& cache, PositionRange span, double scale, QueryObserver& observer)
-      : cache_(cache), span_(span), scale_(scale), first_fed_(cache.logical_length()), observer_(observer) {}
+      : cache_(cache),
+        span_(span),
+        scale_(scale),
+        first_fed_(cache.logical_length()),
+        observer_(observer) {}
 
   void set_chunk(PositionRange chunk) { chunk_ = chunk; }
 
@@ -52,19 +56,22 @@ RepeatPrompt repeat_prompt(const LanguageModel& lm, const ChatFrame& frame) {
   return p;
 }
 
-void run_repeat(const Model& model, KvCache& cache, PositionRange span, const RepeatPrompt& prompt, int64_t chunk,
-                QueryObserver& observer, const ProgressFn& progress) {
+void run_repeat(const Model& model, KvCache& cache, PositionRange span, const RepeatPrompt& prompt,
+                int64_t chunk, QueryObserver& observer, const ProgressFn& progress) {
   const int64_t window = model.spec().context_length, length = cache.logical_length();
-  const auto longest_prompt = static_cast<int64_t>(
-      std::max(prompt.first.size(), prompt.before_quote.size() + kRepeatQuote + prompt.after_quote.size()));
+  const auto longest_prompt = static_cast<int64_t>(std::max(
+      prompt.first.size(), prompt.before_quote.size() + kRepeatQuote + prompt.after_quote.size()));
   const int64_t room = window - length - longest_prompt;
   const int64_t size = std::min(chunk, room);
   if (size < std::min(kRepeatChunkLeast, span.size()))
-    throw InvalidArgument("[compact] the repeat pass needs at least {} free positions in the model's window of {}; "
-                          "found {} after {} tokens and a prompt of {}", std::min(kRepeatChunkLeast, span.size()),
-                          window, std::max<int64_t>(room, 0), length, longest_prompt);
+    throw InvalidArgument(
+        "[compact] the repeat pass needs at least {} free positions in the model's window of {}; "
+        "found {} after {} tokens and a prompt of {}",
+        std::min(kRepeatChunkLeast, span.size()), window, std::max<int64_t>(room, 0), length,
+        longest_prompt);
   const KvCache::Mark start = cache.mark();
-  const std::vector<int32_t> text(cache.tokens().begin() + span.begin, cache.tokens().begin() + span.end);
+  const std::vector<int32_t> text(cache.tokens().begin() + span.begin,
+                                  cache.tokens().begin() + span.end);
   RepeatProbe probe(cache, span, model.spec().softmax_scale, observer);
   try {
     for (int64_t at = 0; at < span.size(); at += size) {

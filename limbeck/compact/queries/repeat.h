@@ -1,6 +1,6 @@
-/// The repeat pass: the model is asked to repeat the text, the text itself is fed as the answer, and every
-/// fed token's queries become reference queries (KVzip, arXiv 2505.23416; Attention Matching, 2602.16284,
-/// section 3). Nothing is decoded; what was fed leaves the cache again.
+/// The repeat pass: the model is asked to repeat the text, the text itself is fed as the answer,
+/// and every fed token's queries become reference queries (KVzip, arXiv 2505.23416; Attention
+/// Matching, 2602.16284, section 3). Nothing is decoded; what was fed leaves the cache again.
 #pragma once
 
 #include "limbeck/base/progress.h"
@@ -13,8 +13,9 @@ namespace limbeck {
 
 /// Token ids around the repeated text.
 struct RepeatPrompt {
-  std::vector<int32_t> first;                      ///< instruction and assistant header of the first chunk
-  std::vector<int32_t> before_quote, after_quote;  ///< later chunks quote where to start between these
+  std::vector<int32_t> first;  ///< instruction and assistant header of the first chunk
+  std::vector<int32_t> before_quote,
+      after_quote;  ///< later chunks quote where to start between these
 };
 /// In the model's chat format; `frame` as the context itself was wrapped.
 RepeatPrompt repeat_prompt(const LanguageModel& lm, const ChatFrame& frame);
@@ -24,10 +25,11 @@ inline constexpr int64_t kRepeatQuote = 8;
 /// A window that leaves fewer tokens than this for a chunk is refused.
 inline constexpr int64_t kRepeatChunkLeast = 256;
 
-/// Feeds the span chunk by chunk (at most `chunk` tokens, less when the model's window is near) and calls
-/// the observer for every full layer. The cache is the same before and after, also when something throws.
-/// Throws InvalidArgument naming window and lengths when fewer than kRepeatChunkLeast tokens fit.
-void run_repeat(const Model& model, KvCache& cache, PositionRange span, const RepeatPrompt& prompt, int64_t chunk,
-                QueryObserver& observer, const ProgressFn& progress = {});
+/// Feeds the span chunk by chunk (at most `chunk` tokens, less when the model's window is near) and
+/// calls the observer for every full layer. The cache is the same before and after, also when
+/// something throws. Throws InvalidArgument naming window and lengths when fewer than
+/// kRepeatChunkLeast tokens fit.
+void run_repeat(const Model& model, KvCache& cache, PositionRange span, const RepeatPrompt& prompt,
+                int64_t chunk, QueryObserver& observer, const ProgressFn& progress = {});
 
 }  // namespace limbeck

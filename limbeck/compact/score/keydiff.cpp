@@ -15,7 +15,8 @@ struct KeydiffOptions {
   }
 };
 
-/// u = mean of k / |k|, score = -cos(k, u): keeps keys that differ from the crowd (arXiv 2504.15364).
+/// u = mean of k / |k|, score = -cos(k, u): keeps keys that differ from the crowd (arXiv
+/// 2504.15364).
 class KeydiffScorer : public Scorer {
  public:
   explicit KeydiffScorer(const KeydiffOptions& o) : options_(o) {}
@@ -31,7 +32,8 @@ class KeydiffScorer : public Scorer {
       const at::Tensor k = keys.narrow(0, s.offsets[h], s.slots(h));
       const at::Tensor unit = k / k.norm(2, {1}, true).clamp_min(1e-12);
       const at::Tensor mean = unit.mean(0);
-      out.narrow(0, s.offsets[h], s.slots(h)).copy_(at::mv(unit, mean / mean.norm().clamp_min(1e-12)).neg());
+      out.narrow(0, s.offsets[h], s.slots(h))
+          .copy_(at::mv(unit, mean / mean.norm().clamp_min(1e-12)).neg());
     }
   }
 

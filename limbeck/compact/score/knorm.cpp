@@ -17,7 +17,9 @@ struct KnormOptions {
 class KnormScorer : public Scorer {
  public:
   explicit KnormScorer(const KnormOptions& o) : options_(o) {}
-  ScorerTraits traits() const override { return {.comparable = Comparable::none, .recent = options_.recent}; }
+  ScorerTraits traits() const override {
+    return {.comparable = Comparable::none, .recent = options_.recent};
+  }
   void score(const ScoreInput& in, const at::Tensor& out) override {
     out.copy_(in.slots->keys.to(at::kFloat).norm(2, {1}).neg());
   }

@@ -16,14 +16,15 @@ struct KvzipOptions {
   template <class V>
   void for_each_field(V&& v) {
     v("norm", norm, one_of({"local", "all"}),
-      "the softmax covers the prefix, the chunk and the fed tokens (local, as published) or all slots that were "
+      "the softmax covers the prefix, the chunk and the fed tokens (local, as published) or all "
+      "slots that were "
       "there before (all)");
     v("sinks", sinks, closed(0, 1 << 20), "first slots of the span that are always kept");
   }
 };
 
-/// score_j = max over group heads and fed tokens i of exp(s_ij - lse_i) (arXiv 2505.23416). Keeps the
-/// logarithm of the running maximum; the exponential comes last.
+/// score_j = max over group heads and fed tokens i of exp(s_ij - lse_i) (arXiv 2505.23416). Keeps
+/// the logarithm of the running maximum; the exponential comes last.
 class KvzipScorer : public Scorer {
  public:
   explicit KvzipScorer(KvzipOptions o) : options_(std::move(o)) {}
@@ -46,16 +47,23 @@ class KvzipScorer : public Scorer {
       layer.best = at::full({slots.slots()}, -std::numeric_limits<float>::infinity(), at::kFloat);
     }
     // Which of the span's slots lie in the chunk; gathering keeps their order.
-    const at::Tensor rows = layer.positions.ge(b.chunk.begin).logical_and(layer.positions.lt(b.chunk.end)).nonzero().view({-1});
+    const at::Tensor rows = layer.positions.ge(b.chunk.begin)
+                                .logical_and(layer.positions.lt(b.chunk.end))
+                                .nonzero()
+                                .view({-1});
     const LayerSegment chunk = cache_gather(cache, b.layer, b.chunk);
     const bool local = options_.norm == "local";
-    const LayerSegment others = cache_gather(cache, b.layer, local ? PositionRange{0, span_.begin} : PositionRange{0, length_});
-    const int64_t heads = chunk.kv_heads(), group = b.queries.size(0) / heads, n = b.queries.size(1);
+    const LayerSegment others = cache_gather(
+        cache, b.layer, local ? PositionRange{0, span_.begin} : PositionRange{0, length_});
+    const int64_t heads = chunk.kv_heads(), group = b.queries.size(0) / heads,
+                  n = b.queries.size(1);
     std::optional<MediumPrecision> products;  // bf16 operands stay exact, sums are f32
     if (chunk.keys.scalar_type() == at::kBFloat16) products.emplace();
     for (int64_t h = 0; h < heads; ++h) {
       if (chunk.slots(h) == 0) continue;
-      const at::Tensor q = b.queries.narrow(0, h * group, group).reshape({group * n, b.queries.size(2)}).to(at::kFloat);
+      const at::Tensor q = b.queries.narrow(0, h * group, group)
+                               .reshape({group * n, b.queries.size(2)})
+                               .to(at::kFloat);
       at::Tensor best = at::empty({chunk.slots(h)}, at::kFloat);
       best.fill_(-std::numeric_limits<float>::infinity());
       constexpr int64_t kRows = 256;  // logits of a block of rows stay in the cache
@@ -63,8 +71,9 @@ class KvzipScorer : public Scorer {
         const int64_t m = std::min(kRows, group * n - r);
         const at::Tensor qr = q.narrow(0, r, m);
         const at::Tensor s = head_logits(qr, chunk, h, b.scale);
-        at::Tensor lse = others.slots(h) > 0 ? at::logsumexp(head_logits(qr, others, h, b.scale), {1})
-                                             : at::full({m}, -std::numeric_limits<float>::infinity(), at::kFloat);
+        at::Tensor lse = others.slots(h) > 0
+                             ? at::logsumexp(head_logits(qr, others, h, b.scale), {1})
+                             : at::full({m}, -std::numeric_limits<float>::infinity(), at::kFloat);
         if (local) {
           lse = at::logaddexp(lse, at::logsumexp(s, {1}));
           lse = at::logaddexp(lse, fed_lse(qr, b.fed_keys[h], n, r, b.scale));
@@ -78,7 +87,8 @@ class KvzipScorer : public Scorer {
 
   void score(const ScoreInput& in, const at::Tensor& out) override {
     const Layer& layer = layers_[in.layer];
-    LIMBECK_CHECK(layer.best.defined() && layer.best.size(0) == in.slots->slots(), "no queries for layer {}", in.layer);
+    LIMBECK_CHECK(layer.best.defined() && layer.best.size(0) == in.slots->slots(),
+                  "no queries for layer {}", in.layer);
     out.copy_(layer.best.exp());
   }
 
@@ -88,15 +98,18 @@ class KvzipScorer : public Scorer {
     at::Tensor best;       ///< [n] log of the highest attention so far
   };
 
-  static at::Tensor head_logits(const at::Tensor& q, const LayerSegment& s, int64_t h, double scale) {
+  static at::Tensor head_logits(const at::Tensor& q, const LayerSegment& s, int64_t h,
+                                double scale) {
     const at::Tensor k = s.keys.narrow(0, s.offsets[h], s.slots(h)).to(at::kFloat);
     at::Tensor logits = at::mm(q, k.t()).mul_(scale);
     if (s.bias.defined()) logits += s.bias.narrow(0, s.offsets[h], s.slots(h));
     return logits;
   }
 
-  /// Log mass of the fed rows that each of rows [first, first + q.size(0)) of the [group, n] queries sees.
-  static at::Tensor fed_lse(const at::Tensor& q, const at::Tensor& fed, int64_t n, int64_t first, double scale) {
+  /// Log mass of the fed rows that each of rows [first, first + q.size(0)) of the [group, n]
+  /// queries sees.
+  static at::Tensor fed_lse(const at::Tensor& q, const at::Tensor& fed, int64_t n, int64_t first,
+                            double scale) {
     const int64_t m = fed.size(0), before = m - n;
     const at::Tensor own = at::arange(first, first + q.size(0)).remainder(n) + before;
     const at::Tensor hidden = at::arange(m).unsqueeze(0) > own.unsqueeze(1);

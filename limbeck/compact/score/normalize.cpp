@@ -23,14 +23,16 @@ void rank(std::span<float> x) {
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return x[a] < x[b]; });
   std::vector<float> out(x.size());
-  for (size_t i = 0; i < order.size(); ++i) out[order[i]] = static_cast<float>(i) / static_cast<float>(x.size());
+  for (size_t i = 0; i < order.size(); ++i)
+    out[order[i]] = static_cast<float>(i) / static_cast<float>(x.size());
   std::copy(out.begin(), out.end(), x.begin());
 }
 
 void share(std::span<float> x) {
   double sum = 0;
   for (float v : x) {
-    if (v < 0) throw InvalidArgument("[compact] normalize share needs scores of at least 0; found {}", v);
+    if (v < 0)
+      throw InvalidArgument("[compact] normalize share needs scores of at least 0; found {}", v);
     sum += v;
   }
   if (sum > 0)
@@ -44,7 +46,8 @@ void check_normalization_name(std::string_view name) {
     throw InvalidArgument("[compact] normalize must be zscore, rank or share; found \"{}\"", name);
 }
 
-void normalize_scores(std::string_view name, std::span<float> scores, std::span<const int64_t> offsets) {
+void normalize_scores(std::string_view name, std::span<float> scores,
+                      std::span<const int64_t> offsets) {
   check_normalization_name(name);
   for (size_t h = 0; h + 1 < offsets.size(); ++h) {
     const auto head = scores.subspan(offsets[h], offsets[h + 1] - offsets[h]);

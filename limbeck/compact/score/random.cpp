@@ -12,8 +12,8 @@ struct RandomOptions {
   void for_each_field(V&&) {}
 };
 
-/// Output number (layer * H + head) * 2^32 + position of SplitMix64: a slot's score does not depend on
-/// what else is stored.
+/// Output number (layer * H + head) * 2^32 + position of SplitMix64: a slot's score does not depend
+/// on what else is stored.
 class RandomScorer : public Scorer {
  public:
   ScorerTraits traits() const override { return {.comparable = Comparable::model}; }
@@ -25,8 +25,8 @@ class RandomScorer : public Scorer {
     for (int64_t h = 0; h < s.kv_heads(); ++h) {
       const uint64_t base = static_cast<uint64_t>(in.layer * s.kv_heads() + h) << 32;
       for (int64_t i = s.offsets[h]; i < s.offsets[h + 1]; ++i)
-        score[i] = static_cast<float>(
-            unit_double(splitmix64_at(in.seed, base + static_cast<uint64_t>(position[i] - in.span.begin))));
+        score[i] = static_cast<float>(unit_double(
+            splitmix64_at(in.seed, base + static_cast<uint64_t>(position[i] - in.span.begin))));
     }
   }
 };

@@ -7,9 +7,10 @@ const std::vector<ScorerEntry>& scorer_registry() {
       {"keydiff", "keys unlike the mean key direction", "arXiv 2504.15364", make_keydiff_scorer,
        describe_keydiff_scorer},
       {"knorm", "keys of small norm", "arXiv 2406.11430", make_knorm_scorer, describe_knorm_scorer},
-      {"kvzip", "highest attention while the model repeats the text", "arXiv 2505.23416", make_kvzip_scorer,
-       describe_kvzip_scorer},
-      {"random", "a seeded random subset: the control", "none", make_random_scorer, describe_random_scorer},
+      {"kvzip", "highest attention while the model repeats the text", "arXiv 2505.23416",
+       make_kvzip_scorer, describe_kvzip_scorer},
+      {"random", "a seeded random subset: the control", "none", make_random_scorer,
+       describe_random_scorer},
       {"streaming", "first tokens and newest tokens", "arXiv 2309.17453", make_streaming_scorer,
        describe_streaming_scorer},
   };

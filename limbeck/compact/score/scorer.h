@@ -1,7 +1,7 @@
 /// Scorers: how much each stored slot is worth to its head; higher is better.
 ///
-/// A scorer is made for one request and may keep state between layers. Adding one: a source file with a
-/// subclass and an options struct, a test, and a line in registry.cpp.
+/// A scorer is made for one request and may keep state between layers. Adding one: a source file
+/// with a subclass and an options struct, a test, and a line in registry.cpp.
 #pragma once
 
 #include "limbeck/base/options.h"

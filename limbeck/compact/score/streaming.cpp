@@ -17,8 +17,12 @@ struct StreamingOptions {
 class StreamingScorer : public Scorer {
  public:
   explicit StreamingScorer(const StreamingOptions& o) : options_(o) {}
-  ScorerTraits traits() const override { return {.comparable = Comparable::none, .sinks = options_.sinks}; }
-  void score(const ScoreInput& in, const at::Tensor& out) override { out.copy_(in.slots->positions); }
+  ScorerTraits traits() const override {
+    return {.comparable = Comparable::none, .sinks = options_.sinks};
+  }
+  void score(const ScoreInput& in, const at::Tensor& out) override {
+    out.copy_(in.slots->positions);
+  }
 
  private:
   StreamingOptions options_;
@@ -27,7 +31,8 @@ class StreamingScorer : public Scorer {
 }  // namespace
 
 std::unique_ptr<Scorer> make_streaming_scorer(const OptionTexts& options) {
-  return std::make_unique<StreamingScorer>(options_from_texts<StreamingOptions>("streaming", options));
+  return std::make_unique<StreamingScorer>(
+      options_from_texts<StreamingOptions>("streaming", options));
 }
 std::vector<FieldInfo> describe_streaming_scorer() { return options_describe<StreamingOptions>(); }
 

@@ -137,9 +137,14 @@ TEST_P(AttentionDecodeTest, EqualsTheReferenceOnRandomShapes) {
     if (round == 15) {
       const Result ref = attend(c, attention_decode_reference), got = attend(c, attention_decode);
       Cache m = c;
-      for (Part& p : m.parts) for (int64_t i = 0; i < p.values.size(); ++i) p.values.set(i, std::abs(p.values[i]));
+      for (Part& p : m.parts)
+        for (int64_t i = 0; i < p.values.size(); ++i) p.values.set(i, std::abs(p.values[i]));
       const Result scale = attend(m, attention_decode_reference);
-      for (int h : {18, 24, 3}) for (int i = 0; i < 2; ++i) printf("DBG cap %g head %d out %.9g ref %.9g scale %.6g err/scale %.3g\n", c.softcap, h, got.output[h*2+i], ref.output[h*2+i], scale.output[h*2+i], std::abs(got.output[h*2+i]-ref.output[h*2+i])/scale.output[h*2+i]);
+      for (int h : {18, 24, 3})
+        for (int i = 0; i < 2; ++i)
+          printf("DBG cap %g head %d out %.9g ref %.9g scale %.6g err/scale %.3g\n", c.softcap, h,
+                 got.output[h * 2 + i], ref.output[h * 2 + i], scale.output[h * 2 + i],
+                 std::abs(got.output[h * 2 + i] - ref.output[h * 2 + i]) / scale.output[h * 2 + i]);
     }
     expect_close(attend(c, attention_decode), attend(c, attention_decode_reference), dim);
     if (HasFailure()) return;
