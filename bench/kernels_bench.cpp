@@ -3,9 +3,8 @@
 // Ratios within one run are what counts: the bound is measured by the same threads in the same
 // process. Every attention and linear case rotates over 30 layers' data, as decoding does, so that
 // the data do not stay in a core's own cache. Medians of --runs passes (default 21).
-#include "limbeck/base/error.h"
-#include "limbeck/base/random.h"
-#include "limbeck/base/timing.h"
+#include "bench/bandwidth.h"
+#include "bench/measure.h"
 #include "limbeck/model/kernels/attention.h"
 #include "limbeck/model/kernels/linear.h"
 #include "limbeck/model/kernels/rowwise.h"
@@ -13,118 +12,26 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <immintrin.h>
 #include <omp.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <functional>
-#include <memory>
 #include <string>
 #include <vector>
 
 namespace {
 
 using namespace limbeck;
+using bench::PageMemory;
+using bench::Timing;
 
 constexpr int64_t kLayers = 30;
-constexpr int64_t kBandwidthBytes = 512LL << 20;
-
 int g_runs = 21;
 
-struct Timing {
-  double median = 0, mad = 0, best = 0;  ///< seconds
-};
-
-double median_of(std::vector<double> x) {
-  std::nth_element(x.begin(), x.begin() + static_cast<ptrdiff_t>(x.size() / 2), x.end());
-  return x[x.size() / 2];
-}
-
-Timing time_of(const std::function<void()>& work) {
-  work();  // warm-up
-  std::vector<double> seconds;
-  for (int i = 0; i < g_runs; ++i) {
-    Stopwatch watch;
-    work();
-    seconds.push_back(watch.seconds());
-  }
-  Timing t{median_of(seconds), 0, *std::min_element(seconds.begin(), seconds.end())};
-  for (double& s : seconds) s = std::abs(s - t.median);
-  t.mad = median_of(seconds);
-  return t;
-}
-
-/// Page-aligned memory, written once by the threads that will read it.
-struct Memory {
-  explicit Memory(int64_t bytes)
-      : data(static_cast<char*>(std::aligned_alloc(2 << 20, static_cast<size_t>(round_up(bytes)))),
-             &std::free) {
-    // Small bfloat16 or float32 numbers, whichever way the bytes are read.
-    auto* words = reinterpret_cast<uint32_t*>(data.get());
-    const int64_t n = round_up(bytes) / 4;
-#pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < n; ++i) {
-      const uint64_t r = splitmix64_at(1, static_cast<uint64_t>(i));
-      words[i] = (static_cast<uint32_t>(r) & 0x807f807fU) | 0x3d803d80U;
-    }
-  }
-  static int64_t round_up(int64_t bytes) { return (bytes + (2 << 20) - 1) / (2 << 20) * (2 << 20); }
-  std::unique_ptr<char, decltype(&std::free)> data;
-};
-
-template <int Unroll, int PrefetchBytes>
-__attribute__((target("avx512f"))) float sum_avx512(const float* x, int64_t n) {
-  __m512 sum[Unroll];
-  for (auto& s : sum) s = _mm512_setzero_ps();
-  for (int64_t i = 0; i + 16 * Unroll <= n; i += 16 * Unroll)
-    for (int u = 0; u < Unroll; ++u) {
-      if (PrefetchBytes > 0)
-        _mm_prefetch(reinterpret_cast<const char*>(x + i + 16 * u) + PrefetchBytes, _MM_HINT_T0);
-      sum[u] = _mm512_add_ps(sum[u], _mm512_loadu_ps(x + i + 16 * u));
-    }
-  float total[16], all = 0;
-  for (auto& s : sum) {
-    _mm512_storeu_ps(total, s);
-    for (float t : total) all += t;
-  }
-  return all;
-}
-
-float sum_portable(const float* x, int64_t n) {
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < n; ++i) sum += x[i];
-  return sum;
-}
-
-/// Bytes per second that all threads together read from a buffer larger than the caches.
-double read_bandwidth() {
-  const Memory memory(kBandwidthBytes);
-  const auto* x = reinterpret_cast<const float*>(memory.data.get());
-  using Sum = float (*)(const float*, int64_t);
-  std::vector<Sum> sums = {sum_portable};
-  if (__builtin_cpu_supports("avx512f"))
-    sums = {sum_avx512<4, 0>,    sum_avx512<8, 0>,    sum_avx512<16, 0>,
-            sum_avx512<8, 1024>, sum_avx512<8, 4096>, sum_avx512<8, 8192>};
-  double best = 0;
-  volatile float sink = 0;
-  for (Sum sum : sums) {
-    const Timing t = time_of([&] {
-      float total = 0;
-#pragma omp parallel reduction(+ : total)
-      {
-        const int64_t share = kBandwidthBytes / 4 / omp_get_num_threads() / 64 * 64;
-        total += sum(x + share * omp_get_thread_num(), share);
-      }
-      sink = total;
-    });
-    best = std::max(best, static_cast<double>(kBandwidthBytes) / t.median);
-  }
-  return best;
-}
+Timing time_of(const std::function<void()>& work) { return bench::time_of(g_runs, work); }
 
 struct Row {
   std::string kind, name;
@@ -135,14 +42,14 @@ struct Row {
 
 Row bench_attention(int64_t hq, int64_t hkv, int64_t dim, DType dtype, int64_t slots) {
   const int64_t rows = slots * hkv, half = rows * dim * dtype_size(dtype);
-  const Memory memory(2 * half * kLayers);
+  const PageMemory memory(2 * half * kLayers);
   std::vector<int64_t> begin, length(static_cast<size_t>(hkv), slots);
   for (int64_t h = 0; h < hkv; ++h) begin.push_back(h * slots);
   std::vector<float> query(static_cast<size_t>(hq * dim), 0.5F), out(query.size()),
       lse(static_cast<size_t>(hq));
   const Timing t = time_of([&] {
     for (int64_t layer = 0; layer < kLayers; ++layer) {
-      const char* keys = memory.data.get() + 2 * half * layer;
+      const char* keys = memory.get() + 2 * half * layer;
       const KvPart part{keys, keys + half, nullptr, begin.data(), length.data()};
       attention_decode({.dtype = dtype,
                         .query_heads = hq,
@@ -166,13 +73,13 @@ Row bench_attention(int64_t hq, int64_t hkv, int64_t dim, DType dtype, int64_t s
 Row bench_linear(int64_t out_features, int64_t in, int64_t rows, DType dtype, bool gated) {
   const int64_t bytes = out_features * in * dtype_size(dtype) * (gated ? 2 : 1);
   const int64_t layers = std::min(kLayers, std::max<int64_t>(2, (2LL << 30) / bytes));
-  const Memory memory(bytes * layers);
+  const PageMemory memory(bytes * layers);
   std::vector<float> x(static_cast<size_t>(rows * in), 0.5F),
       out(static_cast<size_t>(rows * out_features));
   const Timing t = time_of([&] {
     for (int64_t layer = 0; layer < layers; ++layer) {
       const LinearRows a{.dtype = dtype,
-                         .weight = memory.data.get() + bytes * layer,
+                         .weight = memory.get() + bytes * layer,
                          .bias = nullptr,
                          .in_features = in,
                          .out_features = out_features,
@@ -200,26 +107,26 @@ Row bench_linear(int64_t out_features, int64_t in, int64_t rows, DType dtype, bo
 std::vector<Row> bench_rowwise(int64_t rows, DType dtype) {
   constexpr int64_t kWidth = 576, kF = 1536, kHq = 9, kHkv = 3, kDim = 64;
   const int repeat = rows == 1 ? 1000 : 1;
-  const Memory in(rows * 2 * kF * 4), out(rows * 2 * kF * 4), residual(rows * kWidth * 4),
+  const PageMemory in(rows * 2 * kF * 4), out(rows * 2 * kF * 4), residual(rows * kWidth * 4),
       table(rows * 4096);
-  const auto* numbers = reinterpret_cast<const float*>(table.data.get());
+  const auto* numbers = reinterpret_cast<const float*>(table.get());
   std::vector<float> weight(static_cast<size_t>(kWidth), 1.0F),
       lse(static_cast<size_t>(rows * kHq), 0.0F), lse2(lse);
   const AddNorm norm{.rows = rows,
                      .width = kWidth,
-                     .residual = reinterpret_cast<float*>(residual.data.get()),
-                     .delta = in.data.get(),
+                     .residual = reinterpret_cast<float*>(residual.get()),
+                     .delta = in.get(),
                      .weight = weight.data(),
                      .weight_offset = 0,
                      .eps = 1e-5F,
                      .dtype = dtype,
-                     .out = out.data.get()};
+                     .out = out.get()};
   SplitRope rope{.rows = rows,
                  .query_heads = kHq,
                  .kv_heads = kHkv,
                  .head_dim = kDim,
                  .dtype = dtype,
-                 .qkv = in.data.get(),
+                 .qkv = in.get(),
                  .cos = numbers,
                  .sin = numbers,
                  .q_norm = nullptr,
@@ -227,14 +134,14 @@ std::vector<Row> bench_rowwise(int64_t rows, DType dtype) {
                  .norm_offset = 0};
   rope.q_head_stride = rope.kv_head_stride = rows * kDim;
   rope.q_row_stride = rope.kv_row_stride = kDim;
-  rope.q = out.data.get();
-  rope.k = out.data.get() + rows * kHq * kDim * 4;
-  rope.v = out.data.get() + rows * (kHq + kHkv) * kDim * 4;
+  rope.q = out.get();
+  rope.k = out.get() + rows * kHq * kDim * 4;
+  rope.v = out.get() + rows * (kHq + kHkv) * kDim * 4;
   const GatedActivation gate{.rows = rows,
                              .width = kF,
                              .dtype = dtype,
-                             .gate_up = in.data.get(),
-                             .out = out.data.get(),
+                             .gate_up = in.get(),
+                             .out = out.get(),
                              .activation = Activation::silu};
   const auto row = [&](const char* name, const std::function<void()>& f) {
     const Timing t = time_of([&] {
@@ -250,8 +157,8 @@ std::vector<Row> bench_rowwise(int64_t rows, DType dtype) {
           row("split_rope 9+3 x 64", [&] { split_rope(rope); }),
           row("gated_activation 1536", [&] { gated_activation(gate); }),
           row("merge_attention 9 x 64", [&] {
-            merge_attention(rows * kHq, kDim, reinterpret_cast<float*>(out.data.get()), lse.data(),
-                            in.data.get(), dtype, lse2.data());
+            merge_attention(rows * kHq, kDim, reinterpret_cast<float*>(out.get()), lse.data(),
+                            in.get(), dtype, lse2.data());
           })};
 }
 
@@ -331,7 +238,7 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
-  const double bandwidth = read_bandwidth();
+  const double bandwidth = bench::read_bandwidth(bench::kBandwidthBytes, g_runs);
   const std::vector<Row> rows = all_rows(only);
   json ? print_json(bandwidth, rows) : print_table(bandwidth, rows);
   return 0;

@@ -1,0 +1,150 @@
+#include "limbeck/compact/score/scorer.h"
+
+#include "limbeck/base/random.h"
+#include "limbeck/model/model_testing.h"
+#include "limbeck/model/rotation.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace limbeck {
+namespace {
+
+/// Fixture F of the selection spec, section 17: two heads of twelve 4-dimensional keys.
+LayerSegment fixture_slots() {
+  constexpr int64_t heads = 2, n = 12, dim = 4;
+  LayerSegment s;
+  s.keys = at::empty({heads * n, dim}, at::kFloat);
+  s.values = at::empty({heads * n, dim}, at::kFloat);
+  s.positions = at::arange(n, at::kInt).repeat({heads});
+  s.offsets = {0, n, 2 * n};
+  auto k = s.keys.accessor<float, 2>();
+  auto v = s.values.accessor<float, 2>();
+  for (int64_t h = 0; h < heads; ++h)
+    for (int64_t j = 0; j < n; ++j)
+      for (int64_t c = 0; c < dim; ++c) {
+        k[h * n + j][c] = static_cast<float>(std::sin(.37 * (j + 1) * (c + 1) + 1.1 * h));
+        v[h * n + j][c] = static_cast<float>(std::cos(.53 * (j + 1) * (c + 1) + .7 * h));
+      }
+  return s;
+}
+
+struct Expected {
+  double checksum;
+  std::vector<int32_t> kept;
+};
+
+/// chk = sum (j + 1) s_j and the top 4 of each head.
+void expect_fixture(const std::string& scorer, const std::vector<Expected>& expected) {
+  const LayerSegment slots = fixture_slots();
+  at::Tensor out = at::empty({24}, at::kFloat);
+  make_scorer(scorer)->score({nullptr, 0, &slots, {0, 12}, 0}, out);
+  for (int64_t h = 0; h < 2; ++h) {
+    const float* s = out.const_data_ptr<float>() + 12 * h;
+    double checksum = 0;
+    for (int j = 0; j < 12; ++j) checksum += (j + 1) * s[j];
+    EXPECT_NEAR(checksum, expected[h].checksum, 1e-4) << scorer << " head " << h;
+    std::vector<int32_t> positions(12);
+    for (int j = 0; j < 12; ++j) positions[j] = j;
+    HeadContest contest{0, h, {s, 12}, positions, std::vector<uint8_t>(12, 0), 4};
+    EXPECT_EQ(top_slots(contest, 4), expected[h].kept) << scorer << " head " << h;
+  }
+}
+
+TEST(ScorerFixtureTest, KnormMatches) {
+  expect_fixture("knorm", {{-109.436876, {5, 7, 8, 10}}, {-109.780586, {5, 6, 7, 11}}});
+}
+
+TEST(ScorerFixtureTest, KeydiffMatches) {
+  expect_fixture("keydiff", {{-5.672705, {5, 6, 7, 11}}, {-28.004080, {0, 2, 3, 4}}});
+}
+
+/// The fixture's queries q[g][i][c] = 2 sin(.29 (i+1)(c+1) + .9 g), four query heads.
+at::Tensor fixture_queries() {
+  at::Tensor q = at::empty({4, 12, 4}, at::kFloat);
+  auto a = q.accessor<float, 3>();
+  for (int64_t g = 0; g < 4; ++g)
+    for (int64_t i = 0; i < 12; ++i)
+      for (int64_t c = 0; c < 4; ++c)
+        a[g][i][c] = static_cast<float>(2 * std::sin(.29 * (i + 1) * (c + 1) + .9 * g));
+  return q;
+}
+
+TEST(ScorerFixtureTest, KvzipMatchesWithContextZeroToFiveAndFedSixToEleven) {
+  // A cache that holds slots 0-5 as its tail, and fed rows 6-11 as one block.
+  const LayerSegment slots = fixture_slots();
+  KvCache cache({2, 4, DType::f32, {LayerKind{}}});
+  cache.reserve(6);
+  LayerCache& layer = cache.layer_for_append(0);
+  const auto rows = [&](const at::Tensor& t, int64_t first) {
+    return t.view({2, 12, 4}).narrow(1, first, 6);
+  };
+  layer.tail.keys.narrow(1, 0, 6).copy_(rows(slots.keys, 0));
+  layer.tail.values.narrow(1, 0, 6).copy_(rows(slots.values, 0));
+  const std::vector<int32_t> ids(6, 1);
+  cache.commit(ids, std::vector<std::pair<at::Tensor, at::Tensor>>(1));
+
+  const auto scorer = make_scorer("kvzip", {{"sinks", "0"}});
+  scorer->begin(cache, {0, 6});
+  scorer->on_queries(cache, {0,
+                             &cache.layer(0),
+                             {0, 6},
+                             {0, 6},
+                             fixture_queries().narrow(1, 6, 6),
+                             rows(slots.keys, 6),
+                             0.5});
+  const LayerSegment span = cache_gather(cache, 0, {0, 6});
+  at::Tensor out = at::empty({12}, at::kFloat);
+  scorer->score({nullptr, 0, &span, {0, 6}, 0}, out);
+  const std::vector<float> expected = {.111261F, .095360F, .125727F, .090940F, .430718F, .350680F,
+                                       .061095F, .109562F, .077420F, .064162F, .109672F, .431167F};
+  for (int i = 0; i < 12; ++i) EXPECT_NEAR(out[i].item<float>(), expected[i], 2e-6) << i;
+}
+
+TEST(ScorerTest, RandomMatchesTheSpecifiedStream) {
+  const LayerSegment slots = fixture_slots();
+  at::Tensor out = at::empty({24}, at::kFloat);
+  make_scorer("random")->score({nullptr, 0, &slots, {0, 12}, 0}, out);
+  EXPECT_FLOAT_EQ(out[0].item<float>(), 0.8833108082136426F);
+  EXPECT_FLOAT_EQ(out[1].item<float>(), 0.43152799704850997F);
+  EXPECT_FLOAT_EQ(out[12].item<float>(),
+                  static_cast<float>(unit_double(splitmix64_at(0, 1ULL << 32))));
+}
+
+TEST(ScorerTest, StreamingRanksByPositionAndProtectsSinks) {
+  const LayerSegment slots = fixture_slots();
+  at::Tensor out = at::empty({24}, at::kFloat);
+  const auto scorer = make_scorer("streaming");
+  scorer->score({nullptr, 0, &slots, {0, 12}, 0}, out);
+  EXPECT_EQ(scorer->traits().sinks, 4);
+  EXPECT_LT(out[3].item<float>(), out[4].item<float>());
+}
+
+TEST(ScorerTest, UnropedKeydiffDoesNotDependOnPosition) {
+  const Model model = random_model(test::small_spec({0}), DType::f32, 5);
+  Random random(9);
+  LayerSegment plain;
+  plain.keys = test::random_tensor({20, 16}, random);
+  plain.values = plain.keys;
+  plain.offsets = {0, 10, 20};
+  plain.positions = at::zeros({20}, at::kInt);
+  LayerSegment moved = plain;
+  moved.positions = at::arange(20, at::kInt) * 7;
+  moved.keys = rotate_keys(plain.keys, moved.positions, model.inverse_frequencies(0));
+  at::Tensor a = at::empty({20}, at::kFloat), b = at::empty({20}, at::kFloat);
+  make_scorer("keydiff", {{"unrope", "true"}})->score({&model, 0, &plain, {0, 200}, 0}, a);
+  make_scorer("keydiff", {{"unrope", "true"}})->score({&model, 0, &moved, {0, 200}, 0}, b);
+  EXPECT_LT((a - b).abs().max().item<float>(), 1e-4F);
+}
+
+TEST(ScorerTest, UnknownNamesAndOptionsAreRefused) {
+  EXPECT_THROW(make_scorer("best"), InvalidArgument);
+  EXPECT_THROW(make_scorer("knorm", {{"window", "3"}}), InvalidArgument);
+  EXPECT_THROW(make_scorer("kvzip", {{"norm", "some"}}), InvalidArgument);
+}
+
+}  // namespace
+}  // namespace limbeck
