@@ -52,8 +52,12 @@ test: configure
 	@cmake --build --preset release --parallel $(JOBS)
 	@ctest --preset release
 
+# Without the packages of the oracles, transformers is left out, and the table says so.
 bench: configure
-	@cmake --build --preset release --parallel $(JOBS) --target kernels_bench
+	@tools/setup.sh oracles || true
+	@$(if $(MODEL),,tools/setup.sh model)
+	@cmake --build --preset release --parallel $(JOBS) --target engine_bench kernels_bench
+	@python3 bench/compare.py $(if $(MODEL),--model '$(MODEL)')
 	@$(BUILD)/kernels_bench
 
 format:

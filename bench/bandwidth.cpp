@@ -74,23 +74,19 @@ PageMemory::PageMemory(int64_t bytes)
 double read_bandwidth(int64_t bytes, int runs) {
   const PageMemory memory(bytes);
   const auto* x = reinterpret_cast<const float*>(memory.get());
+  // Equal shares of whole loop steps; what is left over is neither read nor counted.
+  const int threads = omp_get_max_threads();
+  const int64_t share = bytes / 4 / threads / 256 * 256;
   double best = 0;
   volatile float sink = 0;
   for (Sum sum : sums()) {
-    // What is left over behind equal shares is not read, so it must not count.
-    int64_t counted = 0;
     const Timing t = time_of(runs, [&] {
       float total = 0;
-#pragma omp parallel reduction(+ : total)
-      {
-        const int64_t share = bytes / 4 / omp_get_num_threads() / 256 * 256;
-#pragma omp single
-        counted = 4 * share * omp_get_num_threads();
-        total += sum(x + share * omp_get_thread_num(), share);
-      }
+#pragma omp parallel num_threads(threads) reduction(+ : total)
+      total += sum(x + share * omp_get_thread_num(), share);
       sink = total;
     });
-    best = std::max(best, static_cast<double>(counted) / t.median);
+    best = std::max(best, static_cast<double>(4 * share * threads) / t.median);
   }
   return best;
 }

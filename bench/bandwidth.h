@@ -7,8 +7,9 @@
 
 namespace limbeck::bench {
 
-/// Larger than the caches of most machines. Where a guest sees a host's larger last level cache, the
-/// number is what this cache and the memory deliver together, as it is for weights of such a size.
+/// Larger than the caches of most machines. Where a guest sees a host's larger last level cache,
+/// the number is what this cache and the memory deliver together, as it is for weights of such a
+/// size.
 inline constexpr int64_t kBandwidthBytes = 512LL << 20;
 
 /// Memory in whole 2 MiB pages, written once by the threads that will read it.
@@ -21,8 +22,8 @@ class PageMemory {
   std::unique_ptr<char, decltype(&std::free)> data_;
 };
 
-/// Bytes per second that all OpenMP threads together read from a buffer of `bytes`: the best of several
-/// loops with wide loads, each by the median of `runs` passes.
+/// Bytes per second that all OpenMP threads together read from a buffer of `bytes`: the best of
+/// several loops with wide loads, each by the median of `runs` passes.
 double read_bandwidth(int64_t bytes = kBandwidthBytes, int runs = 21);
 
 }  // namespace limbeck::bench

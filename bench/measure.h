@@ -1,6 +1,7 @@
 /// Robust statistics of repeated timings, shared by the benchmark programs.
 ///
-/// Medians and median absolute deviations, never means: other guests of a machine only ever add time.
+/// Medians and median absolute deviations, never means: other guests of a machine only ever add
+/// time.
 #pragma once
 
 #include "limbeck/base/timing.h"

@@ -114,7 +114,7 @@ TEST_F(ContainerTest, RoundTripsNumbersThatJsonHasNot) {
   append(cache, 4, random);
   cache.seal();
   SegmentInfo info = cache.segments()[0];
-  info.statistics = {{"inf", HUGE_VAL}, {"-inf", -HUGE_VAL}, {"tiny", 5e-324}, {"-0", -0.0}};
+  info.statistics = {{"nan", NAN}, {"inf", HUGE_VAL}, {"-inf", -HUGE_VAL}, {"tiny", 5e-324}, {"-0", -0.0}};
   std::vector<KvCache::NewSegment> list;
   list.push_back({info, {cache.layer(0).segments[0]}});
   cache.replace_segments(0, 1, std::move(list));

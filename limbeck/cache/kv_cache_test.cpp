@@ -300,6 +300,20 @@ TEST(KvCacheTest, EqualityIsOfBits) {
   EXPECT_FALSE(cache_equal(a, b)) << "0 is not -0";
 }
 
+TEST(KvCacheTest, AStatisticWithoutAValueKeepsACacheEqualToItself) {
+  Random random(12);
+  KvCache cache = mixed_cache();
+  append(cache, 4, random);
+  cache.seal();
+  SegmentInfo info = cache.segments()[0];
+  info.achieved_ratio = std::numeric_limits<double>::quiet_NaN();
+  info.statistics["residual"] = std::numeric_limits<double>::quiet_NaN();
+  std::vector<KvCache::NewSegment> list;
+  list.push_back({info, {cache.layer(0).segments[0], nullptr}});
+  cache.replace_segments(0, 1, std::move(list));
+  EXPECT_TRUE(cache_equal(cache, cache.clone()));
+}
+
 TEST(KvCacheTest, ShapesThatCannotBeAreRefused) {
   EXPECT_THROW(KvCache(shape_of(0, 4, DType::f32, {kFull})), InvalidArgument);
   EXPECT_THROW(KvCache(shape_of(1, 4, DType::f32, {})), InvalidArgument);

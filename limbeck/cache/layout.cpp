@@ -3,6 +3,8 @@
 #include "limbeck/base/error.h"
 
 #include <algorithm>
+#include <cmath>
+#include <tuple>
 
 namespace limbeck {
 
@@ -29,6 +31,23 @@ SpanState span_state_from_name(std::string_view name) {
     if (span_state_name(state) == name) return state;
   throw FormatError("[cache] span state must be verbatim, compacted or dropped; found \"{}\"",
                     name);
+}
+
+namespace {
+
+bool same_number(double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)); }
+
+}  // namespace
+
+bool SegmentInfo::operator==(const SegmentInfo& other) const {
+  const auto exact = [](const SegmentInfo& s) {
+    return std::tie(s.begin, s.end, s.state, s.method, s.options, s.query_aware, s.generation);
+  };
+  return exact(*this) == exact(other) && same_number(requested_ratio, other.requested_ratio) &&
+         same_number(achieved_ratio, other.achieved_ratio) &&
+         std::ranges::equal(statistics, other.statistics, [](const auto& a, const auto& b) {
+           return a.first == b.first && same_number(a.second, b.second);
+         });
 }
 
 int64_t tail_capacity(int64_t needed, int64_t block) {

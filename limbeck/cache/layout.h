@@ -58,7 +58,8 @@ struct SegmentInfo {
   double achieved_ratio = 1.0;               ///< stored entries / entries of the span before
   std::map<std::string, double> statistics;  ///< seconds, bytes, residuals, by name
   int64_t generation = 0;                    ///< how often this span has been compacted
-  bool operator==(const SegmentInfo&) const = default;
+  /// Numbers that are both NaN are equal: a statistic may have no value.
+  bool operator==(const SegmentInfo& other) const;
 };
 
 /// A half-open range of logical positions.

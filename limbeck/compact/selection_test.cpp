@@ -122,9 +122,10 @@ TEST(AllocatorTest, TotalsAreExactAndForcedSlotsStay) {
       for (size_t h = 0; h < s.size(); ++h) {
         EXPECT_TRUE(std::is_sorted(s[h].begin(), s[h].end()));
         EXPECT_EQ(std::adjacent_find(s[h].begin(), s[h].end()), s[h].end());
-        for (int64_t i = 0; i < c.heads[h].size(); ++i)
-          if (c.heads[h].forced[i] != 0)
-            EXPECT_TRUE(std::binary_search(s[h].begin(), s[h].end(), static_cast<int32_t>(i)));
+        for (int64_t i = 0; i < c.heads[h].size(); ++i) {
+          if (c.heads[h].forced[i] == 0) continue;
+          EXPECT_TRUE(std::binary_search(s[h].begin(), s[h].end(), static_cast<int32_t>(i)));
+        }
         kept += static_cast<int64_t>(s[h].size());
       }
       EXPECT_EQ(kept, total) << name;

@@ -2,7 +2,9 @@
 ///
 /// Everything works token by token, so a stream can be decoded as it grows; what a decoder does to
 /// the first token or to the beginning of the text is kept in a small state. Decoders that would
-/// need the end of the text, or text across tokens, are refused where the file is read.
+/// need the end of the text, or text across tokens, are refused where the file is read. Hence one
+/// known difference from PyPI tokenizers: of a run of byte tokens that is not UTF-8, only the
+/// invalid parts become U+FFFD, not the whole run.
 #pragma once
 
 #include "limbeck/text/text_pattern.h"

@@ -8,8 +8,8 @@
 namespace limbeck {
 namespace {
 
-constexpr size_t kCacheFrom =
-    4'096;  // bytes of text; below, clearing the cache costs more than it saves
+// Bytes of text; for less it is not worth clearing half a megabyte of cache.
+constexpr size_t kCacheFrom = 4096;
 constexpr size_t kMaxPiece = 1u << 30;  // bytes; the models count with 32 bits
 
 class Encoder : public PieceSink {

@@ -63,12 +63,12 @@ void run_repeat(const Model& model, KvCache& cache, PositionRange span, const Re
       prompt.first.size(), prompt.before_quote.size() + kRepeatQuote + prompt.after_quote.size()));
   const int64_t room = window - length - longest_prompt;
   const int64_t size = std::min(chunk, room);
-  if (size < std::min(kRepeatChunkLeast, span.size()))
+  const int64_t least = std::min({kRepeatChunkLeast, span.size(), chunk});
+  if (size < least)
     throw InvalidArgument(
         "[compact] the repeat pass needs at least {} free positions in the model's window of {}; "
         "found {} after {} tokens and a prompt of {}",
-        std::min(kRepeatChunkLeast, span.size()), window, std::max<int64_t>(room, 0), length,
-        longest_prompt);
+        least, window, std::max<int64_t>(room, 0), length, longest_prompt);
   const KvCache::Mark start = cache.mark();
   const std::vector<int32_t> text(cache.tokens().begin() + span.begin,
                                   cache.tokens().begin() + span.end);

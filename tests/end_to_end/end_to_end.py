@@ -1,0 +1,149 @@
+"""The command line as a person uses it, on the default model: compact, inspect, ask, join, and every refusal.
+
+Exit status 77 = skipped (no default model). Needs nothing but Python's standard library.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+INSTRUCTION = (
+    "Some special magic numbers are hidden within the following text. Make sure to memorize them. "
+    "I will quiz you about the numbers afterwards.\n"
+)
+failures = []
+
+
+def check(name, holds, detail=""):
+    print(("ok    " if holds else "FAIL  ") + name + ("" if holds else f": {detail}"))
+    if not holds:
+        failures.append(name)
+
+
+class Program:
+    def __init__(self, path):
+        self.path = path
+
+    def __call__(self, *arguments, stdin=None):
+        return subprocess.run(
+            [self.path, "--quiet", *map(str, arguments)], input=stdin, capture_output=True, text=True
+        )
+
+    def json(self, *arguments):
+        result = self("--json", *arguments)
+        if result.returncode != 0:
+            raise SystemExit(f"{arguments}: exit {result.returncode}\n{result.stderr}")
+        return json.loads(result.stdout)
+
+
+def passages(text):
+    """Two stretches of the story of some 700 words, each with one needle."""
+    paragraphs = text.split("\n\n")
+    at = {word: next(i for i, p in enumerate(paragraphs) if f"number for {word} is" in p or f"numbers for {word} is" in p)
+          for word in ("harbor", "orchard")}
+
+    def around(i):
+        first, last = i, i + 1
+        while sum(len(p.split()) for p in paragraphs[first:last]) < 600 and (first > 0 or last < len(paragraphs)):
+            first, last = max(0, first - 1), min(len(paragraphs), last + 1)
+        return "\n\n".join(paragraphs[first:last])
+
+    return INSTRUCTION + around(at["harbor"]), INSTRUCTION + around(at["orchard"])
+
+
+def question(word):
+    return f"What is the special magic number for {word} mentioned in the provided text?"
+
+
+def works(run, folder, texts):
+    files = []
+    for i, text in enumerate(texts):
+        source, target = folder / f"{i}.txt", folder / f"{i}.kvc"
+        source.write_text(text)
+        files.append(target)
+        report = run.json("compact", "-f", source, "-o", target, "--ratio", 0.25)
+        ratio = report["ratio"]["achieved"]
+        check(f"compact keeps a quarter of text {i}", abs(ratio - 0.25) < 0.002, ratio)
+        bytes_ = report["bytes"]
+        check(f"compact frees memory of text {i}", bytes_["after"] < 0.32 * bytes_["before"], bytes_)
+    again = folder / "again.kvc"
+    run.json("compact", "-f", folder / "0.txt", "-o", again, "--ratio", 0.25)
+    check("the same text, method and seed give the same bytes", again.read_bytes() == files[0].read_bytes())
+
+    seen = run.json("inspect", files[0])
+    check("inspect reports what is kept", 0.2 < seen["cache"]["kept_ratio"] < 0.35, seen["cache"])
+    check("inspect prints a table", "compacted" in run("inspect", files[0]).stdout)
+    expected = {"harbor": "48213", "orchard": "63817"}
+    for word, file in zip(expected, files):
+        answer = run.json("ask", "-c", file, question(word), "--max-tokens", 40)[0]["answer"]
+        check(f"a compact cache answers for {word}", expected[word] in answer, answer)
+    joined = run.json("ask", "-c", files[0], "-c", files[1], *map(question, expected), "--max-tokens", 40)
+    for word, answer in zip(expected, joined):
+        check(f"two compact caches joined answer for {word}", expected[word] in answer["answer"], answer["answer"])
+    alone = run.json("ask", "-c", files[0], "-c", files[1], question("orchard"), "--max-tokens", 40)
+    check("a question asked alone equals the same one asked second", alone[0]["answer"] == joined[1]["answer"])
+    chat = run("chat", "--max-tokens", 16, stdin="What is the capital of France?\nAnd of Italy?\n")
+    check("chat answers line by line", "Paris" in chat.stdout and chat.returncode == 0, chat.stdout + chat.stderr)
+    for command in ("methods", "models"):
+        check(f"{command} lists", run(command).returncode == 0 and len(run.json(command)) > 0)
+    return files
+
+
+def refuses(run, folder, cache):
+    def refused(name, status, text, *arguments):
+        result = run(*arguments)
+        check(f"{name} is refused with exit {status}", result.returncode == status and text in result.stderr,
+              f"exit {result.returncode}, {result.stderr}")
+
+    source, out = folder / "0.txt", folder / "none.kvc"
+    empty, long, bad = folder / "empty.txt", folder / "long.txt", folder / "bad.txt"
+    empty.write_text("")
+    long.write_text("one two three four five " * 2500)
+    bad.write_bytes(b"good text \xff\xfe bad")
+    refused("ratio 0", 2, "ratio must be in (0, 1]; found 0", "compact", "-f", source, "-o", out, "--ratio", 0)
+    refused("an unknown method", 2, "unknown method", "compact", "-f", source, "-o", out, "--method", "x", "--ratio", 0.5)
+    refused("an empty text", 2, "empty", "compact", "-f", empty, "-o", out, "--ratio", 0.5)
+    refused("a text beyond the window", 2, "window is 8192", "compact", "-f", long, "-o", out, "--ratio", 0.5)
+    refused("invalid UTF-8", 2, "invalid UTF-8 at byte 10", "compact", "-f", bad, "-o", out, "--ratio", 0.5)
+    refused("a missing file", 5, "cannot open", "compact", "-f", folder / "no.txt", "-o", out, "--ratio", 0.5)
+    refused("a missing model", 5, "no file, folder or known name", "-m", "no-such-model", "generate", "x")
+    refused("an unknown flag", 2, "--nope", "generate", "x", "--nope")
+    check("nothing was left half-written", not out.exists() and not list(folder.glob("*.tmp*")))
+
+    whole = cache.read_bytes()
+    broken = folder / "broken.kvc"
+    broken.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    refused("a flipped byte", 4, "checksum", "ask", "-c", broken, "x")
+    broken.write_bytes(whole[: len(whole) // 2])
+    refused("a truncated cache", 4, "truncated", "ask", "-c", broken, "x")
+    refused("a cache of another model", 3, "", "--dtype", "f32", "ask", "-c", cache, "x")
+    model = folder / "broken.gguf"
+    model.write_bytes(b"GGUF" + bytes(20))
+    refused("a broken model file", 4, "gguf", "-m", model, "generate", "x")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--limbeck", required=True)
+    parser.add_argument("--assets", required=True)
+    options = parser.parse_args()
+    directory = os.environ.get("LIMBECK_MODELS") or pathlib.Path.home() / ".cache/limbeck/models"
+    if not (pathlib.Path(directory) / "smollm2-135m.gguf").exists():
+        print("skipped: the default model is not there; `make setup` fetches it")
+        return 77
+    run = Program(options.limbeck)
+    texts = passages((pathlib.Path(options.assets) / "demo" / "text.txt").read_text())
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        files = works(run, folder, texts)
+        refuses(run, folder, files[0])
+    print(f"{len(failures)} checks failed")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
