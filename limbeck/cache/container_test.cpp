@@ -114,7 +114,8 @@ TEST_F(ContainerTest, RoundTripsNumbersThatJsonHasNot) {
   append(cache, 4, random);
   cache.seal();
   SegmentInfo info = cache.segments()[0];
-  info.statistics = {{"nan", NAN}, {"inf", HUGE_VAL}, {"-inf", -HUGE_VAL}, {"tiny", 5e-324}, {"-0", -0.0}};
+  info.statistics = {
+      {"nan", NAN}, {"inf", HUGE_VAL}, {"-inf", -HUGE_VAL}, {"tiny", 5e-324}, {"-0", -0.0}};
   std::vector<KvCache::NewSegment> list;
   list.push_back({info, {cache.layer(0).segments[0]}});
   cache.replace_segments(0, 1, std::move(list));
@@ -192,6 +193,9 @@ TEST_F(ContainerTest, BlockHashesChainUnderTheFingerprint) {
   for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<int32_t>(i);
   const auto hashes = block_hashes(tokens, "fp");
   ASSERT_EQ(hashes.size(), 2u) << "whole blocks only";
+  // Computed with Python's xxhash from docs/cache-format.md.
+  EXPECT_EQ(hash_hex(hashes[0]), "d57cc4f62281fa3e67642ca9cf88b861");
+  EXPECT_EQ(hash_hex(hashes[1]), "acc0f3b50c3eda77b418b1abf862254d");
   EXPECT_EQ(block_hashes(std::span(tokens).first(256), "fp")[0], hashes[0]);
   EXPECT_NE(block_hashes(tokens, "other")[1], hashes[1]);
   tokens[0] = 9;
