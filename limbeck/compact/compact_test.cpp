@@ -165,8 +165,7 @@ TEST(CompactTest, PiecesShareTheBudgetExactlyAlsoWithMorePiecesThanSlots) {
   EXPECT_EQ(compact(tiny.model, tiny.cache, o).entries_after, 4 * 3);
 }
 
-TEST(CompactTest, StagesHandOutTheirShares) {
-  // A later stage starts from what an earlier one chose: the union has the whole budget.
+TEST(CompactTest, PartsOfAMethodCanBeReplacedByName) {
   Read r;
   CompactOptions o = options_for("random", 0.2);
   o.normalize = "rank";
