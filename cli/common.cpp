@@ -89,6 +89,61 @@ PositionRange parse_range(const std::string& text, PositionRange span) {
 
 }  // namespace
 
+namespace {
+
+std::map<std::string, std::string> option_texts(const std::vector<std::string>& given,
+                                                std::string_view flag) {
+  std::map<std::string, std::string> out;
+  for (const std::string& option : given) {
+    const size_t equals = option.find('=');
+    if (equals == std::string::npos)
+      throw InvalidArgument("[cli] {} takes name=value; found \"{}\"", flag, option);
+    out[option.substr(0, equals)] = option.substr(equals + 1);
+  }
+  return out;
+}
+
+void choose_queries(CompactOptions& o, const std::string& sources) {
+  bool repeat = false;
+  std::stringstream list(sources);
+  for (std::string name; std::getline(list, name, ',');) {
+    if (name == "repeat")
+      repeat = true;
+    else if (name == "prefill")
+      o.prefill_queries = true;
+    else if (name == "sampled")
+      o.sampled_tokens = 96;
+    else
+      throw InvalidArgument("[cli] --queries takes repeat, prefill and sampled; found \"{}\"", name);
+  }
+  if (!repeat) o.repeat = {};
+}
+
+}  // namespace
+
+HeadTable head_weights(const LanguageModel& lm, const std::string& file) {
+  const int64_t layers = lm.model.spec().layer_count(), heads = lm.model.spec().kv_heads;
+  const auto usable = [&](const std::filesystem::path& path) {
+    HeadTable t = read_head_table(path, layers, heads);
+    if (t.kind != "weights")
+      throw FormatError("[cli] {} holds {}, not weights", path.string(), t.kind);
+    return t;
+  };
+  if (!file.empty()) {
+    HeadTable t = usable(file);
+    if (!t.fingerprint.empty() && t.fingerprint != lm.model.fingerprint())
+      throw Mismatch("[cli] {} was calibrated on another model ({})", file, t.architecture);
+    return t;
+  }
+  // Beside the model first: what its owner calibrated counts more than what ships.
+  const std::filesystem::path beside = lm.path.string() + ".heads.json";
+  if (std::filesystem::exists(beside)) return usable(beside);
+  const std::filesystem::path shipped =
+      std::filesystem::path(LIMBECK_ASSETS) / "heads" / (lm.model.fingerprint() + ".json");
+  if (std::filesystem::exists(shipped)) return usable(shipped);
+  return {};
+}
+
 CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& f,
                                const PreparedText& text, const ProgressFn& progress) {
   CompactOptions o;
@@ -97,12 +152,13 @@ CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& f,
   o.allocator = f.allocator;
   o.builder = f.builder;
   o.normalize = f.normalize;
-  for (const std::string& option : f.options) {
-    const size_t equals = option.find('=');
-    if (equals == std::string::npos)
-      throw InvalidArgument("[cli] --set takes name=value; found \"{}\"", option);
-    o.scorer_options[option.substr(0, equals)] = option.substr(equals + 1);
-  }
+  o.scorer_options = option_texts(f.options, "--set");
+  o.builder_options = option_texts(f.builder_options, "--set-builder");
+  o.on_policy = f.on_policy;
+  o.head_weights = head_weights(lm, f.head_weights);
+  if (!f.head_shares.empty())
+    o.head_shares = read_head_table(f.head_shares, lm.model.spec().layer_count(),
+                                    lm.model.spec().kv_heads);
   if (f.budget != 0) o.budget = f.budget;
   if (f.ratio != 0 || f.budget == 0) o.ratio = f.ratio;
   o.span = text.span;
@@ -110,6 +166,7 @@ CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& f,
   o.chunk = f.chunk;
   o.seed = f.seed;
   o.repeat = repeat_prompt(lm, text.frame);
+  choose_queries(o, f.queries);
   o.progress = progress;
   return o;
 }

@@ -39,6 +39,10 @@ struct CompactFlags {
   std::string method{kDefaultMethod};
   std::string scorer, allocator, builder, normalize;
   std::vector<std::string> options;  ///< scorer options "name=value"
+  std::vector<std::string> builder_options;
+  std::string head_weights, head_shares;  ///< files; weights are found by the model when not given
+  std::string queries = "repeat";         ///< reference queries, comma-separated sources
+  bool on_policy = false;
   double ratio = 0;                  ///< 0 = not given
   int64_t budget = 0;
   int64_t chunk = 0;
@@ -63,6 +67,10 @@ struct PreparedText {
 /// raw: the text as it is, special tokens parsed, no frame.
 PreparedText read_text(const LanguageModel& lm, const std::string& text, const std::string& system,
                        bool raw, const ProgressFn& progress);
+
+/// Calibrated head weights: the file that was named, else what lies beside the model or ships for it
+/// (found by the model's fingerprint), else an empty table.
+HeadTable head_weights(const LanguageModel& lm, const std::string& file);
 
 CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& flags,
                                const PreparedText& text, const ProgressFn& progress);

@@ -32,6 +32,15 @@ void add_compact(CLI::App* app, CompactFlags& f) {
   app->add_option("--allocator", f.allocator, "replace the method's allocator");
   app->add_option("--builder", f.builder, "replace the method's builder");
   app->add_option("--set", f.options, "scorer option name=value (repeatable)");
+  app->add_option("--set-builder", f.builder_options, "builder option name=value (repeatable)");
+  app->add_option("--head-weights", f.head_weights,
+                  "calibrated importance of heads; default: MODEL.heads.json, or what ships");
+  app->add_option("--head-shares", f.head_shares, "budget shares for the allocator table");
+  app->add_option("--queries", f.queries,
+                  "reference queries to learn from: repeat, prefill, sampled (comma-separated)")
+      ->capture_default_str();
+  app->add_flag("--on-policy", f.on_policy,
+                "fit each layer on queries of a model that reads the layers below it compacted");
   app->add_option("--normalize", f.normalize,
                   "zscore, rank or share: make scores of heads comparable");
   app->add_option("--chunk", f.chunk,

@@ -9,8 +9,10 @@
 #include "limbeck/compact/methods/presets.h"
 #include "limbeck/compact/queries/repeat.h"
 #include "limbeck/compact/selection.h"
+#include "limbeck/heads/head_table.h"
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,15 +24,31 @@ struct CompactOptions {
   /// Replace parts of the preset (single-stage presets only for scorer and allocator).
   std::string scorer, allocator, builder;
   OptionTexts scorer_options;  ///< of the (last) stage's scorer
+  OptionTexts builder_options;
   std::string normalize;  ///< "", "zscore", "rank" or "share": makes scores of heads comparable
   std::optional<double> ratio;         ///< in (0, 1]; exactly one of ratio and budget
   std::optional<int64_t> budget;       ///< slots kept per head, mean over heads
   std::optional<PositionRange> span;   ///< default: everything
   std::vector<PositionRange> protect;  ///< always kept, charged to the budget
+  bool only_new = false;               ///< leave alone what of the span has been compacted before
   bool protect_overflow = false;  ///< keep protected slots beyond the budget instead of refusing
-  int64_t chunk = 0;  ///< contests inside pieces of about this many tokens; 0 = one contest
-  int64_t repeat_chunk = 2000;  ///< tokens of one repeat (scorers that need queries)
-  RepeatPrompt repeat;          ///< needed by scorers that need queries
+  /// Compact pieces of about this many tokens one after another, each by its own queries behind
+  /// [what precedes the span | the piece | what follows the span]; 0 = the span in one piece.
+  int64_t chunk = 0;
+
+  // Reference queries, for methods that learn from them. With none of these such a method is
+  // refused.
+  RepeatPrompt repeat;                      ///< a repeat pass over the span (the default source)
+  int64_t repeat_chunk = 2000;              ///< tokens of one repeat
+  std::vector<ReferenceSuffix> references;  ///< more suffixes, beside the repeat
+  bool prefill_queries = false;             ///< the span's own queries as well
+  int64_t sampled_tokens = 0;   ///< continue the text by so many sampled tokens, as queries
+  double sampled_weight = 3.0;  ///< row weight of these
+  const StoredQueries* queries = nullptr;  ///< captured before for this cache and span: no pass
+  /// Refit layer by layer on the queries that the already compacted lower layers cause (7).
+  bool on_policy = false;
+  HeadTable head_weights;  ///< importance of heads for `wpc`; empty = all 1
+  HeadTable head_shares;   ///< budget shares for the allocator `table`
   int64_t seed = 0;
   ProgressFn progress;
 };
@@ -43,9 +61,14 @@ struct CompactReport {
   int64_t entries_before = 0, entries_after = 0;  ///< of the span, all full layers and heads
   std::vector<int64_t> kept;                      ///< [full layers * H] slots of the span per head
   int64_t bytes_before = 0, bytes_after = 0;      ///< of the whole cache, as allocated
+  std::map<std::string, double> statistics;       ///< means over heads: held-out errors, fallbacks
   StageSeconds seconds;
   std::vector<std::string> notes;  ///< permitted fallbacks that were taken, once each
 };
+
+/// Reference queries of a span as the options ask for them, to be shared by several compactions.
+StoredQueries capture_queries(const Model& model, const KvCache& cache,
+                              const CompactOptions& options);
 
 /// Compacts `cache` in place; on any error it is as it was. Ratio 1 returns it untouched.
 CompactReport compact(const Model& model, KvCache& cache, const CompactOptions& options);

@@ -229,7 +229,7 @@ TEST(CompactTest, BadRequestsLeaveTheCacheAsItWas) {
   refuse([](auto& o) { o.allocator = "best"; }, "unknown allocator");
   refuse([](auto& o) { o.builder = "best"; }, "unknown builder");
   refuse([](auto& o) { o.span = PositionRange{50, 50}; }, "span must lie in [0, 100)");
-  refuse([](auto& o) { o.repeat = {}; }, "needs a repeat pass");
+  refuse([](auto& o) { o.repeat = {}; }, "learns from a repeat pass");
   refuse([](auto& o) { o.scorer_options["norm"] = "x"; }, "norm must be one of local|all");
   refuse(
       [](auto& o) {
@@ -247,7 +247,7 @@ TEST(CompactTest, BadRequestsLeaveTheCacheAsItWas) {
   refuse(
       [](auto& o) {
         o.progress = [](const ProgressStep& s) {
-          if (s.stage == "repeat pass") throw Cancelled("[test] stop");
+          if (s.stage == "reference queries") throw Cancelled("[test] stop");
         };
       },
       "[test] stop");

@@ -14,6 +14,46 @@ int64_t kept_of_ratio(double ratio, int64_t n) {
   return std::min(n, std::max<int64_t>(1, kept));
 }
 
+int64_t share_of_budget(int64_t budget, double share) {
+  if (share >= 1.0) return budget;
+  return static_cast<int64_t>(std::floor(static_cast<double>(budget) * share + 1e-9));
+}
+
+std::vector<int64_t> share_budgets(int64_t total, std::span<const double> shares, int64_t floor,
+                                   std::span<const int64_t> caps) {
+  const size_t n = shares.size();
+  std::vector<int64_t> out(n, 0);
+  if (n == 0) return out;
+  const int64_t least = std::min(floor, total / static_cast<int64_t>(n));
+  for (size_t i = 0; i < n; ++i) {
+    out[i] = std::min(least, caps[i]);
+    total -= out[i];
+  }
+  // Each round either hands out everything or fills at least one head to its cap.
+  while (total > 0) {
+    std::vector<double> open(n, 0.0);
+    double sum = 0;
+    int64_t room = 0;
+    for (size_t i = 0; i < n; ++i) {
+      if (out[i] >= caps[i]) continue;
+      // A head's target counts what the floor gave it already.
+      open[i] = shares[i];
+      sum += shares[i];
+      room += caps[i] - out[i];
+    }
+    if (room == 0) break;
+    if (!(sum > 0))
+      for (size_t i = 0; i < n; ++i) open[i] = out[i] < caps[i] ? 1.0 : 0.0;
+    const std::vector<int64_t> more = largest_remainder(std::min(total, room), open);
+    for (size_t i = 0; i < n; ++i) {
+      const int64_t add = std::min(more[i], caps[i] - out[i]);
+      out[i] += add;
+      total -= add;
+    }
+  }
+  return out;
+}
+
 std::string_view comparable_name(Comparable c) {
   switch (c) {
     case Comparable::none: return "none";
@@ -65,7 +105,10 @@ std::vector<PositionRange> cut_span(PositionRange span, int64_t chunk) {
 std::vector<int32_t> top_slots(const HeadContest& contest, int64_t keep) {
   std::vector<int32_t> kept, others;
   for (int64_t i = 0; i < contest.size(); ++i)
-    (contest.forced[i] != 0 ? kept : others).push_back(static_cast<int32_t>(i));
+    if (contest.forced[i] != 0)
+      kept.push_back(static_cast<int32_t>(i));
+    else if (contest.scores[i] != kNoCandidate)
+      others.push_back(static_cast<int32_t>(i));
   const int64_t room = std::clamp<int64_t>(keep - static_cast<int64_t>(kept.size()), 0,
                                            static_cast<int64_t>(others.size()));
   const auto better = [&](int32_t a, int32_t b) {

@@ -57,6 +57,50 @@ TEST(LargestRemainderTest, SharesSumToTheTotal) {
   }
 }
 
+TEST(ShareBudgetsTest, CapsOverflowToOthersAndFloorsHold) {
+  const std::vector<int64_t> caps = {10, 10, 10};
+  EXPECT_EQ(share_budgets(10, std::vector<double>{.333, .333, .334}, 0, caps),
+            (std::vector<int64_t>{3, 3, 4}));
+  EXPECT_EQ(share_budgets(20, std::vector<double>{.9, .05, .05}, 0, caps),
+            (std::vector<int64_t>{10, 5, 5}));
+  EXPECT_EQ(share_budgets(40, std::vector<double>{.9, .1, 0}, 0, caps), caps);  // all capped
+  EXPECT_EQ(share_budgets(7, std::vector<double>{1, 0, 0}, 4, caps),
+            (std::vector<int64_t>{3, 2, 2}));  // floors of 4 do not fit
+  EXPECT_EQ(share_budgets(5, std::vector<double>{0, 0, 0}, 0, caps),
+            (std::vector<int64_t>{2, 2, 1}));
+  EXPECT_EQ(share_budgets(3, std::vector<double>{1}, 0, std::vector<int64_t>{2}),
+            (std::vector<int64_t>{2}));
+  Random random(5);
+  for (int trial = 0; trial < 300; ++trial) {
+    const size_t n = 1 + random.below(8);
+    std::vector<double> shares(n);
+    std::vector<int64_t> limits(n);
+    int64_t room = 0;
+    for (size_t i = 0; i < n; ++i) {
+      shares[i] = random.below(3) == 0 ? 0.0 : random.uniform();
+      limits[i] = static_cast<int64_t>(random.below(40));
+      room += limits[i];
+    }
+    const auto total = static_cast<int64_t>(random.below(200));
+    const auto out = share_budgets(total, shares, static_cast<int64_t>(random.below(6)), limits);
+    EXPECT_EQ(std::accumulate(out.begin(), out.end(), int64_t{0}), std::min(total, room));
+    for (size_t i = 0; i < n; ++i) EXPECT_LE(out[i], limits[i]);
+  }
+}
+
+TEST(AllocatorTest, SlotsWithoutCandidacyAreLeftOutAndStagesHandOutTheirShare) {
+  Contests c;
+  c.add(0, 0, {1, kNoCandidate, kNoCandidate, 2}, 3);
+  c.add(0, 1, {9, 8, 7, 6}, 3);
+  for (const char* name : {"uniform", "model"}) {
+    const Selection s = make_allocator(name)->allocate(c.heads, 1.0);
+    EXPECT_EQ(s[0], (std::vector<int32_t>{0, 3})) << name;
+  }
+  EXPECT_EQ(make_allocator("model")->allocate(c.heads, 1.0)[1].size(), 4u);
+  EXPECT_EQ(make_allocator("model")->allocate(c.heads, 0.5)[1].size(), 3u);
+  EXPECT_EQ(make_allocator("uniform")->allocate(c.heads, 0.7)[1].size(), 2u);
+}
+
 TEST(CutSpanTest, PiecesCoverTheSpanAndAShortLastOneJoins) {
   EXPECT_EQ(cut_span({5, 105}, 0), (std::vector<PositionRange>{{5, 105}}));
   EXPECT_EQ(cut_span({0, 100}, 40), (std::vector<PositionRange>{{0, 40}, {40, 80}, {80, 100}}));
@@ -77,7 +121,7 @@ TEST(UniformAllocatorTest, EveryHeadKeepsItsOwnBudget) {
   Contests c;
   c.add(0, 0, {9, 1, 8, 2}, 2);
   c.add(0, 1, {.1F, .2F, .3F, .4F}, 3);
-  const Selection s = make_allocator("uniform")->allocate(c.heads);
+  const Selection s = make_allocator("uniform")->allocate(c.heads, 1.0);
   EXPECT_EQ(s[0], (std::vector<int32_t>{0, 2}));
   EXPECT_EQ(s[1], (std::vector<int32_t>{1, 2, 3}));
 }
@@ -86,7 +130,7 @@ TEST(ModelAllocatorTest, RanksOverEverythingAndMayLeaveAHeadEmpty) {
   Contests c;
   c.add(0, 0, {9, 7, 8, 6}, 2);
   c.add(1, 0, {1, 2, 3, 4}, 2);
-  const Selection s = make_allocator("model")->allocate(c.heads);
+  const Selection s = make_allocator("model")->allocate(c.heads, 1.0);
   EXPECT_EQ(s[0], (std::vector<int32_t>{0, 1, 2, 3}));
   EXPECT_TRUE(s[1].empty());
 }
@@ -95,7 +139,7 @@ TEST(ModelAllocatorTest, EqualScoresKeepTheNewestTokens) {
   Contests c;
   for (int l = 0; l < 2; ++l)
     for (int h = 0; h < 2; ++h) c.add(l, h, std::vector<float>(5, 1.0F), 2);
-  for (const auto& kept : make_allocator("model")->allocate(c.heads))
+  for (const auto& kept : make_allocator("model")->allocate(c.heads, 1.0))
     EXPECT_EQ(kept, (std::vector<int32_t>{3, 4}));
 }
 
@@ -117,7 +161,7 @@ TEST(AllocatorTest, TotalsAreExactAndForcedSlotsStay) {
       total += h.budget;
     }
     for (const char* name : {"uniform", "model"}) {
-      const Selection s = make_allocator(name)->allocate(c.heads);
+      const Selection s = make_allocator(name)->allocate(c.heads, 1.0);
       int64_t kept = 0;
       for (size_t h = 0; h < s.size(); ++h) {
         EXPECT_TRUE(std::is_sorted(s[h].begin(), s[h].end()));

@@ -70,6 +70,9 @@ class Model {
                                        const ForwardOptions& options = {},
                                        Probe* probe = nullptr) const;
 
+  /// Throws what forward() would throw for these tokens behind this cache.
+  void check_feed(const KvCache& cache, std::span<const int32_t> tokens) const;
+
   /// f32 logits [n, vocabulary] of final hidden states [n, hidden] f32.
   at::Tensor head_logits(const at::Tensor& hidden) const;
 
@@ -79,8 +82,6 @@ class Model {
   const std::vector<float>& inverse_frequencies(int64_t layer) const;
 
  private:
-  void check_feed(const KvCache& cache, std::span<const int32_t> tokens) const;
-
   ModelSpec spec_;
   Weights weights_;
   DType dtype_;

@@ -11,25 +11,27 @@ class ModelAllocator : public Allocator {
  public:
   Comparable requires_comparable() const override { return Comparable::model; }
 
-  Selection allocate(std::span<const HeadContest> heads) const override {
+  Selection allocate(std::span<const HeadContest> heads, double share) const override {
     struct Slot {
       float score;
       int32_t position, head, slot;
     };
     Selection out(heads.size());
     std::vector<Slot> open;
-    int64_t room = 0;
+    int64_t budget = 0, forced = 0;
     for (size_t h = 0; h < heads.size(); ++h) {
-      room += std::min(heads[h].budget, heads[h].size()) - heads[h].forced_count();
+      budget += std::min(heads[h].budget, heads[h].size());
+      forced += heads[h].forced_count();
       for (int64_t i = 0; i < heads[h].size(); ++i) {
         if (heads[h].forced[i] != 0)
           out[h].push_back(static_cast<int32_t>(i));
-        else
+        else if (heads[h].scores[i] != kNoCandidate)
           open.push_back({heads[h].scores[i], heads[h].positions[i], static_cast<int32_t>(h),
                           static_cast<int32_t>(i)});
       }
     }
-    room = std::clamp<int64_t>(room, 0, static_cast<int64_t>(open.size()));
+    const int64_t room = std::clamp<int64_t>(share_of_budget(budget, share) - forced, 0,
+                                             static_cast<int64_t>(open.size()));
     // Ties: later position, then lower head of the layer, then lower layer.
     const auto better = [&](const Slot& a, const Slot& b) {
       if (a.score != b.score) return a.score > b.score;

@@ -5,6 +5,7 @@ namespace limbeck {
 const std::vector<AllocatorEntry>& allocator_registry() {
   static const std::vector<AllocatorEntry> entries = {
       {"model", "one ranking over all heads and layers", make_model_allocator},
+      {"table", "every head keeps its share of a head table", make_table_allocator},
       {"uniform", "every head keeps the same share", make_uniform_allocator},
   };
   return entries;

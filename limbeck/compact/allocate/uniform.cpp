@@ -1,20 +1,35 @@
 #include "limbeck/compact/allocate/allocator.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace limbeck {
 namespace {
 
-class UniformAllocator : public Allocator {
+/// Every head keeps its own budget: equal ones, or shares of a table.
+class OwnBudgetAllocator : public Allocator {
  public:
+  explicit OwnBudgetAllocator(bool table) : table_(table) {}
   Comparable requires_comparable() const override { return Comparable::none; }
-  Selection allocate(std::span<const HeadContest> heads) const override {
+  bool uses_table() const override { return table_; }
+  Selection allocate(std::span<const HeadContest> heads, double share) const override {
     Selection out;
-    for (const HeadContest& h : heads) out.push_back(top_slots(h, h.budget));
+    for (const HeadContest& h : heads)
+      out.push_back(top_slots(h, share_of_budget(h.budget, share)));
     return out;
   }
+
+ private:
+  bool table_;
 };
 
 }  // namespace
 
-std::unique_ptr<Allocator> make_uniform_allocator() { return std::make_unique<UniformAllocator>(); }
+std::unique_ptr<Allocator> make_uniform_allocator() {
+  return std::make_unique<OwnBudgetAllocator>(false);
+}
+std::unique_ptr<Allocator> make_table_allocator() {
+  return std::make_unique<OwnBudgetAllocator>(true);
+}
 
 }  // namespace limbeck

@@ -1,9 +1,12 @@
 /// Builders: from kept slots to a segment.
 #pragma once
 
+#include "limbeck/base/options.h"
 #include "limbeck/cache/segment.h"
+#include "limbeck/compact/queries/reference_queries.h"
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -17,22 +20,43 @@ struct BuildInput {
   int64_t layer = 0;
   const LayerSegment* slots = nullptr;
   std::span<const std::vector<int32_t>> kept;  ///< [H]
+  const LayerQueries* queries = nullptr;       ///< for builders that fit
+};
+
+/// Sums over the heads of one layer.
+struct BuildStatistics {
+  int64_t fitted = 0, fallbacks = 0;
+  double output_error = 0, mass_error = 0;  ///< on rows that took no part in the fit
 };
 
 class Builder {
  public:
   virtual ~Builder() = default;
-  virtual LayerSegment build(const BuildInput& in) const = 0;
+  virtual bool needs_queries() const { return false; }
+  /// Most reference rows per KV head that are worth having, given the mean budget of a head.
+  virtual int64_t query_limit(int64_t mean_budget) const { return 0; }
+  /// Layers may be built by several threads at once.
+  virtual LayerSegment build(const BuildInput& in, BuildStatistics& statistics) const = 0;
 };
 
 struct BuilderEntry {
-  std::string name, summary;
-  std::unique_ptr<Builder> (*make)();
+  std::string name, summary, source;
+  std::unique_ptr<Builder> (*make)(const std::map<std::string, std::string>& options);
+  std::vector<FieldInfo> (*describe)();
 };
 const std::vector<BuilderEntry>& builder_registry();
-std::unique_ptr<Builder> make_builder(std::string_view name);
+/// Throws InvalidArgument for an unknown name (lists the known ones) or bad options.
+std::unique_ptr<Builder> make_builder(std::string_view name,
+                                      const std::map<std::string, std::string>& options = {});
 
 /// Keys, values, bias, positions and side values of the chosen slots, bit-exact.
-std::unique_ptr<Builder> make_copy_builder();
+LayerSegment copy_slots(const BuildInput& in);
+
+std::unique_ptr<Builder> make_copy_builder(const std::map<std::string, std::string>& options);
+std::unique_ptr<Builder> make_fit_builder(const std::map<std::string, std::string>& options);
+std::unique_ptr<Builder> make_literal_builder(const std::map<std::string, std::string>& options);
+std::vector<FieldInfo> describe_copy_builder();
+std::vector<FieldInfo> describe_fit_builder();
+std::vector<FieldInfo> describe_literal_builder();
 
 }  // namespace limbeck

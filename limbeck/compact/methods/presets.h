@@ -21,6 +21,7 @@ struct Preset {
   std::string name, summary, source;
   std::vector<Stage> stages;
   std::string builder = "copy";
+  OptionTexts builder_options = {};
 };
 
 const std::vector<Preset>& preset_registry();

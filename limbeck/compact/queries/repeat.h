@@ -1,10 +1,9 @@
 /// The repeat pass: the model is asked to repeat the text, the text itself is fed as the answer,
 /// and every fed token's queries become reference queries (KVzip, arXiv 2505.23416; Attention
-/// Matching, 2602.16284, section 3). Nothing is decoded; what was fed leaves the cache again.
+/// Matching, 2602.16284, section 3). Nothing is decoded.
 #pragma once
 
-#include "limbeck/base/progress.h"
-#include "limbeck/compact/queries/query_block.h"
+#include "limbeck/compact/queries/reference_queries.h"
 #include "limbeck/model/generate.h"
 
 #include <vector>
@@ -25,11 +24,11 @@ inline constexpr int64_t kRepeatQuote = 8;
 /// A window that leaves fewer tokens than this for a chunk is refused.
 inline constexpr int64_t kRepeatChunkLeast = 256;
 
-/// Feeds the span chunk by chunk (at most `chunk` tokens, less when the model's window is near) and
-/// calls the observer for every full layer. The cache is the same before and after, also when
-/// something throws. Throws InvalidArgument naming window and lengths when fewer than
+/// The span in chunks (at most `chunk` tokens, less when the model's window is near), each behind
+/// its instruction. Throws InvalidArgument naming window and lengths when fewer than
 /// kRepeatChunkLeast tokens fit.
-void run_repeat(const Model& model, KvCache& cache, PositionRange span, const RepeatPrompt& prompt,
-                int64_t chunk, QueryObserver& observer, const ProgressFn& progress = {});
+std::vector<ReferenceSuffix> repeat_suffixes(const Model& model, const KvCache& cache,
+                                             PositionRange span, const RepeatPrompt& prompt,
+                                             int64_t chunk);
 
 }  // namespace limbeck

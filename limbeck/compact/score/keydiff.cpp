@@ -22,7 +22,7 @@ class KeydiffScorer : public Scorer {
   explicit KeydiffScorer(const KeydiffOptions& o) : options_(o) {}
   ScorerTraits traits() const override { return {.comparable = Comparable::layer}; }
 
-  void score(const ScoreInput& in, const at::Tensor& out) override {
+  void score(const ScoreInput& in, const at::Tensor& out) const override {
     const LayerSegment& s = *in.slots;
     at::Tensor keys = s.keys.to(at::kFloat);
     if (options_.unrope)

@@ -20,7 +20,7 @@ class KnormScorer : public Scorer {
   ScorerTraits traits() const override {
     return {.comparable = Comparable::none, .recent = options_.recent};
   }
-  void score(const ScoreInput& in, const at::Tensor& out) override {
+  void score(const ScoreInput& in, const at::Tensor& out) const override {
     out.copy_(in.slots->keys.to(at::kFloat).norm(2, {1}).neg());
   }
 

@@ -1,8 +1,5 @@
 #include "limbeck/compact/score/scorer.h"
 
-#include "limbeck/base/error.h"
-#include "limbeck/model/precision.h"
-
 #include <ATen/ATen.h>
 
 #include <limits>
@@ -30,73 +27,57 @@ class KvzipScorer : public Scorer {
   explicit KvzipScorer(KvzipOptions o) : options_(std::move(o)) {}
 
   ScorerTraits traits() const override {
-    return {.comparable = Comparable::model, .needs_queries = true, .sinks = options_.sinks};
+    return {.comparable = Comparable::model,
+            .needs_queries = true,
+            .runs_in_pass = true,
+            .sinks = options_.sinks};
   }
 
-  void begin(const KvCache& cache, PositionRange span) override {
-    span_ = span;
-    length_ = cache.logical_length();
-    layers_.assign(cache.shape().layer_count(), {});
+  void score(const ScoreInput& in, const at::Tensor& out) const override {
+    at::Tensor best = at::full({in.slots->slots()}, kNoCandidate, at::kFloat);
+    for (const QueryChunk& chunk : in.queries->chunks) observe(in, chunk, best);
+    out.copy_(best.exp_());
   }
 
-  void on_queries(const KvCache& cache, const QueryBlock& b) override {
-    Layer& layer = layers_[b.layer];
-    if (!layer.positions.defined()) {
-      const LayerSegment slots = cache_gather(cache, b.layer, span_);
-      layer.positions = slots.positions;
-      layer.best = at::full({slots.slots()}, -std::numeric_limits<float>::infinity(), at::kFloat);
-    }
+ private:
+  /// Raises `best` [n], the log of the highest attention so far, by what one repeat attends to.
+  void observe(const ScoreInput& in, const QueryChunk& b, at::Tensor& best_of_all) const {
+    const double scale = in.queries->scale;
     // Which of the span's slots lie in the chunk; gathering keeps their order.
-    const at::Tensor rows = layer.positions.ge(b.chunk.begin)
-                                .logical_and(layer.positions.lt(b.chunk.end))
+    const at::Tensor rows = in.slots->positions.ge(b.chunk.begin)
+                                .logical_and(in.slots->positions.lt(b.chunk.end))
                                 .nonzero()
                                 .view({-1});
-    const LayerSegment chunk = cache_gather(cache, b.layer, b.chunk);
+    const LayerSegment chunk = cache_gather(*in.cache, in.layer, b.chunk);
     const bool local = options_.norm == "local";
     const LayerSegment others = cache_gather(
-        cache, b.layer, local ? PositionRange{0, span_.begin} : PositionRange{0, length_});
+        *in.cache, in.layer,
+        local ? PositionRange{0, in.span.begin} : PositionRange{0, in.cache->logical_length()});
     const int64_t heads = chunk.kv_heads(), group = b.queries.size(0) / heads,
                   n = b.queries.size(1);
-    std::optional<MediumPrecision> products;  // bf16 operands stay exact, sums are f32
-    if (chunk.keys.scalar_type() == at::kBFloat16) products.emplace();
     for (int64_t h = 0; h < heads; ++h) {
       if (chunk.slots(h) == 0) continue;
       const at::Tensor q = b.queries.narrow(0, h * group, group)
                                .reshape({group * n, b.queries.size(2)})
                                .to(at::kFloat);
-      at::Tensor best = at::empty({chunk.slots(h)}, at::kFloat);
-      best.fill_(-std::numeric_limits<float>::infinity());
+      at::Tensor best = at::full({chunk.slots(h)}, kNoCandidate, at::kFloat);
       constexpr int64_t kRows = 256;  // logits of a block of rows stay in the cache
       for (int64_t r = 0; r < group * n; r += kRows) {
         const int64_t m = std::min(kRows, group * n - r);
         const at::Tensor qr = q.narrow(0, r, m);
-        const at::Tensor s = head_logits(qr, chunk, h, b.scale);
-        at::Tensor lse = others.slots(h) > 0
-                             ? at::logsumexp(head_logits(qr, others, h, b.scale), {1})
-                             : at::full({m}, -std::numeric_limits<float>::infinity(), at::kFloat);
+        const at::Tensor s = head_logits(qr, chunk, h, scale);
+        at::Tensor lse = others.slots(h) > 0 ? at::logsumexp(head_logits(qr, others, h, scale), {1})
+                                             : at::full({m}, kNoCandidate, at::kFloat);
         if (local) {
           lse = at::logaddexp(lse, at::logsumexp(s, {1}));
-          lse = at::logaddexp(lse, fed_lse(qr, b.fed_keys[h], n, r, b.scale));
+          lse = at::logaddexp(lse, fed_lse(qr, b.fed_keys[h], n, r, scale));
         }
         best = at::maximum(best, std::get<0>((s - lse.unsqueeze(1)).max(0)));
       }
       const at::Tensor index = rows.narrow(0, chunk.offsets[h], chunk.slots(h));
-      layer.best.index_copy_(0, index, at::maximum(layer.best.index_select(0, index), best));
+      best_of_all.index_copy_(0, index, at::maximum(best_of_all.index_select(0, index), best));
     }
   }
-
-  void score(const ScoreInput& in, const at::Tensor& out) override {
-    const Layer& layer = layers_[in.layer];
-    LIMBECK_CHECK(layer.best.defined() && layer.best.size(0) == in.slots->slots(),
-                  "no queries for layer {}", in.layer);
-    out.copy_(layer.best.exp());
-  }
-
- private:
-  struct Layer {
-    at::Tensor positions;  ///< [n] of the span's slots
-    at::Tensor best;       ///< [n] log of the highest attention so far
-  };
 
   static at::Tensor head_logits(const at::Tensor& q, const LayerSegment& s, int64_t h,
                                 double scale) {
@@ -118,9 +99,6 @@ class KvzipScorer : public Scorer {
   }
 
   KvzipOptions options_;
-  PositionRange span_;
-  int64_t length_ = 0;
-  std::vector<Layer> layers_;
 };
 
 }  // namespace

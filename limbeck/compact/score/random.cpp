@@ -18,7 +18,7 @@ class RandomScorer : public Scorer {
  public:
   ScorerTraits traits() const override { return {.comparable = Comparable::model}; }
 
-  void score(const ScoreInput& in, const at::Tensor& out) override {
+  void score(const ScoreInput& in, const at::Tensor& out) const override {
     const LayerSegment& s = *in.slots;
     const int32_t* position = s.positions.const_data_ptr<int32_t>();
     float* score = out.mutable_data_ptr<float>();

@@ -1,19 +1,20 @@
 /// Scorers: how much each stored slot is worth to its head; higher is better.
 ///
-/// A scorer is made for one request and may keep state between layers. Adding one: a source file
+/// A scorer sees one layer at a time and keeps nothing between layers. Adding one: a source file
 /// with a subclass and an options struct, a test, and a line in registry.cpp.
 #pragma once
 
 #include "limbeck/base/options.h"
-#include "limbeck/compact/queries/query_block.h"
+#include "limbeck/compact/queries/reference_queries.h"
 #include "limbeck/compact/selection.h"
 #include "limbeck/model/model.h"
 
 #include <ATen/core/Tensor.h>
 
-#include <functional>
+#include <algorithm>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,7 +24,10 @@ namespace limbeck {
 /// What a scorer is and needs.
 struct ScorerTraits {
   Comparable comparable = Comparable::none;
-  bool needs_queries = false;    ///< reference queries: QueryObserver is fed before score()
+  bool needs_queries = false;  ///< ScoreInput::queries is given
+  /// As a first stage it sees every reference row, layer by layer while the pass runs, instead of
+  /// at most query_limit() rows afterwards.
+  bool runs_in_pass = false;
   bool query_dependent = false;  ///< looks at recent tokens as a stand-in for the question
   int64_t sinks = 0;             ///< first slots of the span protected by default
   int64_t recent = 0;            ///< last slots protected by default
@@ -32,20 +36,29 @@ struct ScorerTraits {
 /// One full layer's slots of the span.
 struct ScoreInput {
   const Model* model = nullptr;
+  const KvCache* cache = nullptr;
   int64_t layer = 0;
   const LayerSegment* slots = nullptr;  ///< packed by head, n slots in all
   PositionRange span;
   uint64_t seed = 0;
+  /// Reference queries of the layer. A first stage sees all of them, a later one a subset.
+  const LayerQueries* queries = nullptr;
+  std::span<const int64_t> budgets;      ///< [H] slots that each head keeps by its own share
+  std::span<const double> head_weights;  ///< [H] importance of the heads, or empty: all 1
+  std::span<const uint8_t> forced;       ///< [n] 1 = kept already: protected or of an earlier stage
+  std::span<const float> earlier;        ///< [n] scores of the stage before, or empty
 };
 
-class Scorer : public QueryObserver {
+class Scorer {
  public:
+  virtual ~Scorer() = default;
   virtual ScorerTraits traits() const = 0;
-  /// Called once before anything else.
-  virtual void begin(const KvCache& cache, PositionRange span) {}
-  void on_queries(const KvCache& cache, const QueryBlock& block) override {}
-  /// Writes scores into out [n] f32.
-  virtual void score(const ScoreInput& in, const at::Tensor& out) = 0;
+  /// Most reference rows per KV head that are worth having, given the mean budget of a head.
+  virtual int64_t query_limit(int64_t mean_budget) const {
+    return std::max<int64_t>(4096, 8 * mean_budget);
+  }
+  /// Writes scores into out [n] f32. Layers may be scored by several threads at once.
+  virtual void score(const ScoreInput& in, const at::Tensor& out) const = 0;
 };
 
 using OptionTexts = std::map<std::string, std::string>;
@@ -65,10 +78,16 @@ std::unique_ptr<Scorer> make_streaming_scorer(const OptionTexts& options);
 std::unique_ptr<Scorer> make_knorm_scorer(const OptionTexts& options);
 std::unique_ptr<Scorer> make_keydiff_scorer(const OptionTexts& options);
 std::unique_ptr<Scorer> make_kvzip_scorer(const OptionTexts& options);
+std::unique_ptr<Scorer> make_attention_scorer(const OptionTexts& options);
+std::unique_ptr<Scorer> make_omp_scorer(const OptionTexts& options);
+std::unique_ptr<Scorer> make_wpc_scorer(const OptionTexts& options);
 std::vector<FieldInfo> describe_random_scorer();
 std::vector<FieldInfo> describe_streaming_scorer();
 std::vector<FieldInfo> describe_knorm_scorer();
 std::vector<FieldInfo> describe_keydiff_scorer();
 std::vector<FieldInfo> describe_kvzip_scorer();
+std::vector<FieldInfo> describe_attention_scorer();
+std::vector<FieldInfo> describe_omp_scorer();
+std::vector<FieldInfo> describe_wpc_scorer();
 
 }  // namespace limbeck

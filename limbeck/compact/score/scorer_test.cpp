@@ -32,6 +32,14 @@ LayerSegment fixture_slots() {
   return s;
 }
 
+ScoreInput input(const LayerSegment& slots, const Model* model = nullptr) {
+  ScoreInput in;
+  in.model = model;
+  in.slots = &slots;
+  in.span = {0, 12};
+  return in;
+}
+
 struct Expected {
   double checksum;
   std::vector<int32_t> kept;
@@ -41,7 +49,7 @@ struct Expected {
 void expect_fixture(const std::string& scorer, const std::vector<Expected>& expected) {
   const LayerSegment slots = fixture_slots();
   at::Tensor out = at::empty({24}, at::kFloat);
-  make_scorer(scorer)->score({nullptr, 0, &slots, {0, 12}, 0}, out);
+  make_scorer(scorer)->score(input(slots), out);
   for (int64_t h = 0; h < 2; ++h) {
     const float* s = out.const_data_ptr<float>() + 12 * h;
     double checksum = 0;
@@ -87,18 +95,16 @@ TEST(ScorerFixtureTest, KvzipMatchesWithContextZeroToFiveAndFedSixToEleven) {
   const std::vector<int32_t> ids(6, 1);
   cache.commit(ids, std::vector<std::pair<at::Tensor, at::Tensor>>(1));
 
-  const auto scorer = make_scorer("kvzip", {{"sinks", "0"}});
-  scorer->begin(cache, {0, 6});
-  scorer->on_queries(cache, {0,
-                             &cache.layer(0),
-                             {0, 6},
-                             {0, 6},
-                             fixture_queries().narrow(1, 6, 6),
-                             rows(slots.keys, 6),
-                             0.5});
   const LayerSegment span = cache_gather(cache, 0, {0, 6});
+  LayerQueries queries{0, 0.5, {}};
+  queries.chunks.push_back(
+      {{0, 6}, 1.0, fixture_queries().narrow(1, 6, 6), rows(slots.keys, 6), {}});
+  ScoreInput in = input(span);
+  in.cache = &cache;
+  in.span = {0, 6};
+  in.queries = &queries;
   at::Tensor out = at::empty({12}, at::kFloat);
-  scorer->score({nullptr, 0, &span, {0, 6}, 0}, out);
+  make_scorer("kvzip", {{"sinks", "0"}})->score(in, out);
   const std::vector<float> expected = {.111261F, .095360F, .125727F, .090940F, .430718F, .350680F,
                                        .061095F, .109562F, .077420F, .064162F, .109672F, .431167F};
   for (int i = 0; i < 12; ++i) EXPECT_NEAR(out[i].item<float>(), expected[i], 2e-6) << i;
@@ -107,7 +113,7 @@ TEST(ScorerFixtureTest, KvzipMatchesWithContextZeroToFiveAndFedSixToEleven) {
 TEST(ScorerTest, RandomMatchesTheSpecifiedStream) {
   const LayerSegment slots = fixture_slots();
   at::Tensor out = at::empty({24}, at::kFloat);
-  make_scorer("random")->score({nullptr, 0, &slots, {0, 12}, 0}, out);
+  make_scorer("random")->score(input(slots), out);
   EXPECT_FLOAT_EQ(out[0].item<float>(), 0.8833108082136426F);
   EXPECT_FLOAT_EQ(out[1].item<float>(), 0.43152799704850997F);
   EXPECT_FLOAT_EQ(out[12].item<float>(),
@@ -118,7 +124,7 @@ TEST(ScorerTest, StreamingRanksByPositionAndProtectsSinks) {
   const LayerSegment slots = fixture_slots();
   at::Tensor out = at::empty({24}, at::kFloat);
   const auto scorer = make_scorer("streaming");
-  scorer->score({nullptr, 0, &slots, {0, 12}, 0}, out);
+  scorer->score(input(slots), out);
   EXPECT_EQ(scorer->traits().sinks, 4);
   EXPECT_LT(out[3].item<float>(), out[4].item<float>());
 }
@@ -135,8 +141,8 @@ TEST(ScorerTest, UnropedKeydiffDoesNotDependOnPosition) {
   moved.positions = at::arange(20, at::kInt) * 7;
   moved.keys = rotate_keys(plain.keys, moved.positions, model.inverse_frequencies(0));
   at::Tensor a = at::empty({20}, at::kFloat), b = at::empty({20}, at::kFloat);
-  make_scorer("keydiff", {{"unrope", "true"}})->score({&model, 0, &plain, {0, 200}, 0}, a);
-  make_scorer("keydiff", {{"unrope", "true"}})->score({&model, 0, &moved, {0, 200}, 0}, b);
+  make_scorer("keydiff", {{"unrope", "true"}})->score(input(plain, &model), a);
+  make_scorer("keydiff", {{"unrope", "true"}})->score(input(moved, &model), b);
   EXPECT_LT((a - b).abs().max().item<float>(), 1e-4F);
 }
 

@@ -6,9 +6,11 @@ namespace limbeck {
 namespace {
 
 struct StreamingOptions {
+  std::string order = "newest";
   int64_t sinks = 4;
   template <class V>
   void for_each_field(V&& v) {
+    v("order", order, one_of({"newest", "oldest"}), "which tokens rank first");
     v("sinks", sinks, closed(0, 1 << 20), "first slots of the span that are always kept");
   }
 };
@@ -20,8 +22,9 @@ class StreamingScorer : public Scorer {
   ScorerTraits traits() const override {
     return {.comparable = Comparable::none, .sinks = options_.sinks};
   }
-  void score(const ScoreInput& in, const at::Tensor& out) override {
+  void score(const ScoreInput& in, const at::Tensor& out) const override {
     out.copy_(in.slots->positions);
+    if (options_.order == "oldest") out.neg_();
   }
 
  private:

@@ -1,0 +1,38 @@
+/// Attention of reference queries over one head's slots: what every fit starts from.
+///
+/// Notation of the Attention Matching paper (arXiv 2602.16284) throughout this room: T slots
+/// before, t after, n reference queries with row weights omega; s = scale q.k + b; A = softmax(s).
+/// Pure tensor functions: no model, no cache, no files. Products of f32 matrices run at the
+/// precision that is set around the call (MediumPrecision: bf16 operands, f32 sums); whatever is
+/// factorised is in f64.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace limbeck {
+
+/// One head's slots and the queries that its compact form has to answer like them.
+struct HeadProblem {
+  at::Tensor queries;  ///< [n, D] f32, all query heads of the group, after norm and RoPE
+  at::Tensor weights;  ///< [n] f32 row weights omega >= 0, or undefined: all 1
+  at::Tensor keys;     ///< [T, D] f32
+  at::Tensor values;   ///< [T, D] f32
+  at::Tensor bias;     ///< [T] f32 or undefined: bias that the slots have already
+  double scale = 1.0;
+};
+
+/// s [n, T] f32.
+at::Tensor attention_logits(const at::Tensor& queries, const at::Tensor& keys,
+                            const at::Tensor& bias, double scale);
+
+struct Features {
+  at::Tensor a;    ///< [n, T] f32, rows sum to 1
+  at::Tensor lse;  ///< [n] f32, log of the row's mass
+};
+/// Softmax of logits, in place: `logits` becomes `a`. A row of -inf becomes zeros with lse -inf.
+Features softmax_features(at::Tensor logits);
+
+}  // namespace limbeck

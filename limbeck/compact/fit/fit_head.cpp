@@ -1,0 +1,244 @@
+#include "limbeck/compact/fit/fit_head.h"
+
+#include "limbeck/base/error.h"
+#include "limbeck/compact/fit/weights.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+namespace limbeck {
+namespace {
+
+constexpr double kBiasLow = -7.0;
+
+/// Some rows of the problem with everything that fits compare against.
+struct Rows {
+  at::Tensor logits;   ///< [m, t] f32 of the kept slots, old bias included
+  at::Tensor lse;      ///< [m] f32 target
+  at::Tensor outputs;  ///< [m, D] f32 target
+  at::Tensor weights;  ///< [m] f64
+  int64_t size() const { return lse.defined() ? lse.size(0) : 0; }
+};
+
+struct Errors {
+  double output = 0, mass = 0;
+};
+
+/// A factor of a symmetric positive definite f64 matrix that may need help.
+at::Tensor factor(const at::Tensor& a, double ridge, int64_t& fallbacks) {
+  for (int i = 0; i <= 5; ++i, ridge *= 10) {
+    at::Tensor m = a.clone();
+    m.diagonal().add_(ridge);
+    const auto [l, info] = at::linalg_cholesky_ex(m);
+    if (info.item<int32_t>() == 0) return l;
+    ++fallbacks;
+  }
+  return {};
+}
+
+class HeadFit {
+ public:
+  HeadFit(const HeadProblem& p, const std::vector<int32_t>& kept, const std::vector<uint8_t>& held,
+          const FitOptions& o)
+      : p_(p), o_(o), t_(static_cast<int64_t>(kept.size())) {
+    index_ = at::tensor(std::vector<int64_t>(kept.begin(), kept.end()), at::kLong);
+    old_bias_ = p.bias.defined() ? p.bias.index_select(0, index_) : at::zeros({t_}, at::kFloat);
+    split(held);
+  }
+
+  FitResult run() {
+    if (o_.weights == "literal")
+      fit_literal_weights();
+    else
+      fit_exact_weights();
+    if (o_.values == "ls")
+      fit_literal_values();
+    else if (o_.values == "prior")
+      fit_prior_values();
+    else
+      values_ = p_.values.index_select(0, index_).to(at::kDouble);
+    guard();
+    FitResult r;
+    r.bias = (old_bias_.to(at::kDouble) + beta_).to(at::kFloat);
+    r.values = values_.to(at::kFloat);
+    const Errors e = errors(reporting_.size() > 0 ? reporting_ : fitted_, beta_, values_);
+    r.output_error = e.output;
+    r.mass_error = e.mass;
+    r.fallbacks = fallbacks_;
+    return r;
+  }
+
+ private:
+  void split(const std::vector<uint8_t>& held) {
+    const int64_t n = p_.queries.size(0);
+    std::vector<int64_t> which[3];
+    for (int64_t i = 0; i < n; ++i) which[held.empty() ? 0 : held[i]].push_back(i);
+    if (which[0].empty())
+      throw InvalidArgument("[fit] a fit needs reference queries; found none of {} to fit", n);
+    Rows* sets[3] = {&fitted_, &deciding_, &reporting_};
+    for (int k = 0; k < 3; ++k) {
+      if (which[k].empty()) continue;
+      const bool all = static_cast<int64_t>(which[k].size()) == n;
+      const at::Tensor rows = at::tensor(which[k], at::kLong);
+      const auto pick = [&](const at::Tensor& x) { return all ? x : x.index_select(0, rows); };
+      const at::Tensor logits = attention_logits(pick(p_.queries), p_.keys, p_.bias, p_.scale);
+      sets[k]->logits = logits.index_select(1, index_);
+      const Features f = softmax_features(logits);
+      sets[k]->lse = f.lse;
+      sets[k]->outputs = at::mm(f.a, p_.values);
+      sets[k]->weights = p_.weights.defined() ? pick(p_.weights).to(at::kDouble)
+                                              : at::ones({f.lse.size(0)}, at::kDouble);
+      if (k == 0) features_ = f.a;
+    }
+  }
+
+  /// softmax over the kept slots [m, t] f64 and its log mass [m].
+  static std::pair<at::Tensor, at::Tensor> compact_softmax(const Rows& r, const at::Tensor& beta) {
+    const Features f = softmax_features(r.logits + beta.to(at::kFloat));
+    return {f.a.to(at::kDouble), f.lse.to(at::kDouble)};
+  }
+
+  static double mass_loss(const Rows& r, const at::Tensor& lse) {
+    return (r.weights * (lse - r.lse).square()).sum().item<double>();
+  }
+
+  Errors errors(const Rows& r, const at::Tensor& beta, const at::Tensor& values) const {
+    const auto [x, lse] = compact_softmax(r, beta);
+    const at::Tensor y = r.outputs.to(at::kDouble);
+    const double total = r.weights.sum().item<double>();
+    const double off = (r.weights * (at::mm(x, values) - y).square().sum(1)).sum().item<double>();
+    const double norm = (r.weights * y.square().sum(1)).sum().item<double>();
+    return {std::sqrt(off / std::max(norm, 1e-300)), std::sqrt(mass_loss(r, lse) / total)};
+  }
+
+  void fit_exact_weights() {
+    const at::Tensor as =
+        features_.index_select(1, index_).to(at::kDouble) * fitted_.weights.sqrt().unsqueeze(1);
+    const at::Tensor w = nnls_gram(at::mm(as.t(), as), at::mv(as.t(), fitted_.weights.sqrt()));
+    const double top = std::max(7.0, std::log(static_cast<double>(p_.keys.size(0))));
+    beta_ = w.clamp_min(std::exp(-5.0)).log_().clamp_(kBiasLow, top);
+    const at::Tensor linear = beta_.clone();
+    for (int64_t i = 0; i < o_.lm_steps && lm_step(); ++i) beta_.clamp_(kBiasLow, top);
+    if (deciding_.size() > 0) {
+      const auto loss = [&](const at::Tensor& b) {
+        return mass_loss(deciding_, compact_softmax(deciding_, b).second);
+      };
+      if (loss(beta_) > loss(linear)) beta_ = linear;
+    }
+  }
+
+  /// One Levenberg-Marquardt step on sum omega (log m' - log m)^2; false when nothing improves.
+  bool lm_step() {
+    const auto [x, lse] = compact_softmax(fitted_, beta_);
+    const double before = mass_loss(fitted_, lse);
+    const at::Tensor xw = x * fitted_.weights.unsqueeze(1), gram = at::mm(x.t(), xw);
+    const at::Tensor slope = at::mv(xw.t(), fitted_.lse - lse);
+    double mu = 0.02 * gram.diagonal().mean().item<double>();
+    for (int i = 0; i <= 3; ++i, mu *= 10) {
+      at::Tensor m = gram.clone();
+      m.diagonal().add_(mu);
+      const auto [l, info] = at::linalg_cholesky_ex(m);
+      if (info.item<int32_t>() != 0) continue;
+      const at::Tensor step =
+          at::cholesky_solve(slope.unsqueeze(1), l).squeeze(1).clamp_(-1.0, 1.0);
+      const at::Tensor next = beta_ + step;
+      if (mass_loss(fitted_, compact_softmax(fitted_, next).second) < before) {
+        beta_ = next;
+        return true;
+      }
+    }
+    return false;
+  }
+
+  void fit_literal_weights() {
+    // exp(s - row maximum over all slots): target and features share the shift.
+    const at::Tensor top = at::linalg_vector_norm(features_, INFINITY, {1}).to(at::kDouble);
+    const at::Tensor root = fitted_.weights.sqrt();
+    const at::Tensor phi =
+        features_.index_select(1, index_).to(at::kDouble) / top.unsqueeze(1) * root.unsqueeze(1);
+    const at::Tensor w = literal_weights(phi, root / top, {o_.iterations, o_.low, o_.high});
+    beta_ = w.log();
+  }
+
+  void fit_literal_values() {
+    const at::Tensor root = fitted_.weights.sqrt().unsqueeze(1);
+    const at::Tensor x = compact_softmax(fitted_, beta_).first * root;
+    values_ = least_squares(x, fitted_.outputs.to(at::kDouble) * root);
+  }
+
+  /// C0: values interpolated by the Nystrom weights W = G_SS^-1 G_S:, negative ones dropped.
+  at::Tensor prior() {
+    const at::Tensor as =
+        features_.index_select(1, index_).mul(fitted_.weights.to(at::kFloat).unsqueeze(1));
+    const at::Tensor gs = at::mm(as.t(), features_).to(at::kDouble);  // [t, T]
+    at::Tensor gss = gs.index_select(1, index_);
+    gss = 0.5 * (gss + gss.t());
+    const at::Tensor scale = gss.diagonal().clamp_min(1e-300).rsqrt();
+    const at::Tensor l = factor(gss * scale.unsqueeze(0) * scale.unsqueeze(1), 1e-6, fallbacks_);
+    const at::Tensor own = p_.values.index_select(0, index_).to(at::kDouble);
+    if (!l.defined()) return own;
+    at::Tensor w = at::cholesky_solve(gs * scale.unsqueeze(1), l) * scale.unsqueeze(1);
+    w.clamp_min_(0.0);
+    const at::Tensor mass = w.sum(1, true);
+    const at::Tensor c0 = at::mm(w, p_.values.to(at::kDouble)) / mass.clamp_min(1e-300);
+    return at::where(mass > 1e-12, c0, own);
+  }
+
+  void fit_prior_values() {
+    prior_ = prior();
+    const auto [x, lse] = compact_softmax(fitted_, beta_);
+    const at::Tensor xw = x * fitted_.weights.unsqueeze(1), gram = at::mm(x.t(), xw);
+    const at::Tensor rhs = at::mm(xw.t(), fitted_.outputs.to(at::kDouble) - at::mm(x, prior_));
+    const double tau = gram.diagonal().mean().item<double>();
+    const bool choose = o_.rho == 0 && deciding_.size() > 0;
+    const std::vector<double> rhos = choose ? std::vector<double>{1e-3, 1e-2, 1e-1}
+                                            : std::vector<double>{o_.rho > 0 ? o_.rho : 1e-2};
+    double best = INFINITY;
+    for (double rho : rhos) {
+      const at::Tensor l = factor(gram, rho * tau, fallbacks_);
+      const at::Tensor values = l.defined() ? prior_ + at::cholesky_solve(rhs, l) : prior_;
+      const double error = choose ? errors(deciding_, beta_, values).output : 0.0;
+      if (error < best) {
+        best = error;
+        values_ = values;
+      }
+    }
+    if (!values_.defined()) values_ = prior_;
+  }
+
+  /// What left the finite or the plausible is replaced: values by the prior, biases by 0.
+  void guard() {
+    if (!beta_.isfinite().all().item<bool>()) {
+      beta_ = at::zeros_like(beta_);
+      ++fallbacks_;
+    }
+    if (o_.values == "ls") {
+      if (values_.isfinite().all().item<bool>()) return;  // published: no bound
+    } else {
+      const double bound = 10 * p_.values.abs().max().item<double>();
+      if (values_.isfinite().all().item<bool>() && values_.abs().max().item<double>() <= bound)
+        return;
+    }
+    values_ = prior_.defined() ? prior_ : p_.values.index_select(0, index_).to(at::kDouble);
+    ++fallbacks_;
+  }
+
+  const HeadProblem& p_;
+  const FitOptions& o_;
+  int64_t t_;
+  at::Tensor index_, old_bias_;
+  Rows fitted_, deciding_, reporting_;
+  at::Tensor features_;               ///< [m, T] f32 softmax of the fitted rows over all slots
+  at::Tensor beta_, values_, prior_;  ///< f64
+  int64_t fallbacks_ = 0;
+};
+
+}  // namespace
+
+FitResult fit_head(const HeadProblem& problem, const std::vector<int32_t>& kept,
+                   const std::vector<uint8_t>& held, const FitOptions& options) {
+  return HeadFit(problem, kept, held, options).run();
+}
+
+}  // namespace limbeck

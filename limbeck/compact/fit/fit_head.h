@@ -1,0 +1,35 @@
+/// The fit of one head: biases and values of kept slots, so that queries find the same mass and the
+/// same output in them as in all slots (arXiv 2602.16284; attention-matching spec, section 5).
+#pragma once
+
+#include "limbeck/compact/fit/features.h"
+
+#include <string>
+
+namespace limbeck {
+
+struct FitOptions {
+  /// "exact": NNLS on the Gram, then Levenberg-Marquardt steps on beta. "literal": as published.
+  std::string weights = "exact";
+  int64_t lm_steps = 3;
+  int64_t iterations = 0;            ///< literal: projected gradient steps
+  double low = 1e-12, high = 1e300;  ///< literal: bounds of w
+  /// "prior": ridge centred on the interpolated values. "ls": as published. "copy": untouched.
+  std::string values = "prior";
+  double rho = 0;  ///< ridge of "prior"; 0 = the best of 1e-3, 1e-2, 1e-1 on held-out rows
+};
+
+struct FitResult {
+  at::Tensor bias;          ///< [t] f32, old bias included
+  at::Tensor values;        ///< [t, D] f32
+  double output_error = 0;  ///< rms ||y - y'|| / rms ||y|| on the reporting rows (0 without any)
+  double mass_error = 0;    ///< rms of log m' - log m there
+  int64_t fallbacks = 0;    ///< numerical rescues that were needed
+};
+
+/// `kept` [t]: ascending slot numbers, 1 <= t <= T. held [n]: 0 = fitted, 1 = decides between
+/// variants, 2 = reports; empty = all fitted. Throws InvalidArgument without fitted rows.
+FitResult fit_head(const HeadProblem& problem, const std::vector<int32_t>& kept,
+                   const std::vector<uint8_t>& held, const FitOptions& options);
+
+}  // namespace limbeck

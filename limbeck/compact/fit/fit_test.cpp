@@ -1,0 +1,402 @@
+#include "limbeck/base/error.h"
+#include "limbeck/compact/fit/fit_head.h"
+#include "limbeck/compact/fit/gram.h"
+#include "limbeck/compact/fit/omp.h"
+#include "limbeck/compact/fit/synthetic_heads.h"
+#include "limbeck/compact/fit/wpc.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+namespace limbeck {
+namespace {
+
+using test::head_errors;
+using test::normal;
+using test::synthetic_head;
+using test::SyntheticHead;
+
+void expect_values(const at::Tensor& got, const std::vector<double>& want, double tolerance) {
+  const at::Tensor flat = got.to(at::kDouble).contiguous().view({-1});
+  ASSERT_EQ(flat.numel(), static_cast<int64_t>(want.size()));
+  for (size_t i = 0; i < want.size(); ++i)
+    EXPECT_NEAR(flat[static_cast<int64_t>(i)].item<double>(), want[i], tolerance) << "at " << i;
+}
+
+/// Oracle X of the attention-matching spec, section 13: four queries, five slots, d = 4.
+HeadProblem oracle() {
+  const at::Tensor ex = at::tensor(std::vector<float>{4, 1, 1, 1, 1, 2, 5, 6, 2, 1,  //
+                                                      1, 1, 5, 3, 6, 2, 1, 5, 6, 2},
+                                   at::kFloat)
+                            .view({4, 5});
+  HeadProblem p;
+  p.scale = 0.5;
+  p.queries = at::eye(4, at::kFloat) / p.scale;
+  p.keys = ex.log().t().contiguous();
+  p.values = at::zeros({5, 4}, at::kFloat);
+  p.values.narrow(1, 0, 2).copy_(
+      at::tensor(std::vector<float>{0, -2, 2, 0, -1, 1, -1, -2, 2, 2}, at::kFloat).view({5, 2}));
+  return p;
+}
+
+TEST(FitOracleTest, GramAndItsIdentities) {
+  const HeadProblem p = oracle();
+  const at::Tensor g = attention_gram(p, 3);
+  expect_values(g * 256, {73, 29, 43, 35, 28, 29, 31, 44, 23, 17, 43, 44, 90,
+                          61, 50, 35, 23, 61, 53, 36, 28, 17, 50, 36, 45},
+                2e-5);
+  expect_values(g.sum(1), {.8125, .5625, 1.125, .8125, .6875}, 1e-6);
+  const WpcTargets t = wpc_targets(*dense_gram(g), p.values, 0.3);
+  EXPECT_NEAR(t.energy, 1.5445215, 2e-6);
+}
+
+TEST(FitOracleTest, WpcOrderGainsAndEnergies) {
+  const HeadProblem p = oracle();
+  const auto gram = dense_gram(attention_gram(p));
+  const WpcTargets targets = wpc_targets(*gram, p.values, 0.3);
+  // First gains: ||H_j||^2 / G_jj.
+  expect_values(targets.h.square().sum(1) / gram->diagonal(),
+                {.4018043, .0930789, .1715581, .1498319, .2767491}, 1e-6);
+  WpcOptions o;
+  o.limit = 5;
+  for (const WpcOrder& r : {wpc(*gram, targets, o), wpc_plain(*gram, targets, o)}) {
+    ASSERT_EQ(r.order.size(), 4u);  // rank 4
+    EXPECT_TRUE(r.rank_reached);
+    EXPECT_EQ(r.order[0], 0);
+    EXPECT_EQ(r.order[1], 4);
+    EXPECT_EQ(r.order[2], 3);
+    const double wanted[] = {1.5445215, 1.1427172, .4561639, .1669503, 0};
+    for (int k = 0; k < 5; ++k) EXPECT_NEAR(r.energy[k] * 4, wanted[k], 3e-6) << k;
+  }
+}
+
+TEST(FitOracleTest, WeightsBiasesAndValues) {
+  const HeadProblem p = oracle();
+  const std::vector<int32_t> kept = {0, 4};
+  FitOptions o;
+  o.lm_steps = 0;
+  o.rho = 1e-2;
+  FitResult r = fit_head(p, kept, {}, o);
+  expect_values(r.bias, {.5721603, 1.0326422}, 2e-6);
+  EXPECT_NEAR(r.mass_error, .5550915, 2e-6);
+  expect_values(r.values.narrow(1, 0, 2), {.1040621, -1.2798339, .1698044, .6670950}, 3e-6);
+  o.rho = 1e-12;
+  expect_values(fit_head(p, kept, {}, o).values.narrow(1, 0, 2),
+                {.1045201, -1.2810260, .1688827, .6683555}, 3e-6);
+  o.rho = 1e12;  // the prior alone
+  expect_values(fit_head(p, kept, {}, o).values.narrow(1, 0, 2),
+                {.1254513, -1.2637635, .2514237, .5911162}, 3e-6);
+  o.lm_steps = 1;
+  r = fit_head(p, kept, {}, o);
+  expect_values(r.bias, {1.0304951, 1.1651597}, 2e-6);
+  EXPECT_NEAR(r.mass_error, .4709581, 2e-6);
+  o.lm_steps = 3;
+  r = fit_head(p, kept, {}, o);
+  expect_values(r.bias, {1.0958064, 1.0822020}, 2e-6);
+  EXPECT_NEAR(r.mass_error, .4696896, 2e-6);
+}
+
+TEST(FitOracleTest, MatchingPursuits) {
+  const HeadProblem p = oracle();
+  EXPECT_EQ(gomp(attention_gram(p), 2), (std::vector<int32_t>{2, 0}));
+  const at::Tensor g = attention_gram(p);
+  const at::Tensor index = at::tensor({2, 0}, at::kLong);
+  const auto block = [&](const at::Tensor& m) {
+    return m.to(at::kDouble).index_select(0, index).index_select(1, index);
+  };
+  expect_values(nnls_gram(block(g), g.to(at::kDouble).sum(1).index_select(0, index)),
+                {2.5587799, 1.3420886}, 2e-6);
+  // omega = M^2: the max metric.
+  HeadProblem weighted = p;
+  const at::Tensor m =
+      at::tensor(std::vector<float>{2, 16.0F / 6, 16.0F / 6, 16.0F / 6}, at::kFloat);
+  weighted.weights = m.square();
+  const at::Tensor gm = attention_gram(weighted);
+  EXPECT_EQ(gomp(gm, 2), (std::vector<int32_t>{2, 0}));
+  expect_values(nnls_gram(block(gm), gm.to(at::kDouble).sum(1).index_select(0, index)),
+                {2.5634987, 1.3269788}, 5e-6);
+  const at::Tensor phi = max_features(p);
+  OmpOptions o;
+  o.limit = 2;
+  EXPECT_EQ(omp_select(phi, o), (std::vector<int32_t>{2, 0}));
+  EXPECT_EQ(omp_select_plain(phi, o), (std::vector<int32_t>{2, 0}));
+  const Features f = softmax_features(attention_logits(p.queries, p.keys, p.bias, p.scale));
+  expect_values(f.a.square().mean(0).sqrt(), {.2670001, .1739926, .2964635, .2275034, .2096314},
+                1e-6);
+}
+
+TEST(FitOracleTest, SmallCases) {
+  // Two equal keys, one kept: it stands for both and holds their mean value.
+  HeadProblem p;
+  p.scale = 1.0;
+  Random random(1);
+  p.queries = normal({6, 3}, random);
+  p.keys = normal({1, 3}, random).repeat({2, 1});
+  p.values = normal({2, 3}, random);
+  FitOptions o;
+  FitResult r = fit_head(p, {0}, {}, o);
+  EXPECT_NEAR(r.bias[0].item<double>(), .693147, 1e-5);
+  EXPECT_LT((r.values[0] - p.values.mean(0)).abs().max().item<double>(), 1e-4);
+  // Queries of zero: the weights sum to T.
+  p.queries = at::zeros({5, 3}, at::kFloat);
+  p.keys = normal({7, 3}, random);
+  p.values = normal({7, 3}, random);
+  r = fit_head(p, {1, 4, 6}, {}, o);
+  EXPECT_NEAR(r.bias.exp().sum().item<double>(), 7, 1e-3);
+  // Old biases count: logits 0, b = (ln 3, 0), the first slot stands for mass 4.
+  p.keys = at::zeros({2, 3}, at::kFloat);
+  p.values = normal({2, 3}, random);
+  p.bias = at::tensor(std::vector<float>{std::log(3.0F), 0}, at::kFloat);
+  r = fit_head(p, {0}, {}, o);
+  EXPECT_NEAR(r.bias[0].item<double>(), 1.386294, 1e-5);
+}
+
+TEST(GramTest, IdentitiesHoldForAnyBatchAndAnyWeights) {
+  const SyntheticHead head = synthetic_head(3, 0.5, 150, 400, 1, 16);
+  HeadProblem p = head.train;
+  Random random(8);
+  p.weights = normal({400}, random).abs();
+  p.bias = normal({150}, random);
+  const Features f = softmax_features(attention_logits(p.queries, p.keys, p.bias, p.scale));
+  const at::Tensor aw = (f.a * p.weights.unsqueeze(1)).to(at::kDouble);
+  const at::Tensor y = at::mm(f.a, p.values).to(at::kDouble);
+  for (int64_t batch : {7, 64, 1000}) {
+    const at::Tensor g = attention_gram(p, batch).to(at::kDouble);
+    const at::Tensor mass = aw.sum(0), output = at::mm(aw.t(), y);
+    EXPECT_LT((g.sum(1) - mass).norm().item<double>(), 1e-5 * mass.norm().item<double>());
+    EXPECT_LT((at::mm(g, p.values.to(at::kDouble)) - output).norm().item<double>(),
+              1e-5 * output.norm().item<double>());
+  }
+}
+
+TEST(GramTest, ASketchEstimatesTheGram) {
+  const SyntheticHead head = synthetic_head(3, 0.5, 60, 2000, 1, 16);
+  const at::Tensor g = attention_gram(head.train);
+  at::Tensor mean = at::zeros_like(g);
+  for (uint64_t seed = 0; seed < 40; ++seed) {
+    const at::Tensor b = count_sketch(head.train, 200, seed, 300);
+    mean += at::mm(b.t(), b) / 40.0;
+  }
+  EXPECT_LT(((mean - g).norm() / g.norm()).item<double>(), 0.1);
+}
+
+TEST(WpcTest, BlockedEqualsPlainAndPrefixesAreAnswers) {
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    const SyntheticHead head = synthetic_head(seed, seed % 2 == 0 ? 0.35 : 0.6, 300, 900, 1);
+    const auto gram = dense_gram(attention_gram(head.train));
+    const WpcTargets targets = wpc_targets(*gram, head.train.values, 0.3);
+    WpcOptions o;
+    o.limit = 90;
+    if (seed >= 2) o.forced = {5, 17, 5, 200, 44};
+    const WpcOrder plain = wpc_plain(*gram, targets, o), fast = wpc(*gram, targets, o);
+    EXPECT_EQ(plain.order, fast.order) << seed;
+    EXPECT_EQ(fast.forced, seed >= 2 ? 4 : 0);  // a slot named twice is taken once
+    for (size_t k = 1; k < fast.energy.size(); ++k) {
+      EXPECT_LE(fast.energy[k], fast.energy[k - 1] + 1e-12);
+      EXPECT_NEAR(fast.energy[k], plain.energy[k], 1e-6 * plain.energy[0]);
+    }
+    o.limit = 40;
+    const WpcOrder shorter = wpc(*gram, targets, o);
+    EXPECT_TRUE(std::equal(shorter.order.begin(), shorter.order.end(), fast.order.begin()));
+  }
+}
+
+TEST(WpcTest, EnergiesAreTheSchurComplementsOfADenseSolve) {
+  const SyntheticHead head = synthetic_head(9, 0.5, 80, 500, 1, 16);
+  const at::Tensor g = attention_gram(head.train).to(at::kDouble);
+  const auto gram = dense_gram(attention_gram(head.train));
+  const WpcTargets targets = wpc_targets(*gram, head.train.values, 0.3);
+  WpcOptions o;
+  o.limit = 20;
+  const WpcOrder r = wpc(*gram, targets, o);
+  for (size_t k : {size_t{1}, size_t{5}, size_t{20}}) {
+    const at::Tensor index =
+        at::tensor(std::vector<int64_t>(r.order.begin(), r.order.begin() + k), at::kLong);
+    const at::Tensor h = targets.h.index_select(0, index);
+    const at::Tensor inverse = at::linalg_solve(g.index_select(0, index).index_select(1, index), h);
+    EXPECT_NEAR(r.energy[k] * targets.total, targets.energy - (h * inverse).sum().item<double>(),
+                1e-5 * targets.energy);
+  }
+}
+
+TEST(WpcTest, ADuplicateIsNeverTakenTwice) {
+  SyntheticHead head = synthetic_head(4, 0.5, 40, 300, 1, 16);
+  HeadProblem& p = head.train;
+  p.keys = at::cat({p.keys, p.keys});
+  p.values = at::cat({p.values, p.values});
+  const auto gram = dense_gram(attention_gram(p));
+  WpcOptions o;
+  o.limit = 80;
+  const WpcOrder r = wpc(*gram, wpc_targets(*gram, p.values, 0.3), o);
+  EXPECT_TRUE(r.rank_reached);
+  std::vector<int> seen(40, 0);
+  for (int32_t slot : r.order) EXPECT_EQ(seen[slot % 40]++, 0);
+}
+
+TEST(WpcTest, SketchAndPoolStayCloseToTheWholeGram) {
+  double whole = 0, pooled = 0;
+  for (uint64_t seed = 0; seed < 6; ++seed) {
+    const SyntheticHead head =
+        synthetic_head(20 + seed, seed % 2 == 0 ? 0.35 : 0.6, 2048, 4096, 512);
+    const HeadProblem& p = head.train;
+    constexpr int64_t t = 128;
+    const auto gram = dense_gram(attention_gram(p));
+    WpcOptions o;
+    o.limit = t;
+    std::vector<int32_t> kept = wpc(*gram, wpc_targets(*gram, p.values, 0.3), o).order;
+    std::sort(kept.begin(), kept.end());
+    const FitResult a = fit_head(p, kept, {}, {});
+    whole += head_errors(head.test, kept, a.bias, a.values).output;
+
+    const auto rough = factored_gram(count_sketch(p, 4 * t, seed));
+    o.limit = 3 * t;
+    std::vector<int32_t> pool = wpc(*rough, wpc_targets(*rough, p.values, 0.3), o).order;
+    std::sort(pool.begin(), pool.end());
+    const at::Tensor index = at::tensor(std::vector<int64_t>(pool.begin(), pool.end()), at::kLong);
+    const Features f = softmax_features(attention_logits(p.queries, p.keys, p.bias, p.scale));
+    const at::Tensor ap = f.a.index_select(1, index);
+    const auto exact = dense_gram(at::mm(ap.t(), ap));
+    o.limit = t;
+    kept = wpc(*exact, wpc_targets(ap, at::mm(f.a, p.values), {}, 0.3), o).order;
+    for (int32_t& slot : kept) slot = pool[slot];
+    std::sort(kept.begin(), kept.end());
+    const FitResult b = fit_head(p, kept, {}, {});
+    pooled += head_errors(head.test, kept, b.bias, b.values).output;
+  }
+  EXPECT_LT(pooled, 1.03 * whole);
+}
+
+/// Spec 12.3 and 13.14: errors fall with t; WPC <= OMP <= HAK.
+TEST(FitQualityTest, MethodsRankAsMeasured) {
+  double last_wpc = 1e9;
+  for (int64_t t : {64, 128}) {
+    double wpc_error = 0, omp_error = 0, hak_error = 0;
+    for (uint64_t seed = 0; seed < 4; ++seed) {
+      const SyntheticHead head =
+          synthetic_head(40 + seed, seed % 2 == 0 ? 0.35 : 0.6, 1024, 2048, 512);
+      const HeadProblem& p = head.train;
+      const auto error = [&](std::vector<int32_t> kept, const FitOptions& o) {
+        std::sort(kept.begin(), kept.end());
+        const FitResult r = fit_head(p, kept, {}, o);
+        return head_errors(head.test, kept, r.bias, r.values).output;
+      };
+      const at::Tensor g = attention_gram(p);
+      const auto gram = dense_gram(g);
+      WpcOptions o;
+      o.limit = t;
+      wpc_error += error(wpc(*gram, wpc_targets(*gram, p.values, 0.3), o).order, {});
+      FitOptions literal;
+      literal.weights = "literal";
+      literal.values = "ls";
+      literal.high = std::exp(7.0);
+      OmpOptions omp;
+      omp.limit = t;
+      omp_error += error(omp_select(max_features(p), omp), literal);
+      const at::Tensor rms = std::get<1>(g.diagonal().topk(t));
+      const std::vector<int32_t> top = [&] {
+        const at::Tensor i = rms.to(at::kInt).contiguous();
+        return std::vector<int32_t>(i.const_data_ptr<int32_t>(), i.const_data_ptr<int32_t>() + t);
+      }();
+      literal.iterations = 2;
+      literal.low = std::exp(-3.0);
+      literal.high = std::exp(3.0);
+      hak_error += error(top, literal);
+    }
+    EXPECT_LT(wpc_error, omp_error) << t;
+    EXPECT_LT(omp_error, hak_error) << t;
+    EXPECT_LT(wpc_error, last_wpc);
+    last_wpc = wpc_error;
+  }
+}
+
+TEST(OmpTest, GrowingSolvesEqualThePlainLoopAndTheGramForm) {
+  for (uint64_t seed = 0; seed < 3; ++seed) {
+    const SyntheticHead head = synthetic_head(60 + seed, 0.5, 200, 600, 1, 32);
+    const at::Tensor phi = max_features(head.train);
+    OmpOptions o;
+    o.limit = 40;
+    const auto literal = omp_select(phi, o);
+    EXPECT_EQ(literal, omp_select_plain(phi, o));
+    // The Gram form agrees until ties or a negative weight.
+    const auto gram_form = gomp(at::mm(phi.t(), phi), 12);
+    EXPECT_TRUE(std::equal(gram_form.begin(), gram_form.begin() + 8, literal.begin())) << seed;
+    o.pace = {{INT64_MAX, 4, 2}};
+    EXPECT_EQ(omp_select(phi, o), omp_select_plain(phi, o));
+  }
+}
+
+TEST(OmpTest, DroppedSlotsStayBannedAndThreeDropsAreTheMost) {
+  const SyntheticHead head = synthetic_head(70, 0.6, 100, 300, 1, 16);
+  OmpOptions o;
+  o.limit = 60;
+  o.drop_cutoff = 0.5;  // absurdly high: most slots fall
+  const auto kept = omp_select(max_features(head.train), o);
+  EXPECT_LE(kept.size(), 60u);
+  std::vector<int32_t> sorted = kept;
+  std::sort(sorted.begin(), sorted.end());
+  EXPECT_EQ(std::adjacent_find(sorted.begin(), sorted.end()), sorted.end());
+}
+
+TEST(NnlsTest, MatchesAProjectedGradientSolution) {
+  Random random(12);
+  for (int trial = 0; trial < 20; ++trial) {
+    const at::Tensor a = normal({60, 12}, random).to(at::kDouble);
+    const at::Tensor b = normal({60}, random).to(at::kDouble);
+    const at::Tensor g = at::mm(a.t(), a), target = at::mv(a.t(), b);
+    const at::Tensor w = nnls_gram(g, target);
+    at::Tensor slow = at::zeros({12}, at::kDouble);
+    const double step = 1.0 / g.norm().item<double>();
+    for (int i = 0; i < 20000; ++i)
+      slow = (slow - step * (at::mv(g, slow) - target)).clamp_min(0.0);
+    EXPECT_LT((w - slow).abs().max().item<double>(), 1e-5) << trial;
+  }
+}
+
+TEST(FitTest, EverySlotKeptGivesBackTheHead) {
+  const SyntheticHead head = synthetic_head(80, 0.6, 24, 400, 100, 16);
+  std::vector<int32_t> all(24);
+  std::iota(all.begin(), all.end(), 0);
+  FitOptions o;
+  o.rho = 1e-9;
+  const FitResult r = fit_head(head.train, all, {}, o);
+  EXPECT_LT(r.bias.abs().max().item<double>(), 2e-3);  // w = 1
+  EXPECT_LT(r.mass_error, 1e-4);
+  EXPECT_LT(head_errors(head.test, all, r.bias, r.values).output, 1e-3);
+}
+
+TEST(FitTest, ASingularGramWalksTheFallbacksAndSaysSo) {
+  HeadProblem p = synthetic_head(81, 0.5, 20, 100, 1, 8).train;
+  p.queries = p.queries.narrow(0, 0, 1).repeat({50, 1});  // one query: rank 1
+  FitOptions o;
+  o.rho = 1e-300;
+  const FitResult r = fit_head(p, {0, 3, 7, 9, 11}, {}, o);
+  EXPECT_GT(r.fallbacks, 0);
+  EXPECT_TRUE(r.values.isfinite().all().item<bool>() && r.bias.isfinite().all().item<bool>());
+  EXPECT_LE(r.values.abs().max().item<double>(), 10 * p.values.abs().max().item<double>());
+}
+
+TEST(FitTest, LmNeverRaisesTheTrainingErrorOfTheMass) {
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    const SyntheticHead head = synthetic_head(90 + seed, 0.5, 200, 600, 1, 32);
+    std::vector<int32_t> kept;
+    for (int32_t j = 0; j < 200; j += 9) kept.push_back(j);
+    FitOptions o;
+    double last = 1e9;
+    for (int64_t steps : {0, 1, 2, 4}) {
+      o.lm_steps = steps;
+      const double error = fit_head(head.train, kept, {}, o).mass_error;
+      EXPECT_LE(error, last + 1e-6);
+      last = error;
+    }
+  }
+}
+
+TEST(FitTest, WithoutQueriesThereIsNoFit) {
+  HeadProblem p = oracle();
+  p.queries = p.queries.narrow(0, 0, 0);
+  EXPECT_THROW(fit_head(p, {0}, {}, {}), InvalidArgument);
+}
+
+}  // namespace
+}  // namespace limbeck

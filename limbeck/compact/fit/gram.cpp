@@ -1,0 +1,92 @@
+#include "limbeck/compact/fit/gram.h"
+
+#include "limbeck/base/random.h"
+
+#include <ATen/ATen.h>
+
+namespace limbeck {
+namespace {
+
+class DenseGram : public Gram {
+ public:
+  explicit DenseGram(at::Tensor g) : g_(std::move(g)) {}
+  int64_t size() const override { return g_.size(0); }
+  at::Tensor diagonal() const override { return g_.diagonal().to(at::kDouble); }
+  at::Tensor columns(const at::Tensor& index) const override {
+    return g_.index_select(0, index).t().to(at::kDouble);  // symmetric: rows are columns
+  }
+  at::Tensor block(const at::Tensor& index) const override {
+    return g_.index_select(0, index).index_select(1, index).to(at::kDouble);
+  }
+  at::Tensor times(const at::Tensor& m) const override { return at::mm(g_.to(at::kDouble), m); }
+
+ private:
+  at::Tensor g_;
+};
+
+class FactoredGram : public Gram {
+ public:
+  explicit FactoredGram(at::Tensor b) : b_(std::move(b)) {}
+  int64_t size() const override { return b_.size(1); }
+  at::Tensor diagonal() const override { return b_.square().sum(0, false, at::kDouble); }
+  at::Tensor columns(const at::Tensor& index) const override {
+    return at::mm(b_.t(), b_.index_select(1, index)).to(at::kDouble);
+  }
+  at::Tensor block(const at::Tensor& index) const override {
+    const at::Tensor c = b_.index_select(1, index);
+    return at::mm(c.t(), c).to(at::kDouble);
+  }
+  at::Tensor times(const at::Tensor& m) const override {
+    const at::Tensor b = b_.to(at::kDouble);
+    return at::mm(b.t(), at::mm(b, m));
+  }
+
+ private:
+  at::Tensor b_;
+};
+
+/// Calls fn with the weighted features sqrt(omega) A of one batch of queries after another.
+template <class F>
+void for_each_batch(const HeadProblem& p, int64_t batch, F&& fn) {
+  const int64_t n = p.queries.size(0);
+  for (int64_t i = 0; i < n; i += batch) {
+    const int64_t m = std::min(batch, n - i);
+    const Features f =
+        softmax_features(attention_logits(p.queries.narrow(0, i, m), p.keys, p.bias, p.scale));
+    if (p.weights.defined()) f.a.mul_(p.weights.narrow(0, i, m).sqrt().unsqueeze(1));
+    fn(i, f.a);
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Gram> dense_gram(at::Tensor g) { return std::make_unique<DenseGram>(std::move(g)); }
+std::unique_ptr<Gram> factored_gram(at::Tensor b) {
+  return std::make_unique<FactoredGram>(std::move(b));
+}
+
+at::Tensor attention_gram(const HeadProblem& problem, int64_t batch) {
+  const int64_t size = problem.keys.size(0);
+  at::Tensor g = at::zeros({size, size}, at::kFloat);
+  for_each_batch(problem, batch, [&](int64_t, const at::Tensor& a) { g.addmm_(a.t(), a); });
+  return g;
+}
+
+at::Tensor count_sketch(const HeadProblem& problem, int64_t r, uint64_t seed, int64_t batch) {
+  at::Tensor b = at::zeros({r, problem.keys.size(0)}, at::kFloat);
+  for_each_batch(problem, batch, [&](int64_t first, const at::Tensor& a) {
+    const int64_t rows = a.size(0), width = a.size(1);
+    const float* from = a.const_data_ptr<float>();
+    float* to = b.mutable_data_ptr<float>();
+    for (int64_t i = 0; i < rows; ++i) {
+      const uint64_t bits = splitmix64_at(seed, static_cast<uint64_t>(first + i));
+      float* row = to + static_cast<int64_t>((bits >> 1) % static_cast<uint64_t>(r)) * width;
+      const float sign = (bits & 1) != 0 ? 1.0F : -1.0F;
+      const float* source = from + i * width;
+      for (int64_t j = 0; j < width; ++j) row[j] += sign * source[j];
+    }
+  });
+  return b;
+}
+
+}  // namespace limbeck

@@ -1,0 +1,38 @@
+/// The Gram matrix G = A' Omega A of attention features, whole or as a sketch.
+///
+/// G carries everything that selection and linear fits need: A' Omega 1 = G 1 and A' Omega Y = G V,
+/// because rows of A sum to 1 and Y = A V (attention-matching spec, 4.1). It is accumulated over
+/// batches of queries, so the number of queries has no cap.
+#pragma once
+
+#include "limbeck/compact/fit/features.h"
+
+#include <memory>
+#include <span>
+
+namespace limbeck {
+
+/// A symmetric positive semidefinite matrix [T, T] of which columns can be had.
+class Gram {
+ public:
+  virtual ~Gram() = default;
+  virtual int64_t size() const = 0;
+  virtual at::Tensor diagonal() const = 0;                        ///< [T] f64
+  virtual at::Tensor columns(const at::Tensor& index) const = 0;  ///< [T, c] f64
+  virtual at::Tensor block(const at::Tensor& index) const = 0;    ///< [c, c] f64
+  virtual at::Tensor times(const at::Tensor& m) const = 0;        ///< G m, m [T, k] f64
+};
+
+/// G held whole: 4 T^2 bytes.
+std::unique_ptr<Gram> dense_gram(at::Tensor g);
+/// G = B' B, never formed: B [r, T] f32.
+std::unique_ptr<Gram> factored_gram(at::Tensor b);
+
+/// A' Omega A [T, T] f32 of a head's problem, over batches of queries.
+at::Tensor attention_gram(const HeadProblem& problem, int64_t batch = 2048);
+
+/// CountSketch of the features: every row sqrt(omega_i) A_i is added with a random sign to one of r
+/// random rows; B' B estimates G, and B 1 is the sketch of A 1 (spec 4.3).
+at::Tensor count_sketch(const HeadProblem& problem, int64_t r, uint64_t seed, int64_t batch = 2048);
+
+}  // namespace limbeck

@@ -1,0 +1,100 @@
+#include "limbeck/compact/fit/weights.h"
+
+#include <ATen/ATen.h>
+
+#include <vector>
+
+namespace limbeck {
+namespace {
+
+/// Solves (a + ridge I) x = b; the ridge grows tenfold until the factorisation exists.
+at::Tensor solve_ridged(at::Tensor a, const at::Tensor& b, double ridge) {
+  const at::Tensor base = a.clone();
+  for (int i = 0; i < 12; ++i, ridge *= 10) {
+    a.copy_(base);
+    a.diagonal().add_(ridge);
+    const auto [l, info] = at::linalg_cholesky_ex(a);
+    if (info.item<int32_t>() != 0) continue;
+    return at::cholesky_solve(b.unsqueeze(1), l).squeeze(1);
+  }
+  return at::full_like(b, 0.0);
+}
+
+}  // namespace
+
+at::Tensor nnls_gram(const at::Tensor& g, const at::Tensor& target) {
+  constexpr double kRidge = 1e-7;
+  const int64_t t = g.size(0);
+  const at::Tensor scale = g.diagonal().clamp_min(1e-300).rsqrt();
+  const at::Tensor a = (g * scale.unsqueeze(0) * scale.unsqueeze(1)).contiguous();
+  const at::Tensor b = (target * scale).contiguous();
+  std::vector<uint8_t> passive(t, 1);
+  at::Tensor x = at::zeros({t}, at::kDouble);
+  // Exchanges all infeasible variables at once while their number falls, else only the last one:
+  // that rule cannot cycle (Judice and Pires).
+  int64_t best = t + 1, patience = 3;
+  for (int64_t round = 0; round < 10 * t + 30; ++round) {
+    std::vector<int64_t> in;
+    for (int64_t j = 0; j < t; ++j)
+      if (passive[j] != 0) in.push_back(j);
+    x.zero_();
+    if (!in.empty()) {
+      const at::Tensor index = at::tensor(in, at::kLong);
+      const bool all = static_cast<int64_t>(in.size()) == t;
+      const at::Tensor part = all ? a.clone() : a.index_select(0, index).index_select(1, index);
+      x.index_copy_(0, index, solve_ridged(part, b.index_select(0, index), kRidge));
+    }
+    const at::Tensor y = at::mv(a, x).add_(x, kRidge).sub_(b);
+    const double *px = x.const_data_ptr<double>(), *py = y.const_data_ptr<double>();
+    std::vector<int64_t> wrong;
+    for (int64_t j = 0; j < t; ++j)
+      if (passive[j] != 0 ? px[j] < 0 : py[j] < -1e-9) wrong.push_back(j);
+    if (wrong.empty()) break;
+    if (static_cast<int64_t>(wrong.size()) < best) {
+      best = static_cast<int64_t>(wrong.size());
+      patience = 3;
+    } else if (--patience < 0) {
+      wrong = {wrong.back()};
+    }
+    for (int64_t j : wrong) passive[j] ^= 1;
+  }
+  return x.clamp_min(0.0).mul_(scale);
+}
+
+at::Tensor least_squares(const at::Tensor& x, const at::Tensor& y) {
+  const at::Tensor rhs = y.dim() == 1 ? y.unsqueeze(1) : y;
+  const int64_t n = x.size(0), t = x.size(1);
+  at::Tensor out;
+  if (n >= t) {
+    const auto [q, r] = at::linalg_qr(x, "reduced");
+    out = at::linalg_solve_triangular(r, at::mm(q.t(), rhs), /*upper=*/true);
+  }
+  if (!out.defined() || !out.isfinite().all().item<bool>()) {
+    // Fewer rows than columns: the dual form needs a factor of n rows only.
+    const at::Tensor gram = n >= t ? at::mm(x.t(), x) : at::mm(x, x.t());
+    gram.diagonal().add_(1e-6);
+    const at::Tensor l = std::get<0>(at::linalg_cholesky_ex(gram));
+    out = n >= t ? at::cholesky_solve(at::mm(x.t(), rhs), l)
+                 : at::mm(x.t(), at::cholesky_solve(rhs, l));
+  }
+  return y.dim() == 1 ? out.squeeze(1) : out;
+}
+
+at::Tensor literal_weights(const at::Tensor& phi, const at::Tensor& target,
+                           const LiteralWeights& options) {
+  at::Tensor w =
+      least_squares(phi, target).nan_to_num(options.low).clamp_(options.low, options.high);
+  if (options.iterations == 0) return w;
+  at::Tensor v = at::ones({phi.size(1)}, at::kDouble);
+  for (int i = 0; i < 3; ++i) {
+    v = at::mv(phi.t(), at::mv(phi, v));
+    v.div_(v.norm().clamp_min(1e-300));
+  }
+  const double lipschitz = at::mv(phi, v).square().sum().item<double>();
+  for (int64_t i = 0; i < options.iterations; ++i)
+    w = (w - at::mv(phi.t(), at::mv(phi, w) - target) / lipschitz)
+            .clamp_(options.low, options.high);
+  return w;
+}
+
+}  // namespace limbeck

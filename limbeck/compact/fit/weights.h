@@ -1,0 +1,29 @@
+/// Weights of the kept slots: how much mass each stands for. beta = log w is stored as the bias.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace limbeck {
+
+/// min_w ||A_S w - 1||_Omega with w >= 0 from the Gram alone: G_SS [t, t] f64, target (G 1)_S [t].
+/// Exact: unit-diagonal scaling, ridge 1e-7, block principal pivoting with Cholesky solves
+/// (attention-matching spec, 5.1). Returns w [t] f64.
+at::Tensor nnls_gram(const at::Tensor& g, const at::Tensor& target);
+
+/// The published weight fit (arXiv 2602.16284, section 3): unconstrained least squares
+/// phi [n, t] w = target [n], clamped to [low, high], then `iterations` projected gradient steps of
+/// length 1 / L, L the squared spectral norm by 3 power iterations. All f64.
+struct LiteralWeights {
+  int64_t iterations = 0;
+  double low = 1e-12, high = 1e300;
+};
+at::Tensor literal_weights(const at::Tensor& phi, const at::Tensor& target,
+                           const LiteralWeights& options);
+
+/// argmin ||x c - y|| [t, k] without a ridge: QR in f64, and when its result is not finite the
+/// normal equations with 1e-6 on the diagonal.
+at::Tensor least_squares(const at::Tensor& x, const at::Tensor& y);
+
+}  // namespace limbeck

@@ -1,0 +1,319 @@
+#include "limbeck/compact/fit/wpc.h"
+
+#include "limbeck/compact/fit/weights.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+namespace limbeck {
+namespace {
+
+constexpr double kDuplicate = 1e-5;  ///< D below this part of G_jj: nothing new in the slot
+
+/// Residual state of the factorisation, in f64.
+struct Residual {
+  Residual(const Gram& gram, const WpcTargets& targets)
+      : diag0(gram.diagonal()), diag(diag0.clone()), h(targets.h.clone()), energy(targets.energy) {}
+  at::Tensor diag0, diag;  ///< [T] G_jj and D
+  at::Tensor h;            ///< [T, 1 + D]
+  double energy;           ///< residual, not yet divided
+};
+
+double mass_weight(double power, double norm0, double lam_rel) {
+  const double lam = std::max(lam_rel * std::sqrt(std::max(power, 0.0)), 1e-3 * norm0);
+  return lam == 0 ? 1.0 : lam;
+}
+
+bool usable(const double* diag, const double* diag0, int64_t j) {
+  return diag0[j] > 0 && diag[j] > kDuplicate * diag0[j];
+}
+
+/// Gains ||H_j||^2 / D_j, -inf for taken or explained slots.
+std::vector<double> gains(const Residual& r, const std::vector<uint8_t>& taken) {
+  const at::Tensor squares = r.h.square().sum(1);
+  const double *s = squares.const_data_ptr<double>(), *d = r.diag.const_data_ptr<double>(),
+               *d0 = r.diag0.const_data_ptr<double>();
+  std::vector<double> out(taken.size(), -std::numeric_limits<double>::infinity());
+  for (size_t j = 0; j < out.size(); ++j)
+    if (taken[j] == 0 && usable(d, d0, static_cast<int64_t>(j))) out[j] = s[j] / d[j];
+  return out;
+}
+
+at::Tensor index_of(const std::vector<int32_t>& slots) {
+  return at::tensor(std::vector<int64_t>(slots.begin(), slots.end()), at::kLong);
+}
+
+/// The exact loop inside a block of candidates: small dense arrays.
+class Block {
+ public:
+  Block(const at::Tensor& gram, const at::Tensor& h, const at::Tensor& diag0)
+      : g_(gram.contiguous()), h_(h.contiguous().clone()), diag0_(diag0.contiguous()) {
+    c_ = g_.size(0);
+    width_ = h_.size(1);
+    taken_.assign(c_, 0);
+  }
+  double gain(int64_t j) const {
+    const double d = at(j, j);
+    if (taken_[j] != 0 || !(diag0_.const_data_ptr<double>()[j] > 0) ||
+        !(d > kDuplicate * diag0_.const_data_ptr<double>()[j]))
+      return -std::numeric_limits<double>::infinity();
+    const double* h = h_.const_data_ptr<double>() + j * width_;
+    return std::inner_product(h, h + width_, h, 0.0) / d;
+  }
+  /// Highest gain, lowest slot among equals (`slots` names the candidates).
+  int64_t best(const std::vector<int32_t>& slots) const {
+    int64_t best = -1;
+    double top = -std::numeric_limits<double>::infinity();
+    for (int64_t j = 0; j < c_; ++j) {
+      const double g = gain(j);
+      if (g > top || (g == top && best >= 0 && slots[j] < slots[best])) {
+        top = g;
+        best = j;
+      }
+    }
+    return top == -std::numeric_limits<double>::infinity() ? -1 : best;
+  }
+  /// Takes candidate p; returns the energy that it removes.
+  double take(int64_t p) {
+    double* g = g_.mutable_data_ptr<double>();
+    double* h = h_.mutable_data_ptr<double>();
+    const double root = std::sqrt(at(p, p));
+    std::vector<double> l(c_), c(width_);
+    for (int64_t j = 0; j < c_; ++j) l[j] = g[j * c_ + p] / root;
+    double energy = 0;
+    for (int64_t k = 0; k < width_; ++k) {
+      c[k] = h[p * width_ + k] / root;
+      energy += c[k] * c[k];
+    }
+    for (int64_t j = 0; j < c_; ++j) {
+      for (int64_t i = 0; i < c_; ++i) g[j * c_ + i] -= l[j] * l[i];
+      for (int64_t k = 0; k < width_; ++k) h[j * width_ + k] -= l[j] * c[k];
+    }
+    taken_[p] = 1;
+    return energy;
+  }
+
+ private:
+  double at(int64_t i, int64_t j) const { return g_.const_data_ptr<double>()[i * c_ + j]; }
+  at::Tensor g_, h_, diag0_;
+  int64_t c_, width_;
+  std::vector<uint8_t> taken_;
+};
+
+/// The blocked factorisation. A round works on a few candidates exactly and ends before a slot
+/// outside could have been the better pick; then all picks are applied by matrix products.
+class Factorisation {
+ public:
+  Factorisation(const Gram& gram, const WpcTargets& targets, const WpcOptions& o)
+      : gram_(gram), options_(o), total_(targets.total), r_(gram, targets) {
+    limit_ = std::min(options_.limit, gram.size());
+    taken_.assign(gram.size(), 0);
+    l_ = at::empty({std::max<int64_t>(limit_, 1), gram.size()}, at::kDouble);
+    out_.energy.push_back(r_.energy / total_);
+  }
+
+  WpcOrder run() {
+    take_forced();
+    while (count() < limit_)
+      if (!round()) {
+        out_.rank_reached = true;
+        break;
+      }
+    return std::move(out_);
+  }
+
+ private:
+  int64_t count() const { return static_cast<int64_t>(out_.order.size()); }
+
+  Block block_of(const std::vector<int32_t>& slots) const {
+    const at::Tensor index = index_of(slots);
+    at::Tensor g = gram_.block(index);
+    if (count() > 0) {
+      const at::Tensor l = l_.narrow(0, 0, count()).index_select(1, index);
+      g = g - at::mm(l.t(), l);
+    }
+    return {g, r_.h.index_select(0, index), r_.diag0.index_select(0, index)};
+  }
+
+  void record(int32_t slot, double energy) {
+    out_.order.push_back(slot);
+    r_.energy -= energy;
+    out_.energy.push_back(std::max(r_.energy, 0.0) / total_);
+    taken_[slot] = 1;
+  }
+
+  void take_forced() {
+    size_t at = 0;
+    while (at < options_.forced.size() && count() < limit_) {
+      const size_t end = std::min(options_.forced.size(), at + static_cast<size_t>(options_.block));
+      const std::vector<int32_t> slots(options_.forced.begin() + static_cast<int64_t>(at),
+                                       options_.forced.begin() + static_cast<int64_t>(end));
+      Block block = block_of(slots);
+      const int64_t before = count();
+      for (int64_t j = 0; j < static_cast<int64_t>(slots.size()) && count() < limit_; ++j)
+        if (taken_[slots[j]] == 0 && std::isfinite(block.gain(j))) record(slots[j], block.take(j));
+      apply(before);
+      at = end;
+    }
+    out_.forced = count();
+  }
+
+  bool round() {
+    const std::vector<double> gain = gains(r_, taken_);
+    std::vector<int32_t> slots(gain.size());
+    std::iota(slots.begin(), slots.end(), 0);
+    const auto better = [&](int32_t a, int32_t b) {
+      return gain[a] != gain[b] ? gain[a] > gain[b] : a < b;
+    };
+    const auto c = static_cast<size_t>(options_.block);
+    double next = -std::numeric_limits<double>::infinity();
+    if (slots.size() > c) {
+      std::nth_element(slots.begin(), slots.begin() + static_cast<int64_t>(c), slots.end(), better);
+      next = gain[slots[c]];
+      slots.resize(c);
+    }
+    std::erase_if(slots, [&](int32_t j) { return !std::isfinite(gain[j]); });
+    if (slots.empty()) return false;
+    Block block = block_of(slots);
+    const int64_t before = count();
+    while (count() < limit_ && count() - before < options_.picks) {
+      const int64_t p = block.best(slots);
+      if (p < 0 || (count() > before && block.gain(p) < next)) break;
+      record(slots[p], block.take(p));
+    }
+    apply(before);
+    return count() > before;
+  }
+
+  /// Picks [before, count()) join L; D and H lose what they explain.
+  void apply(int64_t before) {
+    const int64_t picks = count() - before;
+    if (picks == 0) return;
+    const at::Tensor index = index_of({out_.order.begin() + before, out_.order.end()});
+    at::Tensor w = gram_.columns(index);  // [T, p]
+    if (before > 0) {
+      const at::Tensor l = l_.narrow(0, 0, before);
+      w = w - at::mm(l.t(), l.index_select(1, index));
+    }
+    const at::Tensor root = at::linalg_cholesky(w.index_select(0, index));               // [p, p]
+    const at::Tensor fresh = at::linalg_solve_triangular(root, w.t(), /*upper=*/false);  // [p, T]
+    l_.narrow(0, before, picks).copy_(fresh);
+    const at::Tensor c =
+        at::linalg_solve_triangular(root, r_.h.index_select(0, index), /*upper=*/false);
+    r_.diag.sub_(fresh.square().sum(0));
+    r_.h.sub_(at::mm(fresh.t(), c));
+  }
+
+  const Gram& gram_;
+  const WpcOptions& options_;
+  double total_;
+  Residual r_;
+  int64_t limit_ = 0;
+  at::Tensor l_;  ///< [limit, T] rows are the columns of L
+  std::vector<uint8_t> taken_;
+  WpcOrder out_;
+};
+
+}  // namespace
+
+WpcTargets wpc_targets(const Gram& gram, const at::Tensor& values, double lam_rel) {
+  const at::Tensor v = values.to(at::kDouble);
+  const int64_t size = v.size(0), dim = v.size(1);
+  const at::Tensor gv = gram.times(at::cat({at::ones({size, 1}, at::kDouble), v}, 1));
+  const at::Tensor g1 = gv.narrow(1, 0, 1);
+  WpcTargets t;
+  t.total = std::max(g1.sum().item<double>(), 1e-300);
+  const at::Tensor v0 = at::mm(v.t(), g1).div_(t.total);  // [D, 1]
+  const double norm0 = v0.norm().item<double>();
+  const double power = (v * gv.narrow(1, 1, dim)).sum().item<double>() / t.total - norm0 * norm0;
+  const double lam = mass_weight(power, norm0, lam_rel);
+  t.h = at::cat({g1 * lam, gv.narrow(1, 1, dim) - at::mm(g1, v0.t())}, 1);
+  const at::Tensor targets = at::cat({at::full({size, 1}, lam, at::kDouble), v - v0.t()}, 1);
+  t.energy = (targets * t.h).sum().item<double>();
+  return t;
+}
+
+WpcTargets wpc_targets(const at::Tensor& a, const at::Tensor& outputs, const at::Tensor& weights,
+                       double lam_rel) {
+  const at::Tensor y = outputs.to(at::kDouble);
+  const at::Tensor w = weights.defined() ? weights.to(at::kDouble).unsqueeze(1)
+                                         : at::ones({y.size(0), 1}, at::kDouble);
+  WpcTargets t;
+  t.total = std::max(w.sum().item<double>(), 1e-300);
+  const at::Tensor v0 = (w * y).sum(0, true).div_(t.total);
+  const double power = (w * (y - v0).square()).sum().item<double>() / t.total;
+  const double lam = mass_weight(power, v0.norm().item<double>(), lam_rel);
+  const at::Tensor targets = at::cat({at::full({y.size(0), 1}, lam, at::kDouble), y - v0}, 1);
+  t.h = at::mm(a.to(at::kDouble).t(), targets * w);
+  t.energy = (w * targets.square()).sum().item<double>();
+  return t;
+}
+
+WpcOrder wpc(const Gram& gram, const WpcTargets& targets, const WpcOptions& options) {
+  return Factorisation(gram, targets, options).run();
+}
+
+WpcOrder wpc_plain(const Gram& gram, const WpcTargets& targets, const WpcOptions& options) {
+  Residual r(gram, targets);
+  const double total_weight = targets.total;
+  WpcOrder out;
+  out.energy.push_back(r.energy / total_weight);
+  std::vector<uint8_t> taken(gram.size(), 0);
+  std::vector<at::Tensor> l;
+  const auto take = [&](int64_t p) {
+    at::Tensor column = gram.columns(at::tensor({p}, at::kLong)).squeeze(1);
+    for (const at::Tensor& old : l) column = column - old * old[p];
+    const double root = std::sqrt(r.diag[p].item<double>());
+    column = column / root;
+    const at::Tensor c = r.h[p] / root;
+    r.diag.sub_(column.square());
+    r.h.sub_(at::outer(column, c));
+    r.energy -= c.square().sum().item<double>();
+    l.push_back(column);
+    taken[p] = 1;
+    out.order.push_back(static_cast<int32_t>(p));
+    out.energy.push_back(std::max(r.energy, 0.0) / total_weight);
+  };
+  const int64_t limit = std::min(options.limit, gram.size());
+  for (int32_t p : options.forced)
+    if (static_cast<int64_t>(out.order.size()) < limit && taken[p] == 0 &&
+        usable(r.diag.const_data_ptr<double>(), r.diag0.const_data_ptr<double>(), p))
+      take(p);
+  out.forced = static_cast<int64_t>(out.order.size());
+  while (static_cast<int64_t>(out.order.size()) < limit) {
+    const std::vector<double> gain = gains(r, taken);
+    const auto best = std::max_element(gain.begin(), gain.end());  // the first of equals
+    if (!std::isfinite(*best)) {
+      out.rank_reached = true;
+      break;
+    }
+    take(best - gain.begin());
+  }
+  return out;
+}
+
+std::vector<int32_t> gomp(const at::Tensor& g, int64_t limit) {
+  const at::Tensor full = g.to(at::kDouble), g1 = full.sum(1);
+  at::Tensor c = g1.clone();
+  std::vector<int32_t> order;
+  std::vector<uint8_t> taken(g.size(0), 0);
+  at::Tensor w;
+  while (static_cast<int64_t>(order.size()) < std::min(limit, g.size(0))) {
+    const double* gain = c.const_data_ptr<double>();
+    int64_t best = -1;
+    for (int64_t j = 0; j < g.size(0); ++j)
+      if (taken[j] == 0 && (best < 0 || gain[j] > gain[best])) best = j;
+    taken[best] = 1;
+    order.push_back(static_cast<int32_t>(best));
+    const at::Tensor index = index_of(order);
+    w = nnls_gram(full.index_select(0, index).index_select(1, index), g1.index_select(0, index));
+    c = g1 - at::mv(full.index_select(1, index), w);
+  }
+  return order;
+}
+
+}  // namespace limbeck

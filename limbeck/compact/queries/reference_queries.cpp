@@ -1,0 +1,156 @@
+#include "limbeck/compact/queries/reference_queries.h"
+
+#include "limbeck/base/error.h"
+#include "limbeck/base/random.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+namespace limbeck {
+
+int64_t LayerQueries::tokens() const {
+  int64_t n = 0;
+  for (const QueryChunk& c : chunks) n += c.queries.size(1);
+  return n;
+}
+
+LayerQueries LayerQueries::subset(int64_t limit, int64_t kv_heads) const {
+  LayerQueries out{layer, scale, {}};
+  if (chunks.empty()) return out;
+  const int64_t group = chunks[0].queries.size(0) / kv_heads, total = tokens();
+  const int64_t keep = std::clamp<int64_t>(limit / group, 1, total);
+  int64_t seen = 0;
+  for (const QueryChunk& c : chunks) {
+    const int64_t n = c.queries.size(1);
+    QueryChunk part{c.chunk, c.weight, {}, {}, {}};
+    std::vector<int64_t> index;
+    // Token i is taken when i * keep / total steps to a new integer.
+    for (int64_t i = 0; i < n; ++i) {
+      const int64_t g = seen + i;
+      if (g * keep / total == (g - 1) * keep / total && g > 0) continue;
+      index.push_back(i);
+      part.rows.push_back(c.rows.empty() ? static_cast<int32_t>(i) : c.rows[i]);
+    }
+    seen += n;
+    if (index.empty()) continue;
+    part.queries = static_cast<int64_t>(index.size()) == n
+                       ? c.queries
+                       : c.queries.index_select(1, at::tensor(index, at::kLong));
+    out.chunks.push_back(std::move(part));
+  }
+  return out;
+}
+
+std::pair<at::Tensor, at::Tensor> LayerQueries::rows_of(int64_t kv_head, int64_t kv_heads) const {
+  std::vector<at::Tensor> parts;
+  const int64_t group = chunks.at(0).queries.size(0) / kv_heads, dim = chunks[0].queries.size(2);
+  std::vector<float> token_weights;
+  for (const QueryChunk& c : chunks) {
+    parts.push_back(c.queries.narrow(0, kv_head * group, group).to(at::kFloat));
+    token_weights.insert(token_weights.end(), c.queries.size(1), static_cast<float>(c.weight));
+  }
+  const at::Tensor weights = at::tensor(token_weights, at::kFloat).repeat({group});
+  return {at::cat(parts, 1).reshape({-1, dim}), weights};
+}
+
+std::vector<uint8_t> LayerQueries::held_out(int64_t group) const {
+  constexpr int64_t kRun = 32;
+  std::vector<uint8_t> tokens_held;
+  for (size_t c = 0; c < chunks.size(); ++c)
+    for (int64_t i = 0; i < chunks[c].queries.size(1); ++i) {
+      const int64_t row = chunks[c].rows.empty() ? i : chunks[c].rows[i];
+      const double u = unit_double(splitmix64_at(c, static_cast<uint64_t>(row / kRun)));
+      tokens_held.push_back(u < 0.075 ? 1 : u < 0.15 ? 2 : 0);
+    }
+  std::vector<uint8_t> out;
+  for (int64_t g = 0; g < group; ++g) out.insert(out.end(), tokens_held.begin(), tokens_held.end());
+  return out;
+}
+
+void for_each_query_layer(const Model& model, const KvCache& cache, PositionRange span,
+                          std::span<const ReferenceSuffix> suffixes, const LayerQueriesFn& fn,
+                          const ProgressFn& progress) {
+  if (suffixes.empty())
+    throw InvalidArgument(
+        "[compact] there are no reference suffixes; give a repeat prompt or other tokens to read "
+        "behind the text");
+  std::vector<std::vector<int32_t>> tokens;
+  std::vector<const ReferenceSuffix*> behind;
+  bool in_place = false;
+  for (const ReferenceSuffix& s : suffixes) {
+    in_place |= s.in_place;
+    if (s.in_place) continue;
+    tokens.push_back(s.tokens);
+    behind.push_back(&s);
+  }
+  LayerwiseOptions options;
+  options.progress = progress;
+  options.stage = "reference queries";
+  const double scale = model.spec().softmax_scale;
+  const auto is_full = [&](int64_t l) { return cache.layer(l).kind.type == LayerKind::Type::full; };
+
+  // The text itself, read once more from its start: its own queries, kept for all layers.
+  std::vector<QueryChunk> own(cache.shape().layer_count());
+  if (in_place) {
+    const std::vector<std::vector<int32_t>> text = {
+        {cache.tokens().begin(), cache.tokens().begin() + span.end}};
+    forward_layerwise(
+        model, model.new_cache(), text,
+        [&](const LayerwiseRows& rows) {
+          if (is_full(rows.layer))
+            own[rows.layer] = {span,
+                               1.0,
+                               rows.queries[0].narrow(1, span.begin, span.size()).clone(),
+                               rows.keys[0].narrow(1, span.begin, span.size()).clone(),
+                               {}};
+          return std::vector<LayerSegmentPtr>{};
+        },
+        options);
+  }
+  const auto visit = [&](int64_t layer, std::vector<QueryChunk> chunks) {
+    if (in_place) chunks.push_back(std::move(own[layer]));
+    return fn({layer, scale, std::move(chunks)});
+  };
+  if (behind.empty()) {
+    for (int64_t l = 0; l < cache.shape().layer_count(); ++l)
+      if (is_full(l)) visit(l, {});
+    return;
+  }
+  forward_layerwise(
+      model, cache, tokens,
+      [&](const LayerwiseRows& rows) {
+        std::vector<LayerSegmentPtr> instead;
+        if (!is_full(rows.layer)) return instead;
+        std::vector<QueryChunk> chunks;
+        for (size_t s = 0; s < behind.size(); ++s)
+          chunks.push_back(
+              {behind[s]->chunk, behind[s]->weight, rows.queries[s], rows.keys[s], {}});
+        LayerSegmentPtr segment = visit(rows.layer, std::move(chunks));
+        if (segment == nullptr) return instead;
+        const auto keep = [&](PositionRange r) {
+          if (r.size() > 0)
+            instead.push_back(std::make_shared<LayerSegment>(cache_gather(cache, rows.layer, r)));
+        };
+        keep({0, span.begin});
+        instead.push_back(std::move(segment));
+        keep({span.end, cache.logical_length()});
+        return instead;
+      },
+      options);
+}
+
+StoredQueries store_queries(const Model& model, const KvCache& cache, PositionRange span,
+                            std::span<const ReferenceSuffix> suffixes, const ProgressFn& progress) {
+  StoredQueries out;
+  out.layers.resize(cache.shape().layer_count());
+  for_each_query_layer(
+      model, cache, span, suffixes,
+      [&](const LayerQueries& q) {
+        out.layers[q.layer] = q;
+        return LayerSegmentPtr{};
+      },
+      progress);
+  return out;
+}
+
+}  // namespace limbeck

@@ -1,0 +1,14 @@
+/// The text's own continuations as reference queries: what the model says next asks for what it
+/// will need (attention-matching spec, 4.5).
+#pragma once
+
+#include "limbeck/compact/queries/reference_queries.h"
+
+namespace limbeck {
+
+/// Continues the cache by `tokens` sampled tokens (temperature 0.8) and returns them as a suffix of
+/// the given row weight. The cache is not changed. Throws InvalidArgument beyond the window.
+ReferenceSuffix sampled_suffix(const Model& model, const KvCache& cache, PositionRange span,
+                               int64_t tokens, double weight, int64_t seed);
+
+}  // namespace limbeck

@@ -1,0 +1,86 @@
+#include "limbeck/compact/fit/features.h"
+#include "limbeck/compact/score/head_problem.h"
+#include "limbeck/compact/score/scorer.h"
+
+#include <ATen/ATen.h>
+
+namespace limbeck {
+namespace {
+
+struct AttentionOptions {
+  std::string reduce = "max";
+  std::string pool = "none";
+  int64_t sinks = 0;
+  template <class V>
+  void for_each_field(V&& v) {
+    v("reduce", reduce, one_of({"max", "mean", "rms"}), "over reference queries");
+    v("pool", pool, one_of({"avg", "max", "none"}), "smooth scores over 7 neighbours");
+    v("sinks", sinks, closed(0, 1 << 20), "first slots of the span that are always kept");
+  }
+};
+
+/// A_ij = softmax over the span's slots, reduced over all reference queries i. With rms this is the
+/// selector of AM-HAK (arXiv 2602.16284, section 3); with max the coverage of our default.
+class AttentionScorer : public Scorer {
+ public:
+  explicit AttentionScorer(AttentionOptions o) : options_(std::move(o)) {}
+
+  ScorerTraits traits() const override {
+    return {.comparable = Comparable::model,
+            .needs_queries = true,
+            .runs_in_pass = true,
+            .sinks = options_.sinks};
+  }
+
+  void score(const ScoreInput& in, const at::Tensor& out) const override {
+    for (int64_t h = 0; h < in.slots->kv_heads(); ++h) {
+      const int64_t n = in.slots->slots(h);
+      if (n == 0) continue;
+      out.narrow(0, in.slots->offsets[h], n).copy_(pooled(score_head(head_problem(in, h))));
+    }
+  }
+
+ private:
+  at::Tensor score_head(const HeadProblem& p) const {
+    const int64_t n = p.queries.size(0), slots = p.keys.size(0);
+    const bool max = options_.reduce == "max", rms = options_.reduce == "rms";
+    at::Tensor sum = at::zeros({slots}, max ? at::kFloat : at::kDouble);
+    double rows = 0;
+    constexpr int64_t kRows = 256;  // logits of a block of rows stay in the cache
+    for (int64_t i = 0; i < n; i += kRows) {
+      const int64_t m = std::min(kRows, n - i);
+      const at::Tensor a =
+          softmax_features(attention_logits(p.queries.narrow(0, i, m), p.keys, p.bias, p.scale)).a;
+      if (max) {
+        sum = at::maximum(sum, std::get<0>(a.max(0)));
+        continue;
+      }
+      const at::Tensor w = p.weights.narrow(0, i, m);
+      sum += at::mv((rms ? a.square() : a).t(), w);
+      rows += w.sum().item<double>();
+    }
+    if (max) return sum;
+    sum.div_(rows);
+    return (rms ? sum.sqrt() : sum).to(at::kFloat);
+  }
+
+  at::Tensor pooled(const at::Tensor& s) const {
+    if (options_.pool == "none") return s;
+    const at::Tensor x = s.view({1, 1, -1});
+    return (options_.pool == "avg" ? at::avg_pool1d(x, {7}, {1}, {3})
+                                   : at::max_pool1d(x, {7}, {1}, {3}))
+        .view({-1});
+  }
+
+  AttentionOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<Scorer> make_attention_scorer(const OptionTexts& options) {
+  return std::make_unique<AttentionScorer>(
+      options_from_texts<AttentionOptions>("attention", options));
+}
+std::vector<FieldInfo> describe_attention_scorer() { return options_describe<AttentionOptions>(); }
+
+}  // namespace limbeck

@@ -1,0 +1,39 @@
+/// Numbers per KV head: calibrated weights, budget shares, gates. One file layout for all of them.
+///
+/// JSON, "format": "kv-head-pattern", version 1, kinds gates, binary, shares, weights (footprint
+/// spec, section 5). The authors' budget schedules of Attention Matching (arXiv 2602.16284),
+/// {"L0H0": share, ...}, are read as shares.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace limbeck {
+
+struct HeadTable {
+  std::string kind;                       ///< "gates", "binary", "shares" or "weights"
+  std::string method;                     ///< "calibration", "manual", ...
+  std::string architecture, fingerprint;  ///< of the model; empty = any
+  int64_t layers = 0, kv_heads = 0;
+  std::vector<double> values;  ///< [layers * kv_heads], layer by layer
+
+  bool empty() const { return values.empty(); }
+  double at(int64_t layer, int64_t head) const { return values[layer * kv_heads + head]; }
+};
+
+/// Parses either layout. `what` names the text in errors. A schedule in the authors' layout has no
+/// shape of its own: `layers` and `kv_heads` give it, heads that it does not name get 1 / (number
+/// of heads), and shares are then scaled to the sum 1. Throws FormatError naming row and column.
+HeadTable parse_head_table(std::string_view text, std::string_view what, int64_t layers,
+                           int64_t kv_heads);
+HeadTable read_head_table(const std::filesystem::path& file, int64_t layers, int64_t kv_heads);
+
+/// JSON text of a table, values with all their digits.
+std::string head_table_json(const HeadTable& table);
+/// Throws ResourceError; the file appears whole or not at all.
+void write_head_table(const HeadTable& table, const std::filesystem::path& file);
+
+}  // namespace limbeck
