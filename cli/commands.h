@@ -2,6 +2,8 @@
 #pragma once
 
 #include "cli/common.h"
+#include "limbeck/compact/calibrate/heads.h"
+#include "limbeck/eval/compaction_eval.h"
 
 namespace limbeck::cli {
 
@@ -37,6 +39,23 @@ struct DemoArgs {
   CompactFlags compact;
 };
 int run_demo(const Globals& globals, const DemoArgs& args);
+
+struct CalibrateArgs {
+  std::string file, output;
+  HeadCalibrationOptions options;
+};
+int run_calibrate_heads(const Globals& globals, const CalibrateArgs& args);
+
+struct EvalArgs {
+  std::vector<std::string> texts;  ///< files and folders (eval/text_source.h)
+  std::vector<std::string> methods{"kvzip"};
+  std::vector<double> ratios{0.2, 0.1, 0.05};
+  std::vector<int64_t> lengths{1024, 2048};
+  int64_t contexts = 20;
+  NeedleOptions needles;
+  std::string output, head_weights;
+};
+int run_eval(const Globals& globals, const EvalArgs& args);
 
 int run_inspect(const Globals& globals, const std::string& file);
 int run_methods(const Globals& globals);

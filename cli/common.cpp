@@ -114,7 +114,8 @@ void choose_queries(CompactOptions& o, const std::string& sources) {
     else if (name == "sampled")
       o.sampled_tokens = 96;
     else
-      throw InvalidArgument("[cli] --queries takes repeat, prefill and sampled; found \"{}\"", name);
+      throw InvalidArgument("[cli] --queries takes repeat, prefill and sampled; found \"{}\"",
+                            name);
   }
   if (!repeat) o.repeat = {};
 }
@@ -157,8 +158,8 @@ CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& f,
   o.on_policy = f.on_policy;
   o.head_weights = head_weights(lm, f.head_weights);
   if (!f.head_shares.empty())
-    o.head_shares = read_head_table(f.head_shares, lm.model.spec().layer_count(),
-                                    lm.model.spec().kv_heads);
+    o.head_shares =
+        read_head_table(f.head_shares, lm.model.spec().layer_count(), lm.model.spec().kv_heads);
   if (f.budget != 0) o.budget = f.budget;
   if (f.ratio != 0 || f.budget == 0) o.ratio = f.ratio;
   o.span = text.span;

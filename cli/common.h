@@ -43,7 +43,7 @@ struct CompactFlags {
   std::string head_weights, head_shares;  ///< files; weights are found by the model when not given
   std::string queries = "repeat";         ///< reference queries, comma-separated sources
   bool on_policy = false;
-  double ratio = 0;                  ///< 0 = not given
+  double ratio = 0;  ///< 0 = not given
   int64_t budget = 0;
   int64_t chunk = 0;
   int64_t seed = 0;
@@ -68,8 +68,8 @@ struct PreparedText {
 PreparedText read_text(const LanguageModel& lm, const std::string& text, const std::string& system,
                        bool raw, const ProgressFn& progress);
 
-/// Calibrated head weights: the file that was named, else what lies beside the model or ships for it
-/// (found by the model's fingerprint), else an empty table.
+/// Calibrated head weights: the file that was named, else what lies beside the model or ships for
+/// it (found by the model's fingerprint), else an empty table.
 HeadTable head_weights(const LanguageModel& lm, const std::string& file);
 
 CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& flags,

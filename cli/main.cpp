@@ -50,6 +50,34 @@ void add_compact(CLI::App* app, CompactFlags& f) {
   app->add_option("--compact-seed", f.seed, "seed of random selections")->capture_default_str();
 }
 
+void add_eval(CLI::App* c, EvalArgs& a) {
+  // Without this, a list would swallow everything up to the next flag.
+  const auto list = [&](const char* flag, auto& values, const char* help) {
+    return c->add_option(flag, values, help)->delimiter(',')->allow_extra_args(false);
+  };
+  c->add_option("--texts", a.texts, ".jsonl or .jsonl.zst (\"text\"), text file, or folder of .txt")
+      ->required()
+      ->allow_extra_args(false);
+  list("--methods", a.methods, "name or name:key=value:..., comma-separated")
+      ->capture_default_str();
+  list("--ratios", a.ratios, "fractions to keep, in (0, 1]")->capture_default_str();
+  list("--lengths", a.lengths, "tokens of text to compact")->capture_default_str();
+  c->add_option("--contexts", a.contexts, "excerpts for each length")->capture_default_str();
+  a.needles.for_each_field([&](const char* name, auto& value, const auto&, const char* help) {
+    c->add_option("--" + std::string(name), value, help)->capture_default_str();
+  });
+  c->add_option("--head-weights", a.head_weights,
+                "for methods that name none; default: MODEL.heads.json, or what ships");
+  c->add_option("--out", a.output, "record of every run (JSON lines); a killed run goes on there");
+  c->footer(
+      "keys of a method: scorer.NAME, builder.NAME (their options), scorer, allocator, builder, "
+      "normalize,\n"
+      "on-policy, head-weights, head-shares\n"
+      "example: limbeck eval --texts books.jsonl.zst --methods kvzip,kvzip:allocator=uniform "
+      "--ratios 0.1,0.05\n"
+      "           --lengths 1024,2048 --contexts 20 --out run.jsonl");
+}
+
 int fail(const Globals& globals, int code, std::string_view name, const std::string& text) {
   if (globals.json)
     fmt::print("{}\n", nlohmann::json{{"error", {{"code", name}, {"message", text}}}}.dump());
@@ -112,6 +140,20 @@ int main(int argc, char** argv) {
       "          limbeck compact -f log.txt -o log.kvc --method keydiff --budget 256");
   c->callback([&] { status = run_compact(globals, compact); });
 
+  CalibrateArgs calibrate;
+  CLI::App* group = app.add_subcommand("calibrate", "measure once what a model's caches need");
+  group->require_subcommand(1);
+  c = group->add_subcommand("heads", "importance of every KV head, for the default method");
+  c->add_option("-f,--file", calibrate.file, "any text of some thousand tokens")->required();
+  c->add_option("-o,--output", calibrate.output, "default: MODEL.heads.json, where it is found");
+  c->add_option("--texts", calibrate.options.texts, "parts of the text that are used")
+      ->capture_default_str();
+  c->add_option("--tokens", calibrate.options.tokens, "tokens of each part")->capture_default_str();
+  c->add_option("--seed", calibrate.options.seed, "seed of the sampled answers")
+      ->capture_default_str();
+  c->footer("example: limbeck calibrate heads -m model.gguf -f novel.txt");
+  c->callback([&] { status = run_calibrate_heads(globals, calibrate); });
+
   AskArgs ask;
   c = app.add_subcommand("ask", "answer questions from compact caches");
   c->add_option("-c,--cache", ask.caches, "cache file; several are joined in this order")
@@ -128,6 +170,12 @@ int main(int argc, char** argv) {
   add_sampling(c, chat.sampling);
   c->footer("example: limbeck chat --temperature 0.7");
   c->callback([&] { status = run_chat(globals, chat); });
+
+  EvalArgs eval;
+  if (eval.methods.front() != kDefaultMethod) eval.methods.emplace_back(kDefaultMethod);
+  c = app.add_subcommand("eval", "measure methods on texts with hidden needles");
+  add_eval(c, eval);
+  c->callback([&] { status = run_eval(globals, eval); });
 
   std::string inspected;
   c = app.add_subcommand("inspect", "check a cache file and say what is in it");

@@ -75,6 +75,7 @@ class Compaction {
     // bf16 operands stay exact and sums are f32; f32 models get f32 products.
     std::optional<MediumPrecision> products;
     if (cache_.shape().dtype == DType::bf16) products.emplace();
+    const FlushDenormals flush;
     protect_by_default(scorers_[0]->traits());
     check_protected();
     collect_queries();
@@ -276,12 +277,15 @@ class Compaction {
     if (limit_ == 0 && !runs_in_pass(0)) return;
     Stopwatch watch;
     rows_.resize(cache_.shape().layer_count());
+    seen_.resize(cache_.shape().layer_count());
     double scoring = 0;
     const auto visit = [&](const LayerQueries& q) {
       if (limit_ > 0) rows_[q.layer] = q.subset(limit_, cache_.shape().kv_heads);
       if (!runs_in_pass(0)) return;
       Stopwatch score_watch;
-      score_layer(0, plan_of(q.layer), &q);
+      // What the scorer saw serves the others when they look at the same rows.
+      const bool same_rows = limit_ > 0 && rows_[q.layer].tokens() == q.tokens();
+      score_layer(0, plan_of(q.layer), &q, same_rows ? &seen_[q.layer] : nullptr, 0.0);
       scoring += score_watch.seconds();
     };
     if (options_.queries != nullptr) {
@@ -312,10 +316,20 @@ class Compaction {
   void run_stage(size_t s, double share) {
     Stopwatch watch;
     if (!runs_in_pass(s)) {
+      int64_t budget = 0, taken = 0;
+      for (const LayerPlan& plan : layers_) {
+        budget += std::accumulate(plan.budgets.begin(), plan.budgets.end(), int64_t{0});
+        taken += std::count(plan.forced.begin(), plan.forced.end(), uint8_t{1});
+      }
+      const double open =
+          static_cast<double>(std::max<int64_t>(0, share_of_budget(budget, share) - taken)) /
+          head_count();
       std::atomic<int64_t> done{0};
       parallel_tasks(static_cast<int64_t>(layers_.size()), [&](int64_t i) {
         const bool rows = scorers_[s]->traits().needs_queries;
-        score_layer(s, layers_[i], rows ? &rows_[layers_[i].layer] : nullptr);
+        LayerPlan& plan = layers_[i];
+        score_layer(s, plan, rows ? &rows_[plan.layer] : nullptr,
+                    rows ? &seen_[plan.layer] : nullptr, open);
         ++done;
       });
       report_progress(options_.progress,
@@ -339,7 +353,8 @@ class Compaction {
     report_.seconds.emplace_back(name, seconds);
   }
 
-  void score_layer(size_t s, LayerPlan& plan, const LayerQueries* queries) {
+  void score_layer(size_t s, LayerPlan& plan, const LayerQueries* queries,
+                   std::vector<HeadAttention>* seen, double open) {
     const LayerSegment slots = cache_gather(cache_, plan.layer, span_);
     std::vector<double> weights;
     if (!options_.head_weights.empty())
@@ -349,7 +364,7 @@ class Compaction {
         at::from_blob(plan.scores.data(), {slots.slots()}, at::TensorOptions().dtype(at::kFloat));
     scorers_[s]->score(
         {&model_, &cache_, plan.layer, &slots, span_, static_cast<uint64_t>(options_.seed), queries,
-         plan.budgets, weights, plan.forced, plan.earlier},
+         seen, open, plan.budgets, weights, plan.forced, plan.earlier},
         out);
     const float* bias = slots.bias.defined() ? slots.bias.const_data_ptr<float>() : nullptr;
     for (size_t h = 0; h + 1 < plan.offsets.size(); ++h)
@@ -385,6 +400,7 @@ class Compaction {
   // ---- the new segment
 
   LayerSegmentPtr build_layer(const LayerPlan& plan, const LayerQueries* queries,
+                              const std::vector<HeadAttention>* seen,
                               BuildStatistics& statistics) const {
     const LayerSegment slots = cache_gather(cache_, plan.layer, span_);
     std::vector<std::vector<int32_t>> kept(plan.offsets.size() - 1);
@@ -392,7 +408,7 @@ class Compaction {
       for (int64_t i = plan.offsets[h]; i < plan.offsets[h + 1]; ++i)
         if (plan.forced[i] != 0) kept[h].push_back(static_cast<int32_t>(i - plan.offsets[h]));
     return std::make_shared<LayerSegment>(
-        builder_->build({plan.layer, &slots, kept, queries}, statistics));
+        builder_->build({plan.layer, &slots, kept, queries, seen}, statistics));
   }
 
   void build() {
@@ -404,8 +420,9 @@ class Compaction {
       build_on_policy(built, statistics);
     } else {
       parallel_tasks(total, [&](int64_t i) {
-        built[layers_[i].layer] = build_layer(
-            layers_[i], rows_.empty() ? nullptr : &rows_[layers_[i].layer], statistics[i]);
+        const int64_t l = layers_[i].layer;
+        built[l] = rows_.empty() ? build_layer(layers_[i], nullptr, nullptr, statistics[i])
+                                 : build_layer(layers_[i], &rows_[l], &seen_[l], statistics[i]);
       });
     }
     report_progress(options_.progress, {"build", "layers", total, total});
@@ -432,7 +449,8 @@ class Compaction {
         [&](const LayerQueries& q) {
           const LayerPlan& plan = plan_of(q.layer);
           const LayerQueries rows = q.subset(limit_, cache_.shape().kv_heads);
-          return built[q.layer] = build_layer(plan, &rows, statistics[&plan - layers_.data()]);
+          return built[q.layer] =
+                     build_layer(plan, &rows, nullptr, statistics[&plan - layers_.data()]);
         },
         options_.progress);
   }
@@ -489,6 +507,7 @@ class Compaction {
   PositionRange span_;
   std::vector<LayerPlan> layers_;
   std::vector<LayerQueries> rows_;  ///< [layers] what is kept of the reference queries
+  std::vector<std::vector<HeadAttention>> seen_;  ///< [layers] what those rows see, if known
   std::vector<std::unique_ptr<Scorer>> scorers_;
   std::vector<std::unique_ptr<Allocator>> allocators_;
   std::unique_ptr<Builder> builder_;

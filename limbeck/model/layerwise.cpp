@@ -49,6 +49,7 @@ void forward_layerwise(const Model& model, const KvCache& context,
     throw InvalidArgument("[layerwise] block must be at least 1; found {}", options.block);
   ForwardOptions forward;
   forward.logits = LogitsWanted::none;
+  const at::ScalarType type = to_scalar_type(model.dtype());
   std::vector<Suffix> rows(suffixes.size());
   for (size_t s = 0; s < suffixes.size(); ++s) {
     model.check_feed(context, suffixes[s]);
@@ -68,8 +69,9 @@ void forward_layerwise(const Model& model, const KvCache& context,
       std::vector<at::Tensor> q, k;
       for (auto& block : s) {
         block->project_apart(l);
-        q.push_back(block->splits()[0].q);
-        k.push_back(block->splits()[0].k);
+        // A last block of few rows computes in f32.
+        q.push_back(block->splits()[0].q.to(type));
+        k.push_back(block->splits()[0].k.to(type));
       }
       seen.queries.push_back(q.size() == 1 ? q[0] : at::cat(q, 1));
       seen.keys.push_back(k.size() == 1 ? k[0] : at::cat(k, 1));

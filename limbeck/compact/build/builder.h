@@ -3,6 +3,7 @@
 
 #include "limbeck/base/options.h"
 #include "limbeck/cache/segment.h"
+#include "limbeck/compact/fit/head_attention.h"
 #include "limbeck/compact/queries/reference_queries.h"
 
 #include <cstdint>
@@ -19,8 +20,9 @@ namespace limbeck {
 struct BuildInput {
   int64_t layer = 0;
   const LayerSegment* slots = nullptr;
-  std::span<const std::vector<int32_t>> kept;  ///< [H]
-  const LayerQueries* queries = nullptr;       ///< for builders that fit
+  std::span<const std::vector<int32_t>> kept;        ///< [H]
+  const LayerQueries* queries = nullptr;             ///< for builders that fit
+  const std::vector<HeadAttention>* seen = nullptr;  ///< [H] of these queries, if known
 };
 
 /// Sums over the heads of one layer.

@@ -1,4 +1,5 @@
 #include "limbeck/compact/build/builder.h"
+#include "limbeck/compact/fit/choose_rows.h"
 #include "limbeck/compact/fit/fit_head.h"
 #include "limbeck/compact/score/head_problem.h"
 
@@ -10,19 +11,21 @@ namespace {
 struct FitBuilderOptions {
   int64_t lm_steps = 3;
   double rho = 0;
-  int64_t rows = 4096;
-  int64_t rows_per_slot = 8;
-  std::string values = "prior";
+  int64_t rows = 2048;
+  int64_t rows_per_slot = 4;
+  std::string values = "local";
+  double most = 0.5;
   bool hold_out = true;
   template <class V>
   void for_each_field(V&& v) {
     v("hold_out", hold_out, yes_or_no(), "keep 15 % of the rows to choose and to report by");
     v("lm_steps", lm_steps, closed(0, 100), "Levenberg-Marquardt steps on the biases");
+    v("most", most, closed(0.0, 1.0), "a head that keeps more than this part is copied");
     v("rho", rho, closed(0.0, 1e3), "ridge of the values; 0 = the best of three on held-out rows");
     v("rows", rows, at_least(1), "reference rows a KV head, at least");
-    v("rows_per_slot", rows_per_slot, at_least(1), "and so many for each slot of the mean budget");
-    v("values", values, one_of({"copy", "prior"}),
-      "fitted around interpolated values, or untouched");
+    v("rows_per_slot", rows_per_slot, at_least(1), "and so many for each slot that it keeps");
+    v("values", values, one_of({"copy", "local", "prior"}),
+      "fitted around the mean output of a slot's readers, around Nystrom values, or untouched");
   }
 };
 
@@ -41,15 +44,21 @@ struct LiteralBuilderOptions {
   }
 };
 
+/// Which rows of a head its fit looks at.
+struct RowPlan {
+  int64_t rows = 0, rows_per_slot = 0;
+  bool readers = false;  ///< and the queries that read a kept slot most
+  bool hold_out = false;
+};
+
 class FitBuilder : public Builder {
  public:
-  FitBuilder(FitOptions fit, int64_t rows, int64_t rows_per_slot, bool hold_out)
-      : fit_(std::move(fit)), rows_(rows), rows_per_slot_(rows_per_slot), hold_out_(hold_out) {}
+  FitBuilder(FitOptions fit, RowPlan plan, double most)
+      : fit_(std::move(fit)), plan_(plan), most_(most) {}
 
   bool needs_queries() const override { return true; }
-  int64_t query_limit(int64_t mean_budget) const override {
-    return std::max(rows_, rows_per_slot_ * mean_budget);
-  }
+  /// All rows, within reason: each head chooses its own from them.
+  int64_t query_limit(int64_t) const override { return 50000; }
 
   LayerSegment build(const BuildInput& in, BuildStatistics& statistics) const override {
     LayerSegment out = copy_slots(in);
@@ -58,14 +67,11 @@ class FitBuilder : public Builder {
     at::Tensor values = out.values.clone();
     bool any = false;
     for (int64_t h = 0; h < out.kv_heads(); ++h) {
-      const int64_t t = out.slots(h);
-      if (t == 0 || t == in.slots->slots(h)) continue;  // nothing left, or everything: exact
+      const int64_t t = out.slots(h), all = in.slots->slots(h);
+      if (t == 0 || t == all || static_cast<double>(t) > most_ * static_cast<double>(all))
+        continue;  // nothing to fit, or so much kept that a copy is as good
       any = true;
-      const HeadProblem p = head_problem(*in.slots, *in.queries, h);
-      const int64_t group = p.queries.size(0) / std::max<int64_t>(1, in.queries->tokens());
-      std::vector<uint8_t> held;
-      if (hold_out_) held = in.queries->held_out(group);
-      const FitResult r = fit_head(p, in.kept[h], held, fit_);
+      const FitResult r = fit(in, h);
       bias.narrow(0, out.offsets[h], t).copy_(r.bias);
       values.narrow(0, out.offsets[h], t).copy_(r.values);
       ++statistics.fitted;
@@ -80,9 +86,32 @@ class FitBuilder : public Builder {
   }
 
  private:
+  FitResult fit(const BuildInput& in, int64_t h) const {
+    const std::vector<int32_t>& kept = in.kept[h];
+    HeadAttention own;
+    const HeadAttention* seen = in.seen != nullptr && !in.seen->empty() ? &(*in.seen)[h] : nullptr;
+    if (plan_.readers && seen == nullptr) {
+      own = head_attention(*in.slots, *in.queries, h);
+      seen = &own;
+    }
+    const HeadProblem p = head_problem(*in.slots, *in.queries, h, seen);
+    const int64_t n = p.queries.size(0), group = n / std::max<int64_t>(1, in.queries->tokens());
+    const auto held = plan_.hold_out ? in.queries->held_out(group) : std::vector<uint8_t>{};
+    const int64_t uniform =
+        std::max(plan_.rows, plan_.rows_per_slot * static_cast<int64_t>(kept.size()));
+    if (uniform >= n && !plan_.readers) return fit_head(p, kept, held, fit_);
+    std::vector<int32_t> readers;
+    if (seen != nullptr)
+      for (int32_t slot : kept) readers.push_back(seen->reader.const_data_ptr<int32_t>()[slot]);
+    const ChosenRows rows = choose_rows(p.weights, uniform, readers, held);
+    HeadProblem part = p.rows(rows.index);
+    part.weights = rows.weights;
+    return fit_head(part, kept, rows.held, fit_);
+  }
+
   FitOptions fit_;
-  int64_t rows_, rows_per_slot_;
-  bool hold_out_;
+  RowPlan plan_;
+  double most_;
 };
 
 }  // namespace
@@ -93,7 +122,8 @@ std::unique_ptr<Builder> make_fit_builder(const std::map<std::string, std::strin
   fit.lm_steps = o.lm_steps;
   fit.rho = o.rho;
   fit.values = o.values;
-  return std::make_unique<FitBuilder>(fit, o.rows, o.rows_per_slot, o.hold_out);
+  return std::make_unique<FitBuilder>(fit, RowPlan{o.rows, o.rows_per_slot, true, o.hold_out},
+                                      o.most);
 }
 std::unique_ptr<Builder> make_literal_builder(const std::map<std::string, std::string>& options) {
   const auto o = options_from_texts<LiteralBuilderOptions>("fit-literal", options);
@@ -103,7 +133,7 @@ std::unique_ptr<Builder> make_literal_builder(const std::map<std::string, std::s
   fit.low = o.low;
   fit.high = o.high;
   fit.values = o.values;
-  return std::make_unique<FitBuilder>(fit, o.rows, 1, false);
+  return std::make_unique<FitBuilder>(fit, RowPlan{o.rows, 1, false, false}, 1.0);
 }
 std::vector<FieldInfo> describe_fit_builder() { return options_describe<FitBuilderOptions>(); }
 std::vector<FieldInfo> describe_literal_builder() {

@@ -19,4 +19,31 @@ Features softmax_features(at::Tensor logits) {
   return {logits, (mass.log() + top).squeeze(1)};
 }
 
+HeadProblem HeadProblem::rows(const at::Tensor& index) const {
+  HeadProblem p = *this;
+  const auto pick = [&](at::Tensor& x) {
+    if (x.defined()) x = x.index_select(0, index);
+  };
+  pick(p.queries);
+  pick(p.weights);
+  pick(p.outputs);
+  pick(p.lse);
+  return p;
+}
+
+void HeadProblem::complete() {
+  if (outputs.defined() && lse.defined()) return;
+  const int64_t n = queries.size(0);
+  outputs = at::empty({n, values.size(1)}, at::kFloat);
+  lse = at::empty({n}, at::kFloat);
+  constexpr int64_t kRows = 512;
+  for (int64_t i = 0; i < n; i += kRows) {
+    const int64_t m = std::min(kRows, n - i);
+    const Features f =
+        softmax_features(attention_logits(queries.narrow(0, i, m), keys, bias, scale));
+    outputs.narrow(0, i, m).copy_(at::mm(f.a, values));
+    lse.narrow(0, i, m).copy_(f.lse);
+  }
+}
+
 }  // namespace limbeck

@@ -22,6 +22,14 @@ struct HeadProblem {
   at::Tensor values;   ///< [T, D] f32
   at::Tensor bias;     ///< [T] f32 or undefined: bias that the slots have already
   double scale = 1.0;
+  /// What the queries see in all slots, when it is known already: outputs [n, D] and log masses
+  /// [n].
+  at::Tensor outputs, lse;
+
+  /// The same head with some of the rows.
+  HeadProblem rows(const at::Tensor& index) const;
+  /// Fills outputs and lse if they are missing.
+  void complete();
 };
 
 /// s [n, T] f32.

@@ -17,7 +17,7 @@ struct Rows {
   at::Tensor logits;   ///< [m, t] f32 of the kept slots, old bias included
   at::Tensor lse;      ///< [m] f32 target
   at::Tensor outputs;  ///< [m, D] f32 target
-  at::Tensor weights;  ///< [m] f64
+  at::Tensor weights;  ///< [m] f32
   int64_t size() const { return lse.defined() ? lse.size(0) : 0; }
 };
 
@@ -43,6 +43,7 @@ class HeadFit {
           const FitOptions& o)
       : p_(p), o_(o), t_(static_cast<int64_t>(kept.size())) {
     index_ = at::tensor(std::vector<int64_t>(kept.begin(), kept.end()), at::kLong);
+    keys_ = p.keys.index_select(0, index_);
     old_bias_ = p.bias.defined() ? p.bias.index_select(0, index_) : at::zeros({t_}, at::kFloat);
     split(held);
   }
@@ -54,7 +55,7 @@ class HeadFit {
       fit_exact_weights();
     if (o_.values == "ls")
       fit_literal_values();
-    else if (o_.values == "prior")
+    else if (o_.values != "copy")
       fit_prior_values();
     else
       values_ = p_.values.index_select(0, index_).to(at::kDouble);
@@ -70,6 +71,9 @@ class HeadFit {
   }
 
  private:
+  /// Only the published weights and the Nystrom prior look at slots that are not kept.
+  bool needs_features() const { return o_.weights == "literal" || o_.values == "prior"; }
+
   void split(const std::vector<uint8_t>& held) {
     const int64_t n = p_.queries.size(0);
     std::vector<int64_t> which[3];
@@ -81,48 +85,64 @@ class HeadFit {
       if (which[k].empty()) continue;
       const bool all = static_cast<int64_t>(which[k].size()) == n;
       const at::Tensor rows = at::tensor(which[k], at::kLong);
-      const auto pick = [&](const at::Tensor& x) { return all ? x : x.index_select(0, rows); };
-      const at::Tensor logits = attention_logits(pick(p_.queries), p_.keys, p_.bias, p_.scale);
-      sets[k]->logits = logits.index_select(1, index_);
-      const Features f = softmax_features(logits);
-      sets[k]->lse = f.lse;
-      sets[k]->outputs = at::mm(f.a, p_.values);
-      sets[k]->weights = p_.weights.defined() ? pick(p_.weights).to(at::kDouble)
-                                              : at::ones({f.lse.size(0)}, at::kDouble);
-      if (k == 0) features_ = f.a;
+      HeadProblem part = all ? p_ : p_.rows(rows);
+      if (k == 0 && needs_features()) {
+        const at::Tensor logits = attention_logits(part.queries, p_.keys, p_.bias, p_.scale);
+        sets[k]->logits = logits.index_select(1, index_);
+        const Features f = softmax_features(logits);
+        features_ = f.a;
+        if (!part.lse.defined()) part.lse = f.lse;
+        if (!part.outputs.defined()) part.outputs = at::mm(f.a, p_.values);
+      } else {
+        part.complete();
+        sets[k]->logits = attention_logits(part.queries, keys_, old_bias_, p_.scale);
+      }
+      sets[k]->lse = part.lse;
+      sets[k]->outputs = part.outputs;
+      sets[k]->weights =
+          part.weights.defined() ? part.weights : at::ones({part.lse.size(0)}, at::kFloat);
     }
   }
 
-  /// softmax over the kept slots [m, t] f64 and its log mass [m].
-  static std::pair<at::Tensor, at::Tensor> compact_softmax(const Rows& r, const at::Tensor& beta) {
-    const Features f = softmax_features(r.logits + beta.to(at::kFloat));
-    return {f.a.to(at::kDouble), f.lse.to(at::kDouble)};
+  /// softmax over the kept slots [m, t] f32 and its log mass [m] f32.
+  static Features compact_softmax(const Rows& r, const at::Tensor& beta) {
+    return softmax_features(r.logits + beta.to(at::kFloat));
+  }
+  /// X' Omega X [t, t] f64: the product in f32, what is factorised in f64.
+  static at::Tensor gram_of(const at::Tensor& x, const at::Tensor& weights) {
+    const at::Tensor xw = x * weights.sqrt().unsqueeze(1);
+    const at::Tensor g = at::mm(xw.t(), xw).to(at::kDouble);
+    return 0.5 * (g + g.t());
   }
 
   static double mass_loss(const Rows& r, const at::Tensor& lse) {
-    return (r.weights * (lse - r.lse).square()).sum().item<double>();
+    return (r.weights * (lse - r.lse).square()).sum(at::kDouble).item<double>();
   }
 
   Errors errors(const Rows& r, const at::Tensor& beta, const at::Tensor& values) const {
     const auto [x, lse] = compact_softmax(r, beta);
-    const at::Tensor y = r.outputs.to(at::kDouble);
-    const double total = r.weights.sum().item<double>();
-    const double off = (r.weights * (at::mm(x, values) - y).square().sum(1)).sum().item<double>();
-    const double norm = (r.weights * y.square().sum(1)).sum().item<double>();
+    const at::Tensor& y = r.outputs;
+    const double total = r.weights.sum(at::kDouble).item<double>();
+    const at::Tensor off_rows = (at::mm(x, values.to(at::kFloat)) - y).square().sum(1);
+    const double off = (r.weights * off_rows).sum(at::kDouble).item<double>();
+    const double norm = (r.weights * y.square().sum(1)).sum(at::kDouble).item<double>();
     return {std::sqrt(off / std::max(norm, 1e-300)), std::sqrt(mass_loss(r, lse) / total)};
   }
 
   void fit_exact_weights() {
-    const at::Tensor as =
-        features_.index_select(1, index_).to(at::kDouble) * fitted_.weights.sqrt().unsqueeze(1);
-    const at::Tensor w = nnls_gram(at::mm(as.t(), as), at::mv(as.t(), fitted_.weights.sqrt()));
+    // A over the kept slots: rows need the mass of all slots, which is known.
+    const at::Tensor root = fitted_.weights.sqrt().unsqueeze(1);
+    const at::Tensor as = (fitted_.logits - fitted_.lse.unsqueeze(1)).exp_().mul_(root);
+    const at::Tensor g = at::mm(as.t(), as).to(at::kDouble);
+    const at::Tensor w =
+        nnls_gram(0.5 * (g + g.t()), at::mv(as.t(), root.squeeze(1)).to(at::kDouble));
     const double top = std::max(7.0, std::log(static_cast<double>(p_.keys.size(0))));
     beta_ = w.clamp_min(std::exp(-5.0)).log_().clamp_(kBiasLow, top);
     const at::Tensor linear = beta_.clone();
     for (int64_t i = 0; i < o_.lm_steps && lm_step(); ++i) beta_.clamp_(kBiasLow, top);
     if (deciding_.size() > 0) {
       const auto loss = [&](const at::Tensor& b) {
-        return mass_loss(deciding_, compact_softmax(deciding_, b).second);
+        return mass_loss(deciding_, compact_softmax(deciding_, b).lse);
       };
       if (loss(beta_) > loss(linear)) beta_ = linear;
     }
@@ -132,8 +152,8 @@ class HeadFit {
   bool lm_step() {
     const auto [x, lse] = compact_softmax(fitted_, beta_);
     const double before = mass_loss(fitted_, lse);
-    const at::Tensor xw = x * fitted_.weights.unsqueeze(1), gram = at::mm(x.t(), xw);
-    const at::Tensor slope = at::mv(xw.t(), fitted_.lse - lse);
+    const at::Tensor gram = gram_of(x, fitted_.weights);
+    const at::Tensor slope = at::mv(x.t(), (fitted_.lse - lse) * fitted_.weights).to(at::kDouble);
     double mu = 0.02 * gram.diagonal().mean().item<double>();
     for (int i = 0; i <= 3; ++i, mu *= 10) {
       at::Tensor m = gram.clone();
@@ -143,7 +163,7 @@ class HeadFit {
       const at::Tensor step =
           at::cholesky_solve(slope.unsqueeze(1), l).squeeze(1).clamp_(-1.0, 1.0);
       const at::Tensor next = beta_ + step;
-      if (mass_loss(fitted_, compact_softmax(fitted_, next).second) < before) {
+      if (mass_loss(fitted_, compact_softmax(fitted_, next).lse) < before) {
         beta_ = next;
         return true;
       }
@@ -154,7 +174,7 @@ class HeadFit {
   void fit_literal_weights() {
     // exp(s - row maximum over all slots): target and features share the shift.
     const at::Tensor top = at::linalg_vector_norm(features_, INFINITY, {1}).to(at::kDouble);
-    const at::Tensor root = fitted_.weights.sqrt();
+    const at::Tensor root = fitted_.weights.sqrt().to(at::kDouble);
     const at::Tensor phi =
         features_.index_select(1, index_).to(at::kDouble) / top.unsqueeze(1) * root.unsqueeze(1);
     const at::Tensor w = literal_weights(phi, root / top, {o_.iterations, o_.low, o_.high});
@@ -162,15 +182,14 @@ class HeadFit {
   }
 
   void fit_literal_values() {
-    const at::Tensor root = fitted_.weights.sqrt().unsqueeze(1);
-    const at::Tensor x = compact_softmax(fitted_, beta_).first * root;
+    const at::Tensor root = fitted_.weights.sqrt().unsqueeze(1).to(at::kDouble);
+    const at::Tensor x = compact_softmax(fitted_, beta_).a.to(at::kDouble) * root;
     values_ = least_squares(x, fitted_.outputs.to(at::kDouble) * root);
   }
 
   /// C0: values interpolated by the Nystrom weights W = G_SS^-1 G_S:, negative ones dropped.
   at::Tensor prior() {
-    const at::Tensor as =
-        features_.index_select(1, index_).mul(fitted_.weights.to(at::kFloat).unsqueeze(1));
+    const at::Tensor as = features_.index_select(1, index_).mul(fitted_.weights.unsqueeze(1));
     const at::Tensor gs = at::mm(as.t(), features_).to(at::kDouble);  // [t, T]
     at::Tensor gss = gs.index_select(1, index_);
     gss = 0.5 * (gss + gss.t());
@@ -185,11 +204,23 @@ class HeadFit {
     return at::where(mass > 1e-12, c0, own);
   }
 
+  /// The mean output of the queries that read a slot, weighted by how much they read of it. A slot
+  /// that one query reads sharply keeps about its own value, a slot that stands for many gets
+  /// theirs.
+  at::Tensor local_prior(const at::Tensor& xw) const {
+    const at::Tensor mass = xw.sum(0, false, at::kDouble).unsqueeze(1);
+    const at::Tensor mean =
+        at::mm(xw.t(), fitted_.outputs).to(at::kDouble) / mass.clamp_min(1e-300);
+    return at::where(mass > 1e-12, mean, p_.values.index_select(0, index_).to(at::kDouble));
+  }
+
   void fit_prior_values() {
-    prior_ = prior();
-    const auto [x, lse] = compact_softmax(fitted_, beta_);
-    const at::Tensor xw = x * fitted_.weights.unsqueeze(1), gram = at::mm(x.t(), xw);
-    const at::Tensor rhs = at::mm(xw.t(), fitted_.outputs.to(at::kDouble) - at::mm(x, prior_));
+    const at::Tensor x = compact_softmax(fitted_, beta_).a;
+    const at::Tensor xw = x * fitted_.weights.unsqueeze(1);
+    prior_ = o_.values == "prior" ? prior() : local_prior(xw);
+    const at::Tensor gram = gram_of(x, fitted_.weights);
+    const at::Tensor rhs =
+        at::mm(xw.t(), fitted_.outputs - at::mm(x, prior_.to(at::kFloat))).to(at::kDouble);
     const double tau = gram.diagonal().mean().item<double>();
     const bool choose = o_.rho == 0 && deciding_.size() > 0;
     const std::vector<double> rhos = choose ? std::vector<double>{1e-3, 1e-2, 1e-1}
@@ -227,7 +258,7 @@ class HeadFit {
   const HeadProblem& p_;
   const FitOptions& o_;
   int64_t t_;
-  at::Tensor index_, old_bias_;
+  at::Tensor index_, keys_, old_bias_;
   Rows fitted_, deciding_, reporting_;
   at::Tensor features_;               ///< [m, T] f32 softmax of the fitted rows over all slots
   at::Tensor beta_, values_, prior_;  ///< f64

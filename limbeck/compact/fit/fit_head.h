@@ -14,7 +14,8 @@ struct FitOptions {
   int64_t lm_steps = 3;
   int64_t iterations = 0;            ///< literal: projected gradient steps
   double low = 1e-12, high = 1e300;  ///< literal: bounds of w
-  /// "prior": ridge centred on the interpolated values. "ls": as published. "copy": untouched.
+  /// Ridge centred on "prior": values interpolated by Nystrom weights, or "local": the mean output
+  /// of the queries that read the slot (far cheaper). "ls": as published. "copy": untouched.
   std::string values = "prior";
   double rho = 0;  ///< ridge of "prior"; 0 = the best of 1e-3, 1e-2, 1e-1 on held-out rows
 };

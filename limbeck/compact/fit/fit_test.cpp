@@ -181,6 +181,17 @@ TEST(GramTest, ASketchEstimatesTheGram) {
   EXPECT_LT(((mean - g).norm() / g.norm()).item<double>(), 0.1);
 }
 
+TEST(GramTest, TilesEqualTheFactor) {
+  Random random(4);
+  const at::Tensor b = normal({150, 210}, random).to(at::kBFloat16).to(at::kFloat);
+  const auto fast = tiled_gram(b), slow = factored_gram(b);
+  const at::Tensor index = at::tensor(std::vector<int64_t>{3, 200, 17, 4, 99}, at::kLong);
+  const double scale = slow->diagonal().max().item<double>();
+  EXPECT_LT((fast->columns(index) - slow->columns(index)).abs().max().item<double>(), 1e-5 * scale);
+  EXPECT_LT((fast->block(index) - slow->block(index)).abs().max().item<double>(), 1e-5 * scale);
+  EXPECT_LT((fast->diagonal() - slow->diagonal()).abs().max().item<double>(), 1e-5 * scale);
+}
+
 TEST(WpcTest, BlockedEqualsPlainAndPrefixesAreAnswers) {
   for (uint64_t seed = 0; seed < 4; ++seed) {
     const SyntheticHead head = synthetic_head(seed, seed % 2 == 0 ? 0.35 : 0.6, 300, 900, 1);

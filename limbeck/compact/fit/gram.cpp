@@ -1,6 +1,7 @@
 #include "limbeck/compact/fit/gram.h"
 
 #include "limbeck/base/random.h"
+#include "limbeck/compact/fit/tiles.h"
 
 #include <ATen/ATen.h>
 
@@ -45,6 +46,46 @@ class FactoredGram : public Gram {
   at::Tensor b_;
 };
 
+class TiledGram : public Gram {
+ public:
+  explicit TiledGram(const at::Tensor& b) {
+    // Rows of the transposed matrix are what the columns' products run over.
+    const int64_t rows = (b.size(0) + 31) / 32 * 32;
+    bt_ = at::zeros({b.size(1), rows}, at::kBFloat16);
+    bt_.narrow(1, 0, b.size(0)).copy_(b.t());
+    diagonal_ = at::linalg_vector_norm(bt_, 2, {1}, false, at::kFloat).square().to(at::kDouble);
+  }
+  int64_t size() const override { return bt_.size(0); }
+  at::Tensor diagonal() const override { return diagonal_; }
+  at::Tensor columns(const at::Tensor& index) const override { return product(bt_, index); }
+  at::Tensor block(const at::Tensor& index) const override {
+    return product(bt_.index_select(0, index), index);
+  }
+  at::Tensor times(const at::Tensor& m) const override {
+    const at::Tensor b = bt_.to(at::kDouble);
+    return at::mm(b, at::mm(b.t(), m));
+  }
+
+ private:
+  /// rows [r, k] times the columns `index` of B.
+  at::Tensor product(const at::Tensor& rows, const at::Tensor& index) const {
+    const int64_t c = index.size(0), wide = (c + 15) / 16 * 16, k = bt_.size(1);
+    at::Tensor right = at::zeros({k, wide}, at::kBFloat16);
+    right.narrow(1, 0, c).copy_(bt_.index_select(0, index).t());
+    const std::vector<at::Tensor> packed = pack_panels(right);
+    at::Tensor out = at::empty({rows.size(0), wide}, at::kFloat);
+    constexpr int64_t kRows = 64;
+    for (int64_t i = 0; i < rows.size(0); i += kRows)
+      multiply_tiles(rows.const_data_ptr<at::BFloat16>() + i * k, std::min(kRows, rows.size(0) - i),
+                     k, packed, out.mutable_data_ptr<float>() + i * wide, wide);
+    tiles_release();
+    return out.narrow(1, 0, c).to(at::kDouble);
+  }
+
+  at::Tensor bt_;  ///< [T, r] bf16, r padded
+  at::Tensor diagonal_;
+};
+
 /// Calls fn with the weighted features sqrt(omega) A of one batch of queries after another.
 template <class F>
 void for_each_batch(const HeadProblem& p, int64_t batch, F&& fn) {
@@ -63,6 +104,10 @@ void for_each_batch(const HeadProblem& p, int64_t batch, F&& fn) {
 std::unique_ptr<Gram> dense_gram(at::Tensor g) { return std::make_unique<DenseGram>(std::move(g)); }
 std::unique_ptr<Gram> factored_gram(at::Tensor b) {
   return std::make_unique<FactoredGram>(std::move(b));
+}
+std::unique_ptr<Gram> tiled_gram(at::Tensor b) {
+  if (tiles_available()) return std::make_unique<TiledGram>(b);
+  return factored_gram(std::move(b));
 }
 
 at::Tensor attention_gram(const HeadProblem& problem, int64_t batch) {

@@ -28,6 +28,10 @@ std::unique_ptr<Gram> dense_gram(at::Tensor g);
 /// G = B' B, never formed: B [r, T] f32.
 std::unique_ptr<Gram> factored_gram(at::Tensor b);
 
+/// The same with B rounded to bf16 and its products on tile units, where there are such; else as
+/// factored_gram. The diagonal is that of the rounded B.
+std::unique_ptr<Gram> tiled_gram(at::Tensor b);
+
 /// A' Omega A [T, T] f32 of a head's problem, over batches of queries.
 at::Tensor attention_gram(const HeadProblem& problem, int64_t batch = 2048);
 

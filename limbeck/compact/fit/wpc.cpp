@@ -12,31 +12,25 @@
 namespace limbeck {
 namespace {
 
-constexpr double kDuplicate = 1e-5;  ///< D below this part of G_jj: nothing new in the slot
-
 /// Residual state of the factorisation, in f64.
 struct Residual {
-  Residual(const Gram& gram, const WpcTargets& targets)
-      : diag0(gram.diagonal()), diag(diag0.clone()), h(targets.h.clone()), energy(targets.energy) {}
-  at::Tensor diag0, diag;  ///< [T] G_jj and D
+  Residual(const Gram& gram, const WpcTargets& targets, const WpcOptions& o)
+      : diag(gram.diagonal()), h(targets.h.clone()), energy(targets.energy) {
+    least = (o.reference.defined() ? o.reference : diag).clamp_min(1e-300) * o.duplicate;
+    diag = diag.clone();
+  }
+  at::Tensor least, diag;  ///< [T] what must be unexplained, D
   at::Tensor h;            ///< [T, 1 + D]
   double energy;           ///< residual, not yet divided
 };
 
-double mass_weight(double power, double norm0, double lam_rel) {
-  const double lam = std::max(lam_rel * std::sqrt(std::max(power, 0.0)), 1e-3 * norm0);
-  return lam == 0 ? 1.0 : lam;
-}
-
-bool usable(const double* diag, const double* diag0, int64_t j) {
-  return diag0[j] > 0 && diag[j] > kDuplicate * diag0[j];
-}
+bool usable(const double* diag, const double* least, int64_t j) { return diag[j] > least[j]; }
 
 /// Gains ||H_j||^2 / D_j, -inf for taken or explained slots.
 std::vector<double> gains(const Residual& r, const std::vector<uint8_t>& taken) {
   const at::Tensor squares = r.h.square().sum(1);
   const double *s = squares.const_data_ptr<double>(), *d = r.diag.const_data_ptr<double>(),
-               *d0 = r.diag0.const_data_ptr<double>();
+               *d0 = r.least.const_data_ptr<double>();
   std::vector<double> out(taken.size(), -std::numeric_limits<double>::infinity());
   for (size_t j = 0; j < out.size(); ++j)
     if (taken[j] == 0 && usable(d, d0, static_cast<int64_t>(j))) out[j] = s[j] / d[j];
@@ -50,16 +44,15 @@ at::Tensor index_of(const std::vector<int32_t>& slots) {
 /// The exact loop inside a block of candidates: small dense arrays.
 class Block {
  public:
-  Block(const at::Tensor& gram, const at::Tensor& h, const at::Tensor& diag0)
-      : g_(gram.contiguous()), h_(h.contiguous().clone()), diag0_(diag0.contiguous()) {
+  Block(const at::Tensor& gram, const at::Tensor& h, const at::Tensor& least)
+      : g_(gram.contiguous()), h_(h.contiguous().clone()), least_(least.contiguous()) {
     c_ = g_.size(0);
     width_ = h_.size(1);
     taken_.assign(c_, 0);
   }
   double gain(int64_t j) const {
     const double d = at(j, j);
-    if (taken_[j] != 0 || !(diag0_.const_data_ptr<double>()[j] > 0) ||
-        !(d > kDuplicate * diag0_.const_data_ptr<double>()[j]))
+    if (taken_[j] != 0 || !(d > least_.const_data_ptr<double>()[j]))
       return -std::numeric_limits<double>::infinity();
     const double* h = h_.const_data_ptr<double>() + j * width_;
     return std::inner_product(h, h + width_, h, 0.0) / d;
@@ -99,7 +92,7 @@ class Block {
 
  private:
   double at(int64_t i, int64_t j) const { return g_.const_data_ptr<double>()[i * c_ + j]; }
-  at::Tensor g_, h_, diag0_;
+  at::Tensor g_, h_, least_;
   int64_t c_, width_;
   std::vector<uint8_t> taken_;
 };
@@ -109,7 +102,7 @@ class Block {
 class Factorisation {
  public:
   Factorisation(const Gram& gram, const WpcTargets& targets, const WpcOptions& o)
-      : gram_(gram), options_(o), total_(targets.total), r_(gram, targets) {
+      : gram_(gram), options_(o), total_(targets.total), r_(gram, targets, o) {
     limit_ = std::min(options_.limit, gram.size());
     taken_.assign(gram.size(), 0);
     l_ = at::empty({std::max<int64_t>(limit_, 1), gram.size()}, at::kDouble);
@@ -136,7 +129,7 @@ class Factorisation {
       const at::Tensor l = l_.narrow(0, 0, count()).index_select(1, index);
       g = g - at::mm(l.t(), l);
     }
-    return {g, r_.h.index_select(0, index), r_.diag0.index_select(0, index)};
+    return {g, r_.h.index_select(0, index), r_.least.index_select(0, index)};
   }
 
   void record(int32_t slot, double energy) {
@@ -220,6 +213,11 @@ class Factorisation {
 
 }  // namespace
 
+double wpc_mass_weight(double power, double norm0, double lam_rel) {
+  const double lam = std::max(lam_rel * std::sqrt(std::max(power, 0.0)), 1e-3 * norm0);
+  return lam == 0 ? 1.0 : lam;
+}
+
 WpcTargets wpc_targets(const Gram& gram, const at::Tensor& values, double lam_rel) {
   const at::Tensor v = values.to(at::kDouble);
   const int64_t size = v.size(0), dim = v.size(1);
@@ -230,7 +228,7 @@ WpcTargets wpc_targets(const Gram& gram, const at::Tensor& values, double lam_re
   const at::Tensor v0 = at::mm(v.t(), g1).div_(t.total);  // [D, 1]
   const double norm0 = v0.norm().item<double>();
   const double power = (v * gv.narrow(1, 1, dim)).sum().item<double>() / t.total - norm0 * norm0;
-  const double lam = mass_weight(power, norm0, lam_rel);
+  const double lam = wpc_mass_weight(power, norm0, lam_rel);
   t.h = at::cat({g1 * lam, gv.narrow(1, 1, dim) - at::mm(g1, v0.t())}, 1);
   const at::Tensor targets = at::cat({at::full({size, 1}, lam, at::kDouble), v - v0.t()}, 1);
   t.energy = (targets * t.h).sum().item<double>();
@@ -246,7 +244,7 @@ WpcTargets wpc_targets(const at::Tensor& a, const at::Tensor& outputs, const at:
   t.total = std::max(w.sum().item<double>(), 1e-300);
   const at::Tensor v0 = (w * y).sum(0, true).div_(t.total);
   const double power = (w * (y - v0).square()).sum().item<double>() / t.total;
-  const double lam = mass_weight(power, v0.norm().item<double>(), lam_rel);
+  const double lam = wpc_mass_weight(power, v0.norm().item<double>(), lam_rel);
   const at::Tensor targets = at::cat({at::full({y.size(0), 1}, lam, at::kDouble), y - v0}, 1);
   t.h = at::mm(a.to(at::kDouble).t(), targets * w);
   t.energy = (w * targets.square()).sum().item<double>();
@@ -258,7 +256,7 @@ WpcOrder wpc(const Gram& gram, const WpcTargets& targets, const WpcOptions& opti
 }
 
 WpcOrder wpc_plain(const Gram& gram, const WpcTargets& targets, const WpcOptions& options) {
-  Residual r(gram, targets);
+  Residual r(gram, targets, options);
   const double total_weight = targets.total;
   WpcOrder out;
   out.energy.push_back(r.energy / total_weight);
@@ -281,7 +279,7 @@ WpcOrder wpc_plain(const Gram& gram, const WpcTargets& targets, const WpcOptions
   const int64_t limit = std::min(options.limit, gram.size());
   for (int32_t p : options.forced)
     if (static_cast<int64_t>(out.order.size()) < limit && taken[p] == 0 &&
-        usable(r.diag.const_data_ptr<double>(), r.diag0.const_data_ptr<double>(), p))
+        usable(r.diag.const_data_ptr<double>(), r.least.const_data_ptr<double>(), p))
       take(p);
   out.forced = static_cast<int64_t>(out.order.size());
   while (static_cast<int64_t>(out.order.size()) < limit) {

@@ -13,6 +13,8 @@ namespace limbeck {
 struct WpcOptions {
   int64_t limit = 0;            ///< slots to order, forced ones included
   std::vector<int32_t> forced;  ///< first pivots, in this order; skipped where the test on D fails
+  double duplicate = 1e-5;      ///< a slot of which less is unexplained is not picked
+  at::Tensor reference;         ///< [T] f64 what "less" is measured by; undefined = the diagonal
   int64_t block = 64;           ///< candidates of a round
   int64_t picks = 16;           ///< most picks of a round
 };
@@ -36,6 +38,10 @@ WpcTargets wpc_targets(const Gram& gram, const at::Tensor& values, double lam_re
 /// outputs [n, D] f32 of all slots, weights [n] f32 or undefined.
 WpcTargets wpc_targets(const at::Tensor& a, const at::Tensor& outputs, const at::Tensor& weights,
                        double lam_rel);
+
+/// lam = max(lam_rel * sqrt(power), 1e-3 * norm0), 1 if zero: power the variance of the outputs,
+/// norm0 the norm of their mean.
+double wpc_mass_weight(double power, double norm0, double lam_rel);
 
 WpcOrder wpc(const Gram& gram, const WpcTargets& targets, const WpcOptions& options);
 /// The plain loop, one pick at a time: the reference that wpc() must agree with.

@@ -41,16 +41,20 @@ LayerQueries LayerQueries::subset(int64_t limit, int64_t kv_heads) const {
   return out;
 }
 
-std::pair<at::Tensor, at::Tensor> LayerQueries::rows_of(int64_t kv_head, int64_t kv_heads) const {
+at::Tensor LayerQueries::group_rows(int64_t kv_head, int64_t kv_heads) const {
   std::vector<at::Tensor> parts;
   const int64_t group = chunks.at(0).queries.size(0) / kv_heads, dim = chunks[0].queries.size(2);
+  for (const QueryChunk& c : chunks) parts.push_back(c.queries.narrow(0, kv_head * group, group));
+  return (parts.size() == 1 ? parts[0] : at::cat(parts, 1)).reshape({-1, dim});
+}
+
+std::pair<at::Tensor, at::Tensor> LayerQueries::rows_of(int64_t kv_head, int64_t kv_heads) const {
+  const int64_t group = chunks.at(0).queries.size(0) / kv_heads;
   std::vector<float> token_weights;
-  for (const QueryChunk& c : chunks) {
-    parts.push_back(c.queries.narrow(0, kv_head * group, group).to(at::kFloat));
+  for (const QueryChunk& c : chunks)
     token_weights.insert(token_weights.end(), c.queries.size(1), static_cast<float>(c.weight));
-  }
-  const at::Tensor weights = at::tensor(token_weights, at::kFloat).repeat({group});
-  return {at::cat(parts, 1).reshape({-1, dim}), weights};
+  return {group_rows(kv_head, kv_heads).to(at::kFloat),
+          at::tensor(token_weights, at::kFloat).repeat({group})};
 }
 
 std::vector<uint8_t> LayerQueries::held_out(int64_t group) const {

@@ -46,6 +46,8 @@ struct LayerQueries {
   /// All rows of a KV head's group as f32 [group * tokens, D], query head by query head, and the
   /// row weights [group * tokens] f32.
   std::pair<at::Tensor, at::Tensor> rows_of(int64_t kv_head, int64_t kv_heads) const;
+  /// The same rows in their own dtype.
+  at::Tensor group_rows(int64_t kv_head, int64_t kv_heads) const;
   /// Marks the rows held out of a fit: 15 % of the tokens, in runs of 32 neighbours, the same for
   /// every query head (spec 6.3). Order of rows_of(). 0 = fitted, 1 = decides, 2 = reports.
   std::vector<uint8_t> held_out(int64_t group) const;

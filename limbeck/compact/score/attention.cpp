@@ -1,4 +1,5 @@
 #include "limbeck/compact/fit/features.h"
+#include "limbeck/compact/parallel.h"
 #include "limbeck/compact/score/head_problem.h"
 #include "limbeck/compact/score/scorer.h"
 
@@ -33,33 +34,38 @@ class AttentionScorer : public Scorer {
   }
 
   void score(const ScoreInput& in, const at::Tensor& out) const override {
-    for (int64_t h = 0; h < in.slots->kv_heads(); ++h) {
+    const int64_t heads = in.slots->kv_heads();
+    std::vector<HeadAttention> seen(heads);
+    parallel_tasks(heads, [&](int64_t h) {
       const int64_t n = in.slots->slots(h);
-      if (n == 0) continue;
-      out.narrow(0, in.slots->offsets[h], n).copy_(pooled(score_head(head_problem(in, h))));
-    }
+      if (n == 0) return;
+      at::Tensor scores;
+      if (options_.reduce == "max") {
+        seen[h] = head_attention(*in.slots, *in.queries, h);
+        scores = seen[h].coverage;
+      } else {
+        scores = score_head(head_problem(in, h));
+      }
+      out.narrow(0, in.slots->offsets[h], n).copy_(pooled(scores));
+    });
+    if (in.seen != nullptr && options_.reduce == "max") *in.seen = std::move(seen);
   }
 
  private:
   at::Tensor score_head(const HeadProblem& p) const {
     const int64_t n = p.queries.size(0), slots = p.keys.size(0);
-    const bool max = options_.reduce == "max", rms = options_.reduce == "rms";
-    at::Tensor sum = at::zeros({slots}, max ? at::kFloat : at::kDouble);
+    const bool rms = options_.reduce == "rms";
+    at::Tensor sum = at::zeros({slots}, at::kDouble);
     double rows = 0;
     constexpr int64_t kRows = 256;  // logits of a block of rows stay in the cache
     for (int64_t i = 0; i < n; i += kRows) {
       const int64_t m = std::min(kRows, n - i);
       const at::Tensor a =
           softmax_features(attention_logits(p.queries.narrow(0, i, m), p.keys, p.bias, p.scale)).a;
-      if (max) {
-        sum = at::maximum(sum, std::get<0>(a.max(0)));
-        continue;
-      }
       const at::Tensor w = p.weights.narrow(0, i, m);
       sum += at::mv((rms ? a.square() : a).t(), w);
       rows += w.sum().item<double>();
     }
-    if (max) return sum;
     sum.div_(rows);
     return (rms ? sum.sqrt() : sum).to(at::kFloat);
   }

@@ -7,9 +7,14 @@
 namespace limbeck {
 
 /// Keys, values and bias of head h in f32, with all reference rows of its group.
-HeadProblem head_problem(const LayerSegment& slots, const LayerQueries& queries, int64_t h);
+/// With `seen`, targets come along.
+HeadProblem head_problem(const LayerSegment& slots, const LayerQueries& queries, int64_t h,
+                         const HeadAttention* seen = nullptr);
 inline HeadProblem head_problem(const ScoreInput& in, int64_t h) {
-  return head_problem(*in.slots, *in.queries, h);
+  const bool known = in.seen != nullptr && !in.seen->empty();
+  return head_problem(*in.slots, *in.queries, h, known ? &(*in.seen)[h] : nullptr);
 }
+/// Everything that the rows see in the slots of head h.
+HeadAttention head_attention(const LayerSegment& slots, const LayerQueries& queries, int64_t h);
 
 }  // namespace limbeck

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "limbeck/base/options.h"
+#include "limbeck/compact/fit/head_attention.h"
 #include "limbeck/compact/queries/reference_queries.h"
 #include "limbeck/compact/selection.h"
 #include "limbeck/model/model.h"
@@ -43,6 +44,10 @@ struct ScoreInput {
   uint64_t seed = 0;
   /// Reference queries of the layer. A first stage sees all of them, a later one a subset.
   const LayerQueries* queries = nullptr;
+  /// What all of these rows see in each head's slots [H]: left by the scorer that computes it, for
+  /// later stages and the builder. Null when nobody asks for it, empty when nobody has been there.
+  std::vector<HeadAttention>* seen = nullptr;
+  double open_budget = 0;                ///< mean slots per head that this stage hands out
   std::span<const int64_t> budgets;      ///< [H] slots that each head keeps by its own share
   std::span<const double> head_weights;  ///< [H] importance of the heads, or empty: all 1
   std::span<const uint8_t> forced;       ///< [n] 1 = kept already: protected or of an earlier stage

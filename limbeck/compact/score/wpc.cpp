@@ -1,4 +1,5 @@
 #include "limbeck/compact/fit/wpc.h"
+#include "limbeck/compact/fit/choose_rows.h"
 #include "limbeck/compact/fit/gram.h"
 #include "limbeck/compact/score/head_problem.h"
 #include "limbeck/compact/score/hull.h"
@@ -17,16 +18,18 @@ struct WpcScorerOptions {
   double reach = 4.0;
   std::string gram = "auto";
   int64_t floor = 4;
-  int64_t dense = 2048;
+  int64_t dense = 1100;
+  int64_t rows = 2048;
   template <class V>
   void for_each_field(V&& v) {
+    v("dense", dense, at_least(1), "auto: slots of a head up to which the Gram matrix is whole");
+    v("floor", floor, closed(0, 1 << 20), "slots that every head keeps first");
+    v("gram", gram, one_of({"auto", "full", "sampled", "sketch"}),
+      "whole Gram matrix; a sample of the rows; a sketch and then a pool of slots");
     v("lam", lam, closed(0.0, 100.0), "weight of the mass against the rms of the values");
     v("reach", reach, closed(1.0, 1000.0),
-      "slots ordered beyond the forced ones, in mean budgets of a head");
-    v("gram", gram, one_of({"auto", "full", "sketch"}),
-      "whole Gram matrix, or a sketch of it and then a pool");
-    v("floor", floor, closed(0, 1 << 20), "slots that every head keeps first");
-    v("dense", dense, at_least(1), "auto: slots of a head up to which the Gram matrix is whole");
+      "slots ordered beyond the forced ones, in mean shares of what is left to hand out");
+    v("rows", rows, at_least(16), "sampled: most rows of a head");
   }
 };
 
@@ -59,16 +62,87 @@ class WpcScorer : public Scorer {
     WpcOptions o;
     o.forced = forced_pivots(in, h);
     const auto forced = static_cast<int64_t>(o.forced.size());
-    o.limit =
-        std::min(size, forced + static_cast<int64_t>(options_.reach * static_cast<double>(mean)));
+    const int64_t open =
+        std::max(options_.floor, static_cast<int64_t>(std::ceil(options_.reach * in.open_budget)));
+    o.limit = std::min(size, forced + open);
+    const bool large = size > options_.dense;
+    if (options_.gram == "sampled" || (options_.gram == "auto" && large))
+      return order_on_sample(p, o, open, in.slots->keys.scalar_type() == at::kBFloat16);
     const int64_t t = std::max(mean, forced);
-    const bool sketch =
-        options_.gram == "sketch" || (options_.gram == "auto" && size > options_.dense);
-    if (!sketch || 8 * t >= size) {
-      const auto gram = dense_gram(attention_gram(p));
-      return wpc(*gram, wpc_targets(*gram, p.values, options_.lam), o);
+    if (options_.gram == "sketch" && 8 * t < size)
+      return order_on_pool(p, o, t, in.seed + static_cast<uint64_t>(in.layer * 1000 + h));
+    const auto gram = dense_gram(attention_gram(p));
+    return wpc(*gram, wpc_targets(*gram, p.values, options_.lam), o);
+  }
+
+  /// A sample of the rows; forced slots are projected out at once. Time rows x slots x forced
+  /// instead of queries x slots^2.
+  WpcOrder order_on_sample(HeadProblem p, const WpcOptions& o, int64_t open, bool bf16) const {
+    const int64_t n = p.queries.size(0), size = p.keys.size(0);
+    const auto forced = static_cast<int64_t>(o.forced.size());
+    WpcOrder none;
+    none.energy = {0.0};
+    // A head that keeps most of its slots anyway has little left to explain.
+    if (2 * forced > size || forced > options_.rows / 2) return none;
+    const int64_t m = std::min(n, std::clamp<int64_t>(3 * (forced + open), 512, options_.rows));
+    if (m < n) {
+      const ChosenRows rows = choose_rows(p.weights, m, {}, {});
+      p = p.rows(rows.index);
+      p.weights = rows.weights;
     }
-    return order_on_pool(p, o, t, in.seed + static_cast<uint64_t>(in.layer * 1000 + h));
+    p.complete();
+    const at::Tensor root = p.weights.sqrt().unsqueeze(1);
+    at::Tensor a = attention_logits(p.queries, p.keys, p.bias, p.scale);
+    a.sub_(p.lse.unsqueeze(1)).exp_().mul_(root);
+    const at::Tensor before = at::linalg_vector_norm(a, 2, {0}).square();
+
+    // Targets [lam 1, Y - v0] of the rows, weighted.
+    const at::Tensor mean = (p.weights.unsqueeze(1) * p.outputs).sum(0, true) / p.weights.sum();
+    at::Tensor targets = p.outputs - mean;
+    const double total = p.weights.sum(at::kDouble).item<double>();
+    const double power =
+        (p.weights.unsqueeze(1) * targets.square()).sum(at::kDouble).item<double>() / total;
+    const double lam = wpc_mass_weight(power, mean.norm().item<double>(), options_.lam);
+    targets = at::cat({at::full({p.lse.size(0), 1}, lam, at::kFloat), targets}, 1).mul_(root);
+
+    if (forced > 0) {
+      const at::Tensor index =
+          at::tensor(std::vector<int64_t>(o.forced.begin(), o.forced.end()), at::kLong);
+      const at::Tensor af = a.index_select(1, index);  // [m, f]
+      at::Tensor g = at::mm(af.t(), af).to(at::kDouble);
+      const at::Tensor scale = g.diagonal().clamp_min(1e-300).rsqrt();
+      g = g * scale.unsqueeze(0) * scale.unsqueeze(1);
+      g = 0.5 * (g + g.t());
+      // Products of bf16 operands err by some 1e-5 of the diagonal.
+      g.diagonal().add_(1e-4);
+      const auto [l, info] = at::linalg_cholesky_ex(g);
+      if (info.item<int32_t>() != 0) return none;
+      // Rows of w span the forced features, orthonormal.
+      const at::Tensor w = at::linalg_solve_triangular(
+          l.to(at::kFloat), (af * scale.to(at::kFloat)).t().contiguous(), /*upper=*/false);
+      a = a.addmm(w.t(), at::mm(w, a), 1, -1);
+      targets = targets.addmm(w.t(), at::mm(w, targets), 1, -1);
+    }
+
+    const auto gram = bf16 ? tiled_gram(a) : factored_gram(a);
+    WpcTargets t;
+    t.h = at::mm(a.t(), targets).to(at::kDouble);
+    t.energy = targets.square().sum(at::kDouble).item<double>();
+    t.total = total;
+    WpcOptions free;
+    free.limit = std::min(open, size - forced);
+    free.duplicate = 1e-3;
+    free.reference = before.to(at::kDouble);
+    for (int32_t slot : o.forced) free.reference[slot] = INFINITY;  // taken: never picked
+    WpcOrder found = wpc(*gram, t, free);
+    WpcOrder out;
+    out.order = o.forced;
+    out.forced = forced;
+    // The curve starts behind the forced slots: their own energies are of no use to anybody.
+    out.energy.assign(static_cast<size_t>(forced), found.energy.front());
+    out.energy.insert(out.energy.end(), found.energy.begin(), found.energy.end());
+    out.order.insert(out.order.end(), found.order.begin(), found.order.end());
+    return out;
   }
 
   /// A sketch chooses the pool, exact features of the pool decide.

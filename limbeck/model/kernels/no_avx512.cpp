@@ -3,6 +3,7 @@
 #include "limbeck/model/kernels/cpu_path.h"
 #include "limbeck/model/kernels/linear_range.h"
 #include "limbeck/model/kernels/rowwise_rows.h"
+#include "limbeck/model/kernels/softmax_block.h"
 
 namespace limbeck {
 
@@ -11,5 +12,6 @@ bool cpu_has_avx512() { return false; }  // so the tables below are never looked
 const SliceKernels kSliceAvx512{};
 const LinearKernels kLinearAvx512{};
 const RowwiseKernels kRowwiseAvx512Bf16{}, kRowwiseAvx512F32{};
+void softmax_block_avx512(const SoftmaxBlock& block) { softmax_block_portable(block); }
 
 }  // namespace limbeck

@@ -1,0 +1,77 @@
+#include "limbeck/compact/fit/head_attention.h"
+
+#include "limbeck/compact/fit/tiles.h"
+#include "limbeck/model/kernels/softmax_block.h"
+
+#include <ATen/ATen.h>
+
+namespace limbeck {
+namespace {
+
+/// Rows of a block: their logits and probabilities stay in the second-level cache.
+constexpr int64_t kRows = 32;
+
+int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+HeadAttention tiled(const HeadRows& p) {
+  const int64_t n = p.queries.size(0), dim = p.queries.size(1), slots = p.keys.size(0);
+  const int64_t width = round_up(slots, 32);
+  at::Tensor keys = at::zeros({width, dim}, at::kBFloat16), values = at::zeros_like(keys);
+  keys.narrow(0, 0, slots).copy_(p.keys);
+  values.narrow(0, 0, slots).copy_(p.values);
+  const std::vector<at::Tensor> k = pack_panels(keys.t()), v = pack_panels(values);
+
+  HeadAttention out{at::empty({n, dim}, at::kFloat), at::empty({n}, at::kFloat),
+                    at::zeros({slots}, at::kFloat), at::zeros({slots}, at::kInt)};
+  at::Tensor logits = at::empty({kRows, width}, at::kFloat);
+  at::Tensor probabilities = at::empty({kRows, width}, at::kBFloat16);
+  const auto* q = p.queries.const_data_ptr<at::BFloat16>();
+  const at::Tensor bias = p.bias.defined() ? p.bias.contiguous() : at::Tensor();
+  for (int64_t i = 0; i < n; i += kRows) {
+    const int64_t m = std::min(kRows, n - i);
+    multiply_tiles(q + i * dim, m, dim, k, logits.mutable_data_ptr<float>(), width);
+    softmax_block({m, slots, width, logits.mutable_data_ptr<float>(),
+                   bias.defined() ? bias.const_data_ptr<float>() : nullptr,
+                   static_cast<float>(p.scale),
+                   static_cast<Bf16*>(probabilities.mutable_data_ptr()),
+                   out.lse.mutable_data_ptr<float>() + i, out.coverage.mutable_data_ptr<float>(),
+                   out.reader.mutable_data_ptr<int32_t>(), i});
+    multiply_tiles(probabilities.const_data_ptr<at::BFloat16>(), m, width, v,
+                   out.outputs.mutable_data_ptr<float>() + i * dim, dim);
+  }
+  tiles_release();
+  return out;
+}
+
+bool tiles_serve(const HeadRows& p) {
+  return p.queries.scalar_type() == at::kBFloat16 && p.keys.scalar_type() == at::kBFloat16 &&
+         p.queries.size(1) % 32 == 0 && tiles_available();
+}
+
+}  // namespace
+
+HeadAttention head_attention(const HeadRows& rows) {
+  return tiles_serve(rows) ? tiled(rows) : head_attention_plain(rows);
+}
+
+HeadAttention head_attention_plain(const HeadRows& p) {
+  const int64_t n = p.queries.size(0), slots = p.keys.size(0);
+  HeadAttention out{at::empty({n, p.values.size(1)}, at::kFloat), at::empty({n}, at::kFloat),
+                    at::zeros({slots}, at::kFloat), at::zeros({slots}, at::kInt)};
+  const at::Tensor q = p.queries.to(at::kFloat), k = p.keys.to(at::kFloat),
+                   v = p.values.to(at::kFloat);
+  constexpr int64_t kBlock = 256;
+  for (int64_t i = 0; i < n; i += kBlock) {
+    const int64_t m = std::min(kBlock, n - i);
+    const Features f = softmax_features(attention_logits(q.narrow(0, i, m), k, p.bias, p.scale));
+    out.outputs.narrow(0, i, m).copy_(at::mm(f.a, v));
+    out.lse.narrow(0, i, m).copy_(f.lse);
+    const auto [top, row] = f.a.max(0);
+    const at::Tensor higher = top > out.coverage;
+    out.coverage = at::where(higher, top, out.coverage);
+    out.reader = at::where(higher, (row + i).to(at::kInt), out.reader);
+  }
+  return out;
+}
+
+}  // namespace limbeck

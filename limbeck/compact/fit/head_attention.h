@@ -1,0 +1,28 @@
+/// What all reference queries of a head see in its slots, in one pass: targets of the fits and the
+/// coverage of each slot.
+#pragma once
+
+#include "limbeck/compact/fit/features.h"
+
+namespace limbeck {
+
+struct HeadAttention {
+  at::Tensor outputs;   ///< [n, D] f32: y = softmax(s) V
+  at::Tensor lse;       ///< [n] f32: log of the row's mass
+  at::Tensor coverage;  ///< [T] f32: highest probability that any query gives the slot
+  at::Tensor reader;    ///< [T] i32: the row that gives it
+};
+
+/// Rows of one KV head. bf16 queries, keys and values with head sizes that are multiples of 32 run
+/// on tile products with f32 sums; everything else on the plain path.
+struct HeadRows {
+  at::Tensor queries;       ///< [n, D] contiguous
+  at::Tensor keys, values;  ///< [T, D] contiguous, of the queries' dtype
+  at::Tensor bias;          ///< [T] f32 or undefined
+  double scale = 1.0;
+};
+HeadAttention head_attention(const HeadRows& rows);
+/// The same from the formula, in f32.
+HeadAttention head_attention_plain(const HeadRows& rows);
+
+}  // namespace limbeck

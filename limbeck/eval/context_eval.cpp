@@ -1,0 +1,141 @@
+#include "limbeck/eval/context_eval.h"
+
+#include "limbeck/base/error.h"
+#include "limbeck/compact/span_surgery.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+namespace limbeck {
+namespace {
+
+/// Keys, values and biases of the segments that lie in the span.
+int64_t bytes_of_span(const KvCache& cache, PositionRange span) {
+  int64_t bytes = 0;
+  for (size_t s = 0; s < cache.segments().size(); ++s) {
+    if (cache.segments()[s].begin < span.begin || cache.segments()[s].end > span.end) continue;
+    for (int64_t l = 0; l < cache.shape().layer_count(); ++l) {
+      if (cache.layer(l).kind.type != LayerKind::Type::full) continue;
+      const LayerSegment& segment = *cache.layer(l).segments[s];
+      bytes += segment.slots() * cache.shape().slot_bytes();
+      if (segment.bias.defined()) bytes += static_cast<int64_t>(segment.bias.nbytes());
+    }
+  }
+  return bytes;
+}
+
+void drop_span(KvCache& cache, PositionRange span) {
+  SegmentInfo info;
+  info.begin = span.begin;
+  info.end = span.end;
+  info.state = SpanState::dropped;
+  info.requested_ratio = info.achieved_ratio = 0.0;
+  std::vector<LayerSegmentPtr> layers(cache.shape().layer_count());
+  for (int64_t l = 0; l < cache.shape().layer_count(); ++l)
+    if (cache.layer(l).kind.type == LayerKind::Type::full)
+      layers[l] = std::make_shared<LayerSegment>(segment_empty(cache.shape()));
+  replace_span(cache, span, std::move(info), std::move(layers));
+}
+
+}  // namespace
+
+ContextEval::ContextEval(const LanguageModel& lm, const NeedleContext& context, bool queries,
+                         const RepeatPrompt& repeat, int64_t seed)
+    : lm_(lm), context_(context), full_(lm.model.new_cache()) {
+  span_.begin = static_cast<int64_t>(context.prefix.size());
+  span_.end = span_.begin + static_cast<int64_t>(context.span.size());
+  options_.span = span_;
+  options_.repeat = repeat;
+  options_.seed = seed;
+  PrefillOptions prefill_options;
+  prefill_options.logits = LogitsWanted::none;
+  Stopwatch watch;
+  // Two calls, so that the span is a segment of its own.
+  prefill(lm.model, full_, context.prefix, prefill_options);
+  full_.seal();
+  prefill(lm.model, full_, context.span, prefill_options);
+  full_.seal();
+  shared_.emplace_back("prefill", watch.restart());
+  if (queries) {
+    queries_ = capture_queries(lm.model, full_, options_);
+    shared_.emplace_back("queries", watch.seconds());
+  }
+  KvCache copy = full_.clone();
+  reference_ = predict(copy);
+}
+
+EvalRow ContextEval::run(const EvalUnit& unit) {
+  EvalRow row;
+  row.fingerprint = unit.fingerprint;
+  row.source = context_.source;
+  row.offset = context_.offset;
+  row.shared = shared_;
+  KvCache cache = full_.clone();
+  if (unit.method != nullptr)
+    compact_with(unit, cache, row);
+  else if (unit.label == kNoneLabel)
+    drop_span(cache, span_);
+  if (unit.label == kNoneLabel) row.kept = 0.0;
+  row.bytes = cache.bytes().total();
+  row.span_bytes = bytes_of_span(cache, span_);
+  compare(unit.label == kFullLabel ? reference_ : predict(cache), row);
+  ask(cache, row);
+  return row;
+}
+
+void ContextEval::compact_with(const EvalUnit& unit, KvCache& cache, EvalRow& row) const {
+  CompactOptions o = unit.method->options;
+  o.ratio = unit.ratio;
+  o.span = options_.span;
+  o.repeat = options_.repeat;
+  o.seed = options_.seed;
+  // On-policy fits make their own.
+  if (!o.on_policy && queries_) o.queries = &*queries_;
+  const CompactReport report = compact(lm_.model, cache, o);
+  row.kept = report.achieved_ratio;
+  row.compaction = report.seconds;
+  row.statistics = report.statistics;
+  row.notes = report.notes;
+}
+
+ContextEval::Predictions ContextEval::predict(KvCache& cache) const {
+  Predictions p;
+  for (const NeedleQuestion& q : context_.questions)
+    p.answers.push_back(scored_log_probs(lm_.model, cache, q.prompt, q.gold));
+  p.continuation = scored_log_probs(lm_.model, cache, {}, context_.continuation);
+  return p;
+}
+
+void ContextEval::compare(const Predictions& p, EvalRow& row) const {
+  std::vector<Fidelity> parts;
+  for (size_t i = 0; i < p.answers.size(); ++i)
+    parts.push_back(
+        compare_log_probs(reference_.answers[i], p.answers[i], context_.questions[i].gold));
+  row.answers = mean_fidelity(parts);
+  // The first token was predicted before compaction.
+  row.continuation = compare_log_probs(reference_.continuation, p.continuation,
+                                       std::span<const int32_t>(context_.continuation).subspan(1));
+}
+
+void ContextEval::ask(KvCache& cache, EvalRow& row) const {
+  GenerateOptions o;
+  o.max_tokens = kAnswerTokens;
+  for (const NeedleQuestion& q : context_.questions) {
+    const KvCache::Mark mark = cache.mark();
+    row.outputs.push_back(generate(lm_, cache, q.prompt, o).text);
+    cache.rollback(mark);
+    ++row.needles;
+    if (row.outputs.back().find(q.digits) != std::string::npos) ++row.needles_right;
+  }
+}
+
+int64_t ContextEval::tokens_needed(const NeedleContext& context) {
+  auto behind = static_cast<int64_t>(context.continuation.size());
+  for (const NeedleQuestion& q : context.questions)
+    behind = std::max(behind, static_cast<int64_t>(q.prompt.size()) +
+                                  std::max(static_cast<int64_t>(q.gold.size()), kAnswerTokens));
+  return static_cast<int64_t>(context.prefix.size() + context.span.size()) + behind;
+}
+
+}  // namespace limbeck

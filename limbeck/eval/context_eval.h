@@ -1,0 +1,60 @@
+/// One context: the text in the full cache, and everything that is measured against it.
+#pragma once
+
+#include "limbeck/eval/eval_row.h"
+#include "limbeck/eval/method_entry.h"
+#include "limbeck/eval/needle_context.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace limbeck {
+
+/// One row of the tables: a method at a ratio, or one of the bounds ("full", "none").
+struct EvalUnit {
+  std::string label;
+  double ratio = 1.0;
+  const MethodEntry* method = nullptr;  ///< nullptr for the bounds
+  std::string fingerprint;              ///< of the method's options
+};
+
+/// Tokens that an answer may have; a needle is found when its digits are among them.
+inline constexpr int64_t kAnswerTokens = 12;
+
+class ContextEval {
+ public:
+  /// Reads the text, captures its queries when `queries` is set, and predicts everything once with
+  /// the full cache. Holds log-probabilities [scored tokens, vocabulary] f32. `lm` and `context`
+  /// must outlive it.
+  ContextEval(const LanguageModel& lm, const NeedleContext& context, bool queries,
+              const RepeatPrompt& repeat, int64_t seed);
+
+  /// Compacts a copy and measures it. The row's key is the caller's. Throws what compact() throws.
+  EvalRow run(const EvalUnit& unit);
+
+  /// Positions that measuring takes, answers included (the repeat pass adapts to the window).
+  static int64_t tokens_needed(const NeedleContext& context);
+
+ private:
+  /// Log-probabilities of one cache on everything that is scored.
+  struct Predictions {
+    std::vector<at::Tensor> answers;  ///< per question
+    at::Tensor continuation;
+  };
+  void compact_with(const EvalUnit& unit, KvCache& cache, EvalRow& row) const;
+  Predictions predict(KvCache& cache) const;
+  void compare(const Predictions& p, EvalRow& row) const;
+  void ask(KvCache& cache, EvalRow& row) const;
+
+  const LanguageModel& lm_;
+  const NeedleContext& context_;
+  PositionRange span_;
+  CompactOptions options_;
+  KvCache full_;
+  StageSeconds shared_;
+  std::optional<StoredQueries> queries_;
+  Predictions reference_;
+};
+
+}  // namespace limbeck

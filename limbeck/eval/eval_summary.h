@@ -1,0 +1,41 @@
+/// Rows of single contexts to numbers of methods: means with standard errors, medians of seconds.
+#pragma once
+
+#include "limbeck/eval/eval_row.h"
+
+#include <span>
+#include <string>
+#include <vector>
+
+namespace limbeck {
+
+struct MeanWithError {
+  double mean = 0;
+  double error = 0;  ///< standard error over contexts; NaN for a single one
+};
+
+/// Of one (length, method, ratio).
+struct EvalSummary {
+  int64_t length = 0;
+  std::string method;
+  double ratio = 1.0;
+  int64_t contexts = 0;
+  double kept = 1.0;                          ///< mean achieved ratio
+  MeanWithError kl_answers, kl_continuation;  ///< nats per token
+  MeanWithError needles;                      ///< share of right answers
+  double top1_answers = 0, top1_continuation = 0;
+  /// exp of the mean change of the negative log-likelihood, on the continuation.
+  double perplexity_ratio = 1.0;
+  double bytes = 0, span_bytes = 0;  ///< means
+  double compaction_seconds = 0;     ///< median
+  StageSeconds seconds;              ///< medians: shared stages, then the method's own
+};
+
+/// In order of first appearance.
+std::vector<EvalSummary> summarise_rows(std::span<const EvalRow> rows);
+
+/// One Markdown table for each length.
+std::string summary_markdown(std::span<const EvalSummary> summaries);
+nlohmann::ordered_json summary_to_json(const EvalSummary& summary);
+
+}  // namespace limbeck

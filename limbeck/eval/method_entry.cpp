@@ -1,0 +1,87 @@
+#include "limbeck/eval/method_entry.h"
+
+#include "limbeck/base/error.h"
+#include "limbeck/base/options.h"
+#include "limbeck/io/checksum.h"
+
+#include <bit>
+#include <sstream>
+
+namespace limbeck {
+namespace {
+
+void set_part(MethodEntry& m, const std::string& part) {
+  const size_t equals = part.find('=');
+  if (equals == std::string::npos || equals == 0)
+    throw InvalidArgument("[eval] method {}: a part behind ':' must be key=value; found \"{}\"",
+                          m.label, part);
+  const std::string key = part.substr(0, equals), value = part.substr(equals + 1);
+  CompactOptions& o = m.options;
+  if (key.starts_with("scorer."))
+    o.scorer_options[key.substr(7)] = value;
+  else if (key.starts_with("builder."))
+    o.builder_options[key.substr(8)] = value;
+  else if (key == "scorer")
+    o.scorer = value;
+  else if (key == "allocator" || key == "alloc")
+    o.allocator = value;
+  else if (key == "builder")
+    o.builder = value;
+  else if (key == "normalize")
+    o.normalize = value;
+  else if (key == "on-policy")
+    o.on_policy = detail::parse_bool(key, value);
+  else if (key == "head-weights")
+    m.head_weights = value;
+  else if (key == "head-shares")
+    m.head_shares = value;
+  else
+    throw InvalidArgument(
+        "[eval] method {}: unknown key \"{}\"; known: scorer.NAME, builder.NAME, scorer, "
+        "allocator, builder, normalize, on-policy, head-weights, head-shares",
+        m.label, key);
+}
+
+void add(Hasher128& hash, const std::string& text) {
+  hash.update_u64(text.size());
+  hash.update(text);
+}
+
+void add(Hasher128& hash, const OptionTexts& options) {
+  hash.update_u64(options.size());
+  for (const auto& [key, value] : options) {
+    add(hash, key);
+    add(hash, value);
+  }
+}
+
+void add(Hasher128& hash, const HeadTable& table) {
+  hash.update_u64(table.values.size());
+  for (const double x : table.values) hash.update_u64(std::bit_cast<uint64_t>(x));
+}
+
+}  // namespace
+
+MethodEntry parse_method_entry(const std::string& entry) {
+  MethodEntry out;
+  out.label = entry;
+  std::stringstream parts(entry);
+  std::getline(parts, out.options.method, ':');
+  find_preset(out.options.method);
+  for (std::string part; std::getline(parts, part, ':');) set_part(out, part);
+  return out;
+}
+
+std::string method_fingerprint(const CompactOptions& o) {
+  Hasher128 hash;
+  for (const std::string& text : {o.method, o.scorer, o.allocator, o.builder, o.normalize})
+    add(hash, text);
+  add(hash, o.scorer_options);
+  add(hash, o.builder_options);
+  hash.update_u64(o.on_policy ? 1 : 0);
+  add(hash, o.head_weights);
+  add(hash, o.head_shares);
+  return hash_hex(hash.digest());
+}
+
+}  // namespace limbeck

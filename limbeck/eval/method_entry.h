@@ -1,0 +1,26 @@
+/// A method as a command line names it: "kvzip", "kvzip:scorer.window=32:builder=copy".
+#pragma once
+
+#include "limbeck/compact/compact.h"
+
+#include <string>
+
+namespace limbeck {
+
+struct MethodEntry {
+  std::string label;  ///< as given; names the method in tables
+  /// Method and replaced parts. Ratio, span, queries and seed belong to whoever runs it.
+  CompactOptions options;
+  std::string head_weights, head_shares;  ///< files for options of these names; may be empty
+};
+
+/// Parts are separated by ':', the first is a preset, each other one `key=value` with the keys
+/// scorer.NAME and builder.NAME (options of these), scorer, allocator (or alloc), builder,
+/// normalize, on-policy (0 or 1), head-weights and head-shares (files). Throws InvalidArgument for
+/// unknown presets and keys. Options themselves are checked where the method runs.
+MethodEntry parse_method_entry(const std::string& entry);
+
+/// Hex fingerprint of everything that decides what the method does, tables included.
+std::string method_fingerprint(const CompactOptions& options);
+
+}  // namespace limbeck

@@ -1,0 +1,53 @@
+#include "limbeck/eval/method_entry.h"
+
+#include "limbeck/base/error.h"
+#include "limbeck/io/test_files.h"
+
+#include <gtest/gtest.h>
+
+namespace limbeck {
+namespace {
+
+TEST(MethodEntryTest, ReadsEveryKindOfPart) {
+  const MethodEntry m = parse_method_entry(
+      "kvzip:scorer.sinks=4:builder.low=0.5:scorer=knorm:alloc=uniform:builder=copy:"
+      "normalize=rank:on-policy=1:head-weights=a.json:head-shares=b.json");
+  EXPECT_EQ(m.options.method, "kvzip");
+  EXPECT_EQ(m.options.scorer_options, (OptionTexts{{"sinks", "4"}}));
+  EXPECT_EQ(m.options.builder_options, (OptionTexts{{"low", "0.5"}}));
+  EXPECT_EQ(m.options.scorer, "knorm");
+  EXPECT_EQ(m.options.allocator, "uniform");
+  EXPECT_EQ(m.options.builder, "copy");
+  EXPECT_EQ(m.options.normalize, "rank");
+  EXPECT_TRUE(m.options.on_policy);
+  EXPECT_EQ(m.head_weights, "a.json");
+  EXPECT_EQ(m.head_shares, "b.json");
+  EXPECT_EQ(parse_method_entry("knorm:allocator=model").label, "knorm:allocator=model");
+}
+
+TEST(MethodEntryTest, RefusesUnknownPresetsKeysAndParts) {
+  EXPECT_THROW(parse_method_entry(""), InvalidArgument);
+  EXPECT_THROW(parse_method_entry("no-such-method"), InvalidArgument);
+  EXPECT_THROW(parse_method_entry("kvzip:on-policy=maybe"), InvalidArgument);
+  EXPECT_EQ(test::error_text<InvalidArgument>([] { parse_method_entry("kvzip:copy"); }),
+            "[eval] method kvzip:copy: a part behind ':' must be key=value; found \"copy\"");
+  EXPECT_TRUE(test::error_text<InvalidArgument>([] {
+                parse_method_entry("kvzip:ratio=1");
+              }).starts_with("[eval] method kvzip:ratio=1: unknown key \"ratio\"; known: "));
+}
+
+TEST(MethodEntryTest, FingerprintSeesWhatDecides) {
+  const auto of = [](const std::string& entry) {
+    return method_fingerprint(parse_method_entry(entry).options);
+  };
+  EXPECT_EQ(of("kvzip"), of("kvzip"));
+  EXPECT_EQ(of("kvzip:alloc=uniform"), of("kvzip:allocator=uniform"));
+  EXPECT_NE(of("kvzip"), of("knorm"));
+  EXPECT_NE(of("kvzip:scorer.a=b"), of("kvzip:builder.a=b"));
+  MethodEntry weighted = parse_method_entry("kvzip");
+  weighted.options.head_weights.values = {1.0, 2.0};
+  EXPECT_NE(method_fingerprint(weighted.options), of("kvzip"));
+}
+
+}  // namespace
+}  // namespace limbeck

@@ -1,0 +1,72 @@
+#include "limbeck/model/kernels/softmax_block.h"
+
+#include "limbeck/model/kernels/cpu_path.h"
+#include "limbeck/model/kernels/fast_math.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+namespace limbeck {
+namespace {
+
+constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+
+void finish_row(const SoftmaxBlock& b, int64_t r, float top, float mass) {
+  float* s = b.logits + r * b.stride;
+  Bf16* p = b.probabilities + r * b.stride;
+  const float inverse = mass > 0 ? 1.0F / mass : 0.0F;
+  for (int64_t j = 0; j < b.columns; ++j) {
+    const float x = s[j] * inverse;
+    p[j] = to_bf16(x);
+    if (b.best != nullptr && x > b.best[j]) {
+      b.best[j] = x;
+      b.best_row[j] = static_cast<int32_t>(b.first_row + r);
+    }
+  }
+  std::fill(p + b.columns, p + b.stride, Bf16{0});
+  b.lse[r] = mass > 0 ? top + std::log(mass) : kMinusInfinity;
+}
+
+}  // namespace
+
+void softmax_block(const SoftmaxBlock& block) {
+  if (cpu_path() == CpuPath::avx512)
+    softmax_block_avx512(block);
+  else
+    softmax_block_portable(block);
+}
+
+void softmax_block_portable(const SoftmaxBlock& b) {
+  for (int64_t r = 0; r < b.rows; ++r) {
+    float* s = b.logits + r * b.stride;
+    float top = kMinusInfinity;
+    for (int64_t j = 0; j < b.columns; ++j) {
+      s[j] = s[j] * b.scale + (b.bias != nullptr ? b.bias[j] : 0.0F);
+      top = std::max(top, s[j]);
+    }
+    float mass = 0;
+    for (int64_t j = 0; j < b.columns; ++j)
+      mass += s[j] = top > kMinusInfinity ? fast_exp(s[j] - top) : 0.0F;
+    finish_row(b, r, top, mass);
+  }
+}
+
+void softmax_block_reference(const SoftmaxBlock& b) {
+  for (int64_t r = 0; r < b.rows; ++r) {
+    float* s = b.logits + r * b.stride;
+    std::vector<double> x(b.columns);
+    double top = -std::numeric_limits<double>::infinity(), mass = 0;
+    for (int64_t j = 0; j < b.columns; ++j) {
+      x[j] = static_cast<double>(s[j]) * b.scale + (b.bias != nullptr ? b.bias[j] : 0.0);
+      top = std::max(top, x[j]);
+    }
+    for (int64_t j = 0; j < b.columns; ++j)
+      mass += x[j] = std::isfinite(top) ? std::exp(x[j] - top) : 0.0;
+    for (int64_t j = 0; j < b.columns; ++j) s[j] = static_cast<float>(x[j]);
+    finish_row(b, r, static_cast<float>(top), static_cast<float>(mass));
+  }
+}
+
+}  // namespace limbeck

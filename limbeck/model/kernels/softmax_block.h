@@ -1,0 +1,35 @@
+/// Softmax of a block of attention rows that keeps what compaction wants to know of it.
+///
+/// One exponential an element: logits become probabilities in bf16 (for the product with the
+/// values), their log-sum-exps, and for every column the highest probability and the row that has
+/// it. Rows lie in the cache between the two products, as in flash attention.
+#pragma once
+
+#include "limbeck/model/kernels/bf16.h"
+
+#include <cstdint>
+
+namespace limbeck {
+
+struct SoftmaxBlock {
+  int64_t rows = 0, columns = 0;
+  int64_t stride = 0;           ///< of logits and probabilities: columns rounded up to 32 or more
+  float* logits = nullptr;      ///< [rows, stride] dot products; overwritten
+  const float* bias = nullptr;  ///< [columns] added after scaling, or null
+  float scale = 1.0F;
+  Bf16* probabilities = nullptr;  ///< [rows, stride]; padding becomes 0
+  float* lse = nullptr;           ///< [rows]
+  float* best = nullptr;          ///< [columns] raised to the highest probability seen, or null
+  int32_t* best_row = nullptr;    ///< [columns] its row; rows count from first_row
+  int64_t first_row = 0;
+};
+
+/// A row of -inf gives zeros and lse -inf. Runs on the calling thread.
+void softmax_block(const SoftmaxBlock& block);
+/// In double, with the standard library.
+void softmax_block_reference(const SoftmaxBlock& block);
+
+void softmax_block_portable(const SoftmaxBlock& block);
+void softmax_block_avx512(const SoftmaxBlock& block);
+
+}  // namespace limbeck

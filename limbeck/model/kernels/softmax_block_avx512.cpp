@@ -1,0 +1,84 @@
+#include "limbeck/model/kernels/avx512_ops.h"
+#include "limbeck/model/kernels/softmax_block.h"
+
+namespace limbeck {
+namespace {
+
+/// Rounds 16 non-negative numbers to bf16.
+inline __m256i round_bf16(__m512 x) {
+  const __m512i u = _mm512_castps_si512(x);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+  const __m512i sum = _mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7fff)), odd);
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(sum, 16));
+}
+
+}  // namespace
+
+void softmax_block_avx512(const SoftmaxBlock& b) {
+  const __m512 lowest = _mm512_set1_ps(-__builtin_inff());
+  const __m512 scale = _mm512_set1_ps(b.scale);
+  for (int64_t r = 0; r < b.rows; ++r) {
+    float* s = b.logits + r * b.stride;
+    // The logits are read twice rather than scaled in memory: loads are cheaper than stores.
+    const auto logit = [&](int64_t j, __mmask16 mask) {
+      const __m512 x = _mm512_mul_ps(_mm512_loadu_ps(s + j), scale);
+      if (b.bias == nullptr) return x;
+      return _mm512_add_ps(x, _mm512_maskz_loadu_ps(mask, b.bias + j));
+    };
+    const int64_t whole = b.columns / 32 * 32;
+    const auto last_a = static_cast<__mmask16>(first_bits(b.columns - whole)),
+               last_b = static_cast<__mmask16>(first_bits(b.columns - whole) >> 16);
+    const __mmask16 all = 0xffff;
+    __m512 top_a = lowest, top_b = lowest;
+    for (int64_t j = 0; j < whole; j += 32) {
+      top_a = _mm512_max_ps(top_a, logit(j, all));
+      top_b = _mm512_max_ps(top_b, logit(j + 16, all));
+    }
+    if (whole < b.columns) {
+      top_a = _mm512_mask_max_ps(top_a, last_a, top_a, logit(whole, last_a));
+      top_b = _mm512_mask_max_ps(top_b, last_b, top_b, logit(whole + 16, last_b));
+    }
+    const float top = _mm512_reduce_max_ps(_mm512_max_ps(top_a, top_b));
+    const __m512 shift = _mm512_set1_ps(top > -__builtin_inff() ? top : 0.0F);
+    __m512 mass_a = _mm512_setzero_ps(), mass_b = _mm512_setzero_ps();
+    for (int64_t j = 0; j < whole; j += 32) {
+      const __m512 x = exp_ps(_mm512_sub_ps(logit(j, all), shift));
+      const __m512 y = exp_ps(_mm512_sub_ps(logit(j + 16, all), shift));
+      _mm512_storeu_ps(s + j, x);
+      _mm512_storeu_ps(s + j + 16, y);
+      mass_a = _mm512_add_ps(mass_a, x);
+      mass_b = _mm512_add_ps(mass_b, y);
+    }
+    if (whole < b.columns) {
+      const __m512 x =
+          _mm512_maskz_mov_ps(last_a, exp_ps(_mm512_sub_ps(logit(whole, last_a), shift)));
+      const __m512 y =
+          _mm512_maskz_mov_ps(last_b, exp_ps(_mm512_sub_ps(logit(whole + 16, last_b), shift)));
+      _mm512_storeu_ps(s + whole, x);
+      _mm512_storeu_ps(s + whole + 16, y);
+      mass_a = _mm512_add_ps(mass_a, x);
+      mass_b = _mm512_add_ps(mass_b, y);
+    }
+    const float mass = _mm512_reduce_add_ps(_mm512_add_ps(mass_a, mass_b));
+    const __m512 inverse = _mm512_set1_ps(mass > 0 ? 1.0F / mass : 0.0F);
+    const __m512i row = _mm512_set1_epi32(static_cast<int>(b.first_row + r));
+    auto* p = reinterpret_cast<uint16_t*>(b.probabilities + r * b.stride);
+    int64_t j = 0;
+    for (; j < b.columns; j += 16) {
+      const __m512 x = _mm512_mul_ps(_mm512_loadu_ps(s + j), inverse);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + j), round_bf16(x));
+      if (b.best == nullptr) continue;
+      const auto mask = static_cast<__mmask16>(first_bits(b.columns - j));
+      const __mmask16 higher =
+          _mm512_mask_cmp_ps_mask(mask, x, _mm512_maskz_loadu_ps(mask, b.best + j), _CMP_GT_OQ);
+      if (higher == 0) continue;
+      _mm512_mask_storeu_ps(b.best + j, higher, x);
+      _mm512_mask_storeu_epi32(b.best_row + j, higher, row);
+    }
+    for (; j < b.stride; j += 16)
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + j), _mm256_setzero_si256());
+    b.lse[r] = mass > 0 ? top + __builtin_logf(mass) : -__builtin_inff();
+  }
+}
+
+}  // namespace limbeck

@@ -1,0 +1,92 @@
+#include "limbeck/model/kernels/softmax_block.h"
+
+#include "limbeck/model/kernels/kernel_testing.h"
+
+#include <limits>
+
+namespace limbeck {
+namespace {
+
+/// One block with its own storage.
+struct Case {
+  Case(int64_t rows, int64_t columns, bool biased, Random& random)
+      : logits(rows * stride_of(columns)),
+        bias(columns),
+        best(columns, 0.02F),
+        lse(rows),
+        best_row(columns, -1),
+        probabilities(rows * stride_of(columns), Bf16{0xffff}) {
+    for (float& x : logits) x = static_cast<float>(8 * random.normal());
+    for (float& x : bias) x = static_cast<float>(random.normal());
+    block = {
+        rows,    columns, stride_of(columns), nullptr, nullptr, 0.25F, nullptr, nullptr, nullptr,
+        nullptr, 5};
+    this->biased = biased;
+  }
+  static int64_t stride_of(int64_t columns) { return (columns + 31) / 32 * 32; }
+  const SoftmaxBlock& view() {
+    block.logits = logits.data();
+    block.bias = biased ? bias.data() : nullptr;
+    block.probabilities = probabilities.data();
+    block.lse = lse.data();
+    block.best = best.data();
+    block.best_row = best_row.data();
+    return block;
+  }
+  std::vector<float> logits, bias, best, lse;
+  std::vector<int32_t> best_row;
+  std::vector<Bf16> probabilities;
+  SoftmaxBlock block;
+  bool biased = false;
+};
+
+TEST(SoftmaxBlockTest, BothPathsEqualTheReference) {
+  const uint64_t seed = test_seed(31);
+  SCOPED_TRACE(seed);
+  Random random(seed);
+  for (int64_t columns : {1, 15, 16, 17, 32, 100, 257})
+    for (bool biased : {false, true}) {
+      const Case start(7, columns, biased, random);
+      Case want = start;
+      softmax_block_reference(want.view());
+      for (bool portable : {false, true}) {
+        Case got = start;
+        if (portable)
+          softmax_block_portable(got.view());
+        else
+          softmax_block(got.view());
+        for (int64_t r = 0; r < 7; ++r) EXPECT_NEAR(got.lse[r], want.lse[r], 1e-5);
+        for (int64_t j = 0; j < columns; ++j) {
+          EXPECT_NEAR(got.best[j], want.best[j], 1e-6);
+          EXPECT_EQ(got.best_row[j], want.best_row[j]);
+        }
+        const int64_t stride = Case::stride_of(columns);
+        for (int64_t r = 0; r < 7; ++r)
+          for (int64_t j = 0; j < stride; ++j) {
+            const float x = to_float(got.probabilities[r * stride + j]);
+            if (j >= columns)
+              EXPECT_EQ(x, 0);
+            else
+              EXPECT_NEAR(x, to_float(want.probabilities[r * stride + j]), 0.005F);
+          }
+      }
+    }
+}
+
+TEST(SoftmaxBlockTest, ARowThatSeesNothingIsZero) {
+  Random random(1);
+  for (bool portable : {false, true}) {
+    Case c(2, 20, true, random);
+    std::fill(c.bias.begin(), c.bias.end(), -std::numeric_limits<float>::infinity());
+    if (portable)
+      softmax_block_portable(c.view());
+    else
+      softmax_block(c.view());
+    EXPECT_EQ(c.lse[0], -std::numeric_limits<float>::infinity());
+    for (const Bf16& p : c.probabilities) EXPECT_EQ(to_float(p), 0);
+    EXPECT_EQ(c.best_row[0], -1);
+  }
+}
+
+}  // namespace
+}  // namespace limbeck
