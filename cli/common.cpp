@@ -155,6 +155,7 @@ CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& f,
   o.normalize = f.normalize;
   o.scorer_options = option_texts(f.options, "--set");
   o.builder_options = option_texts(f.builder_options, "--set-builder");
+  if (f.first_share >= 0) o.first_share = f.first_share;
   o.on_policy = f.on_policy;
   o.head_weights = head_weights(lm, f.head_weights);
   if (!f.head_shares.empty())

@@ -42,6 +42,7 @@ struct CompactFlags {
   std::vector<std::string> builder_options;
   std::string head_weights, head_shares;  ///< files; weights are found by the model when not given
   std::string queries = "repeat";         ///< reference queries, comma-separated sources
+  double first_share = -1;                ///< below 0 = the preset's
   bool on_policy = false;
   double ratio = 0;  ///< 0 = not given
   int64_t budget = 0;

@@ -96,6 +96,15 @@ class Compaction {
       throw InvalidArgument(
           "[compact] {} has {} stages; scorer and allocator can replace those of a single one",
           p.name, p.stages.size());
+    if (options_.first_share) {
+      if (p.stages.size() != 2 || *options_.first_share < 0 || *options_.first_share > 1)
+        throw InvalidArgument(
+            "[compact] first_share is a number in [0, 1] for methods of two stages; found {} for "
+            "{} of {}",
+            *options_.first_share, p.name, p.stages.size());
+      p.stages[0].share = *options_.first_share;
+      p.stages[1].share = 1.0 - *options_.first_share;
+    }
     if (!options_.scorer.empty()) p.stages[0].scorer = options_.scorer;
     if (!options_.allocator.empty()) p.stages[0].allocator = options_.allocator;
     if (!options_.builder.empty()) p.builder = options_.builder;
@@ -481,6 +490,8 @@ class Compaction {
       for (const auto& [key, value] : stage.options) info.options[stage.scorer + "." + key] = value;
     for (const auto& [key, value] : preset_.builder_options)
       info.options[preset_.builder + "." + key] = value;
+    if (options_.first_share)
+      info.options["first_share"] = fmt::format("{}", *options_.first_share);
     info.options["seed"] = std::to_string(options_.seed);
     if (options_.on_policy) info.options["on_policy"] = "true";
     if (!options_.normalize.empty()) info.options["normalize"] = options_.normalize;

@@ -25,6 +25,9 @@ struct CompactOptions {
   std::string scorer, allocator, builder;
   OptionTexts scorer_options;  ///< of the (last) stage's scorer
   OptionTexts builder_options;
+  /// Part of the budget that the first stage of a two-stage preset hands out; default: the
+  /// preset's.
+  std::optional<double> first_share;
   std::string normalize;  ///< "", "zscore", "rank" or "share": makes scores of heads comparable
   std::optional<double> ratio;         ///< in (0, 1]; exactly one of ratio and budget
   std::optional<int64_t> budget;       ///< slots kept per head, mean over heads

@@ -29,6 +29,8 @@ void set_part(MethodEntry& m, const std::string& part) {
     o.builder = value;
   else if (key == "normalize")
     o.normalize = value;
+  else if (key == "first-share")
+    o.first_share = detail::parse_number(key, value);
   else if (key == "on-policy")
     o.on_policy = detail::parse_bool(key, value);
   else if (key == "head-weights")
@@ -38,7 +40,7 @@ void set_part(MethodEntry& m, const std::string& part) {
   else
     throw InvalidArgument(
         "[eval] method {}: unknown key \"{}\"; known: scorer.NAME, builder.NAME, scorer, "
-        "allocator, builder, normalize, on-policy, head-weights, head-shares",
+        "allocator, builder, normalize, first-share, on-policy, head-weights, head-shares",
         m.label, key);
 }
 
@@ -76,6 +78,7 @@ std::string method_fingerprint(const CompactOptions& o) {
   Hasher128 hash;
   for (const std::string& text : {o.method, o.scorer, o.allocator, o.builder, o.normalize})
     add(hash, text);
+  add(hash, o.first_share ? fmt::format("{}", *o.first_share) : "");
   add(hash, o.scorer_options);
   add(hash, o.builder_options);
   hash.update_u64(o.on_policy ? 1 : 0);

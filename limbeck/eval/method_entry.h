@@ -16,8 +16,9 @@ struct MethodEntry {
 
 /// Parts are separated by ':', the first is a preset, each other one `key=value` with the keys
 /// scorer.NAME and builder.NAME (options of these), scorer, allocator (or alloc), builder,
-/// normalize, on-policy (0 or 1), head-weights and head-shares (files). Throws InvalidArgument for
-/// unknown presets and keys. Options themselves are checked where the method runs.
+/// normalize, first-share, on-policy (0 or 1), head-weights and head-shares (files). Throws
+/// InvalidArgument for unknown presets and keys. Options themselves are checked where the method
+/// runs.
 MethodEntry parse_method_entry(const std::string& entry);
 
 /// Hex fingerprint of everything that decides what the method does, tables included.

@@ -10,6 +10,8 @@ namespace {
 
 struct FitBuilderOptions {
   int64_t lm_steps = 3;
+  double part_power = 0.0;
+  double reader_weight = 1.0;
   double rho = 0;
   int64_t rows = 2048;
   int64_t rows_per_slot = 4;
@@ -21,6 +23,10 @@ struct FitBuilderOptions {
     v("hold_out", hold_out, yes_or_no(), "keep 15 % of the rows to choose and to report by");
     v("lm_steps", lm_steps, closed(0, 100), "Levenberg-Marquardt steps on the biases");
     v("most", most, closed(0.0, 1.0), "a head that keeps more than this part is copied");
+    v("part_power", part_power, closed(0.0, 4.0),
+      "rows weigh by this power of the part of their attention that lies in the span");
+    v("reader_weight", reader_weight, closed(0.0, 1e6),
+      "rows that the query which reads a kept slot most counts for, at least");
     v("rho", rho, closed(0.0, 1e3), "ridge of the values; 0 = the best of three on held-out rows");
     v("rows", rows, at_least(1), "reference rows a KV head, at least");
     v("rows_per_slot", rows_per_slot, at_least(1), "and so many for each slot that it keeps");
@@ -48,7 +54,9 @@ struct LiteralBuilderOptions {
 struct RowPlan {
   int64_t rows = 0, rows_per_slot = 0;
   bool readers = false;  ///< and the queries that read a kept slot most
+  double reader_weight = 1.0;
   bool hold_out = false;
+  double part_power = 0.0;
 };
 
 class FitBuilder : public Builder {
@@ -94,7 +102,9 @@ class FitBuilder : public Builder {
       own = head_attention(*in.slots, *in.queries, h);
       seen = &own;
     }
-    const HeadProblem p = head_problem(*in.slots, *in.queries, h, seen);
+    HeadProblem p = head_problem(*in.slots, *in.queries, h, seen);
+    if (plan_.part_power > 0 && seen != nullptr)
+      p.weights = p.weights * seen->part.pow(plan_.part_power).clamp_min(1e-3);
     const int64_t n = p.queries.size(0), group = n / std::max<int64_t>(1, in.queries->tokens());
     const auto held = plan_.hold_out ? in.queries->held_out(group) : std::vector<uint8_t>{};
     const int64_t uniform =
@@ -103,7 +113,7 @@ class FitBuilder : public Builder {
     std::vector<int32_t> readers;
     if (seen != nullptr)
       for (int32_t slot : kept) readers.push_back(seen->reader.const_data_ptr<int32_t>()[slot]);
-    const ChosenRows rows = choose_rows(p.weights, uniform, readers, held);
+    const ChosenRows rows = choose_rows(p.weights, uniform, readers, plan_.reader_weight, held);
     HeadProblem part = p.rows(rows.index);
     part.weights = rows.weights;
     return fit_head(part, kept, rows.held, fit_);
@@ -122,8 +132,9 @@ std::unique_ptr<Builder> make_fit_builder(const std::map<std::string, std::strin
   fit.lm_steps = o.lm_steps;
   fit.rho = o.rho;
   fit.values = o.values;
-  return std::make_unique<FitBuilder>(fit, RowPlan{o.rows, o.rows_per_slot, true, o.hold_out},
-                                      o.most);
+  return std::make_unique<FitBuilder>(
+      fit, RowPlan{o.rows, o.rows_per_slot, true, o.reader_weight, o.hold_out, o.part_power},
+      o.most);
 }
 std::unique_ptr<Builder> make_literal_builder(const std::map<std::string, std::string>& options) {
   const auto o = options_from_texts<LiteralBuilderOptions>("fit-literal", options);
@@ -133,7 +144,7 @@ std::unique_ptr<Builder> make_literal_builder(const std::map<std::string, std::s
   fit.low = o.low;
   fit.high = o.high;
   fit.values = o.values;
-  return std::make_unique<FitBuilder>(fit, RowPlan{o.rows, 1, false, false}, 1.0);
+  return std::make_unique<FitBuilder>(fit, RowPlan{o.rows, 1, false, 0.0, false, 0.0}, 1.0);
 }
 std::vector<FieldInfo> describe_fit_builder() { return options_describe<FitBuilderOptions>(); }
 std::vector<FieldInfo> describe_literal_builder() {

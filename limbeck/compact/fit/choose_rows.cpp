@@ -7,7 +7,8 @@
 namespace limbeck {
 
 ChosenRows choose_rows(const at::Tensor& row_weights, int64_t uniform,
-                       const std::vector<int32_t>& readers, const std::vector<uint8_t>& held) {
+                       const std::vector<int32_t>& readers, double reader_weight,
+                       const std::vector<uint8_t>& held) {
   const int64_t n = row_weights.size(0);
   const int64_t m = std::min(n, std::max<int64_t>(uniform, 1));
   const double stands_for = static_cast<double>(n) / static_cast<double>(m);
@@ -22,7 +23,8 @@ ChosenRows choose_rows(const at::Tensor& row_weights, int64_t uniform,
   for (int64_t i = 0; i < n; ++i) {
     if (factor[i] == 0 && reads[i] == 0) continue;
     index.push_back(i);
-    weights.push_back(own[i] * std::max(factor[i], 1.0F));
+    const float reader = reads[i] != 0 ? static_cast<float>(reader_weight) : 0.0F;
+    weights.push_back(own[i] * std::max(factor[i], reader));
     if (!held.empty()) out.held.push_back(reads[i] != 0 ? 0 : held[i]);
   }
   out.index = at::tensor(index, at::kLong);

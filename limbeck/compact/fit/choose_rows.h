@@ -14,9 +14,10 @@ struct ChosenRows {
 };
 
 /// `uniform` equally spaced rows of n, each standing for n / uniform of them, and besides the rows
-/// `readers`, each for itself: the queries that read a kept slot most. A slot that a single query
-/// of thousands needs would otherwise be fitted without it. `held` [n] may be empty.
+/// `readers`, the queries that read a kept slot most, each for `reader_weight` rows: what a single
+/// query of thousands needs would otherwise be averaged away. `held` [n] may be empty.
 ChosenRows choose_rows(const at::Tensor& row_weights, int64_t uniform,
-                       const std::vector<int32_t>& readers, const std::vector<uint8_t>& held);
+                       const std::vector<int32_t>& readers, double reader_weight,
+                       const std::vector<uint8_t>& held);
 
 }  // namespace limbeck

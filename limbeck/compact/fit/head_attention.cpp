@@ -13,6 +13,10 @@ constexpr int64_t kRows = 32;
 
 int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
+at::Tensor part_of(const HeadRows& p, const at::Tensor& lse) {
+  return p.elsewhere.defined() ? at::sigmoid(lse - p.elsewhere) : at::ones_like(lse);
+}
+
 HeadAttention tiled(const HeadRows& p) {
   const int64_t n = p.queries.size(0), dim = p.queries.size(1), slots = p.keys.size(0);
   const int64_t width = round_up(slots, 32);
@@ -21,25 +25,35 @@ HeadAttention tiled(const HeadRows& p) {
   values.narrow(0, 0, slots).copy_(p.values);
   const std::vector<at::Tensor> k = pack_panels(keys.t()), v = pack_panels(values);
 
-  HeadAttention out{at::empty({n, dim}, at::kFloat), at::empty({n}, at::kFloat),
+  HeadAttention out{at::empty({n, dim}, at::kFloat), at::empty({n}, at::kFloat), at::Tensor(),
                     at::zeros({slots}, at::kFloat), at::zeros({slots}, at::kInt)};
   at::Tensor logits = at::empty({kRows, width}, at::kFloat);
   at::Tensor probabilities = at::empty({kRows, width}, at::kBFloat16);
   const auto* q = p.queries.const_data_ptr<at::BFloat16>();
   const at::Tensor bias = p.bias.defined() ? p.bias.contiguous() : at::Tensor();
+  const at::Tensor elsewhere = p.elsewhere.defined() ? p.elsewhere.contiguous() : at::Tensor();
   for (int64_t i = 0; i < n; i += kRows) {
     const int64_t m = std::min(kRows, n - i);
     multiply_tiles(q + i * dim, m, dim, k, logits.mutable_data_ptr<float>(), width);
-    softmax_block({m, slots, width, logits.mutable_data_ptr<float>(),
-                   bias.defined() ? bias.const_data_ptr<float>() : nullptr,
-                   static_cast<float>(p.scale),
-                   static_cast<Bf16*>(probabilities.mutable_data_ptr()),
-                   out.lse.mutable_data_ptr<float>() + i, out.coverage.mutable_data_ptr<float>(),
-                   out.reader.mutable_data_ptr<int32_t>(), i});
+    SoftmaxBlock block;
+    block.rows = m;
+    block.columns = slots;
+    block.stride = width;
+    block.logits = logits.mutable_data_ptr<float>();
+    block.bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
+    block.scale = static_cast<float>(p.scale);
+    block.elsewhere = elsewhere.defined() ? elsewhere.const_data_ptr<float>() + i : nullptr;
+    block.probabilities = static_cast<Bf16*>(probabilities.mutable_data_ptr());
+    block.lse = out.lse.mutable_data_ptr<float>() + i;
+    block.best = out.coverage.mutable_data_ptr<float>();
+    block.best_row = out.reader.mutable_data_ptr<int32_t>();
+    block.first_row = i;
+    softmax_block(block);
     multiply_tiles(probabilities.const_data_ptr<at::BFloat16>(), m, width, v,
                    out.outputs.mutable_data_ptr<float>() + i * dim, dim);
   }
   tiles_release();
+  out.part = part_of(p, out.lse);
   return out;
 }
 
@@ -57,7 +71,7 @@ HeadAttention head_attention(const HeadRows& rows) {
 HeadAttention head_attention_plain(const HeadRows& p) {
   const int64_t n = p.queries.size(0), slots = p.keys.size(0);
   HeadAttention out{at::empty({n, p.values.size(1)}, at::kFloat), at::empty({n}, at::kFloat),
-                    at::zeros({slots}, at::kFloat), at::zeros({slots}, at::kInt)};
+                    at::Tensor(), at::zeros({slots}, at::kFloat), at::zeros({slots}, at::kInt)};
   const at::Tensor q = p.queries.to(at::kFloat), k = p.keys.to(at::kFloat),
                    v = p.values.to(at::kFloat);
   constexpr int64_t kBlock = 256;
@@ -66,11 +80,14 @@ HeadAttention head_attention_plain(const HeadRows& p) {
     const Features f = softmax_features(attention_logits(q.narrow(0, i, m), k, p.bias, p.scale));
     out.outputs.narrow(0, i, m).copy_(at::mm(f.a, v));
     out.lse.narrow(0, i, m).copy_(f.lse);
+    if (p.elsewhere.defined())
+      f.a.mul_(at::sigmoid(f.lse - p.elsewhere.narrow(0, i, m)).unsqueeze(1));
     const auto [top, row] = f.a.max(0);
     const at::Tensor higher = top > out.coverage;
     out.coverage = at::where(higher, top, out.coverage);
     out.reader = at::where(higher, (row + i).to(at::kInt), out.reader);
   }
+  out.part = part_of(p, out.lse);
   return out;
 }
 

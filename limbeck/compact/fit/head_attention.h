@@ -9,6 +9,7 @@ namespace limbeck {
 struct HeadAttention {
   at::Tensor outputs;   ///< [n, D] f32: y = softmax(s) V
   at::Tensor lse;       ///< [n] f32: log of the row's mass
+  at::Tensor part;      ///< [n] f32: part of the query's attention that lies in these slots
   at::Tensor coverage;  ///< [T] f32: highest probability that any query gives the slot
   at::Tensor reader;    ///< [T] i32: the row that gives it
 };
@@ -20,6 +21,7 @@ struct HeadRows {
   at::Tensor keys, values;  ///< [T, D] contiguous, of the queries' dtype
   at::Tensor bias;          ///< [T] f32 or undefined
   double scale = 1.0;
+  at::Tensor elsewhere;  ///< [n] f32 log of the mass that a query finds elsewhere; undefined: none
 };
 HeadAttention head_attention(const HeadRows& rows);
 /// The same from the formula, in f32.

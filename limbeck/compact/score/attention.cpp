@@ -9,19 +9,23 @@ namespace limbeck {
 namespace {
 
 struct AttentionOptions {
+  std::string norm = "all";
   std::string reduce = "max";
   std::string pool = "none";
   int64_t sinks = 0;
   template <class V>
   void for_each_field(V&& v) {
+    v("norm", norm, one_of({"all", "span"}),
+      "max: the softmax covers all that the model attends to, or the span alone");
     v("reduce", reduce, one_of({"max", "mean", "rms"}), "over reference queries");
     v("pool", pool, one_of({"avg", "max", "none"}), "smooth scores over 7 neighbours");
     v("sinks", sinks, closed(0, 1 << 20), "first slots of the span that are always kept");
   }
 };
 
-/// A_ij = softmax over the span's slots, reduced over all reference queries i. With rms this is the
-/// selector of AM-HAK (arXiv 2602.16284, section 3); with max the coverage of our default.
+/// Attention of all reference queries i, reduced over i. With rms, over the span's slots alone,
+/// this is the selector of AM-HAK (arXiv 2602.16284, section 3); with max the coverage of our
+/// default: then a query counts by what it really gives a slot, its sinks included.
 class AttentionScorer : public Scorer {
  public:
   explicit AttentionScorer(AttentionOptions o) : options_(std::move(o)) {}
@@ -41,7 +45,8 @@ class AttentionScorer : public Scorer {
       if (n == 0) return;
       at::Tensor scores;
       if (options_.reduce == "max") {
-        seen[h] = head_attention(*in.slots, *in.queries, h);
+        const at::Tensor elsewhere = options_.norm == "all" ? mass_elsewhere(in, h) : at::Tensor();
+        seen[h] = head_attention(*in.slots, *in.queries, h, elsewhere);
         scores = seen[h].coverage;
       } else {
         scores = score_head(head_problem(in, h));

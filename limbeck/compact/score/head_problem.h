@@ -14,7 +14,12 @@ inline HeadProblem head_problem(const ScoreInput& in, int64_t h) {
   const bool known = in.seen != nullptr && !in.seen->empty();
   return head_problem(*in.slots, *in.queries, h, known ? &(*in.seen)[h] : nullptr);
 }
-/// Everything that the rows see in the slots of head h.
-HeadAttention head_attention(const LayerSegment& slots, const LayerQueries& queries, int64_t h);
+/// Everything that the rows see in the slots of head h. `elsewhere` [n] as in HeadRows.
+HeadAttention head_attention(const LayerSegment& slots, const LayerQueries& queries, int64_t h,
+                             const at::Tensor& elsewhere = {});
+
+/// What the queries of head h attend to besides the span: log mass [n] over the cache outside of it
+/// and over the rows fed with them, causally. Needs the chunks' own keys.
+at::Tensor mass_elsewhere(const ScoreInput& in, int64_t h);
 
 }  // namespace limbeck

@@ -15,6 +15,7 @@ namespace {
 
 struct WpcScorerOptions {
   double lam = 0.3;
+  double part_power = 0.0;
   double reach = 4.0;
   std::string gram = "auto";
   int64_t floor = 4;
@@ -27,6 +28,8 @@ struct WpcScorerOptions {
     v("gram", gram, one_of({"auto", "full", "sampled", "sketch"}),
       "whole Gram matrix; a sample of the rows; a sketch and then a pool of slots");
     v("lam", lam, closed(0.0, 100.0), "weight of the mass against the rms of the values");
+    v("part_power", part_power, closed(0.0, 4.0),
+      "rows weigh by this power of the part of their attention that lies in the span");
     v("reach", reach, closed(1.0, 1000.0),
       "slots ordered beyond the forced ones, in mean shares of what is left to hand out");
     v("rows", rows, at_least(16), "sampled: most rows of a head");
@@ -57,7 +60,9 @@ class WpcScorer : public Scorer {
 
  private:
   WpcOrder order(const ScoreInput& in, int64_t h, int64_t mean) const {
-    const HeadProblem p = head_problem(in, h);
+    HeadProblem p = head_problem(in, h);
+    if (options_.part_power > 0 && in.seen != nullptr && !in.seen->empty())
+      p.weights = p.weights * (*in.seen)[h].part.pow(options_.part_power).clamp_min(1e-3);
     const int64_t size = p.keys.size(0);
     WpcOptions o;
     o.forced = forced_pivots(in, h);
@@ -86,7 +91,7 @@ class WpcScorer : public Scorer {
     if (2 * forced > size || forced > options_.rows / 2) return none;
     const int64_t m = std::min(n, std::clamp<int64_t>(3 * (forced + open), 512, options_.rows));
     if (m < n) {
-      const ChosenRows rows = choose_rows(p.weights, m, {}, {});
+      const ChosenRows rows = choose_rows(p.weights, m, {}, 0.0, {});
       p = p.rows(rows.index);
       p.weights = rows.weights;
     }

@@ -17,19 +17,25 @@ void finish_row(const SoftmaxBlock& b, int64_t r, float top, float mass) {
   float* s = b.logits + r * b.stride;
   Bf16* p = b.probabilities + r * b.stride;
   const float inverse = mass > 0 ? 1.0F / mass : 0.0F;
+  b.lse[r] = mass > 0 ? top + std::log(mass) : kMinusInfinity;
+  const float part = b.elsewhere != nullptr ? softmax_block_part(b.lse[r], b.elsewhere[r]) : 1.0F;
   for (int64_t j = 0; j < b.columns; ++j) {
     const float x = s[j] * inverse;
     p[j] = to_bf16(x);
-    if (b.best != nullptr && x > b.best[j]) {
-      b.best[j] = x;
+    if (b.best != nullptr && x * part > b.best[j]) {
+      b.best[j] = x * part;
       b.best_row[j] = static_cast<int32_t>(b.first_row + r);
     }
   }
   std::fill(p + b.columns, p + b.stride, Bf16{0});
-  b.lse[r] = mass > 0 ? top + std::log(mass) : kMinusInfinity;
 }
 
 }  // namespace
+
+float softmax_block_part(float lse, float elsewhere) {
+  if (lse == kMinusInfinity) return 0.0F;
+  return 1.0F / (1.0F + std::exp(std::min(elsewhere - lse, 80.0F)));
+}
 
 void softmax_block(const SoftmaxBlock& block) {
   if (cpu_path() == CpuPath::avx512)

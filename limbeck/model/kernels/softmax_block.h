@@ -1,8 +1,9 @@
 /// Softmax of a block of attention rows that keeps what compaction wants to know of it.
 ///
 /// One exponential an element: logits become probabilities in bf16 (for the product with the
-/// values), their log-sum-exps, and for every column the highest probability and the row that has
-/// it. Rows lie in the cache between the two products, as in flash attention.
+/// values), their log-sum-exps, and for every column the highest probability (of all that the row
+/// attends to, mass elsewhere included) and the row that has it. Rows lie in the cache between the
+/// two products, as in flash attention.
 #pragma once
 
 #include "limbeck/model/kernels/bf16.h"
@@ -17,10 +18,11 @@ struct SoftmaxBlock {
   float* logits = nullptr;      ///< [rows, stride] dot products; overwritten
   const float* bias = nullptr;  ///< [columns] added after scaling, or null
   float scale = 1.0F;
-  Bf16* probabilities = nullptr;  ///< [rows, stride]; padding becomes 0
-  float* lse = nullptr;           ///< [rows]
-  float* best = nullptr;          ///< [columns] raised to the highest probability seen, or null
-  int32_t* best_row = nullptr;    ///< [columns] its row; rows count from first_row
+  const float* elsewhere = nullptr;  ///< [rows] log of the mass that a row has outside, or null
+  Bf16* probabilities = nullptr;     ///< [rows, stride]; padding becomes 0
+  float* lse = nullptr;              ///< [rows]
+  float* best = nullptr;             ///< [columns] raised to the highest probability seen, or null
+  int32_t* best_row = nullptr;       ///< [columns] its row; rows count from first_row
   int64_t first_row = 0;
 };
 
@@ -28,6 +30,9 @@ struct SoftmaxBlock {
 void softmax_block(const SoftmaxBlock& block);
 /// In double, with the standard library.
 void softmax_block_reference(const SoftmaxBlock& block);
+
+/// The part of a row's attention that lies here.
+float softmax_block_part(float lse, float elsewhere);
 
 void softmax_block_portable(const SoftmaxBlock& block);
 void softmax_block_avx512(const SoftmaxBlock& block);

@@ -61,6 +61,9 @@ void softmax_block_avx512(const SoftmaxBlock& b) {
     }
     const float mass = _mm512_reduce_add_ps(_mm512_add_ps(mass_a, mass_b));
     const __m512 inverse = _mm512_set1_ps(mass > 0 ? 1.0F / mass : 0.0F);
+    b.lse[r] = mass > 0 ? top + __builtin_logf(mass) : -__builtin_inff();
+    const __m512 part = _mm512_set1_ps(
+        b.elsewhere != nullptr ? softmax_block_part(b.lse[r], b.elsewhere[r]) : 1.0F);
     const __m512i row = _mm512_set1_epi32(static_cast<int>(b.first_row + r));
     auto* p = reinterpret_cast<uint16_t*>(b.probabilities + r * b.stride);
     int64_t j = 0;
@@ -68,16 +71,16 @@ void softmax_block_avx512(const SoftmaxBlock& b) {
       const __m512 x = _mm512_mul_ps(_mm512_loadu_ps(s + j), inverse);
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + j), round_bf16(x));
       if (b.best == nullptr) continue;
+      const __m512 y = _mm512_mul_ps(x, part);
       const auto mask = static_cast<__mmask16>(first_bits(b.columns - j));
       const __mmask16 higher =
-          _mm512_mask_cmp_ps_mask(mask, x, _mm512_maskz_loadu_ps(mask, b.best + j), _CMP_GT_OQ);
+          _mm512_mask_cmp_ps_mask(mask, y, _mm512_maskz_loadu_ps(mask, b.best + j), _CMP_GT_OQ);
       if (higher == 0) continue;
-      _mm512_mask_storeu_ps(b.best + j, higher, x);
+      _mm512_mask_storeu_ps(b.best + j, higher, y);
       _mm512_mask_storeu_epi32(b.best_row + j, higher, row);
     }
     for (; j < b.stride; j += 16)
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + j), _mm256_setzero_si256());
-    b.lse[r] = mass > 0 ? top + __builtin_logf(mass) : -__builtin_inff();
   }
 }
 

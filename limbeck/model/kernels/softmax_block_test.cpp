@@ -26,6 +26,7 @@ struct Case {
   static int64_t stride_of(int64_t columns) { return (columns + 31) / 32 * 32; }
   const SoftmaxBlock& view() {
     block.logits = logits.data();
+    block.elsewhere = biased ? elsewhere.data() : nullptr;
     block.bias = biased ? bias.data() : nullptr;
     block.probabilities = probabilities.data();
     block.lse = lse.data();
@@ -33,7 +34,7 @@ struct Case {
     block.best_row = best_row.data();
     return block;
   }
-  std::vector<float> logits, bias, best, lse;
+  std::vector<float> logits, bias, best, lse, elsewhere;
   std::vector<int32_t> best_row;
   std::vector<Bf16> probabilities;
   SoftmaxBlock block;
