@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="smollm2-135m")
-    parser.add_argument("--text", default=ROOT / "assets" / "demo" / "text.txt", type=pathlib.Path)
+    parser.add_argument("--text", default=ROOT / "assets" / "demo" / "story.txt", type=pathlib.Path)
     parser.add_argument("--lengths", default="1024,4096,8064")
     parser.add_argument("--repeats", default=4, type=int, help="runs of every case in a round")
     parser.add_argument("--generate", default=32, type=int)

@@ -28,7 +28,7 @@ using bench::DecodeRow;
 using bench::EngineResults;
 
 struct Args {
-  std::string model = "smollm2-135m", model_directory, text = LIMBECK_ASSETS "/demo/text.txt";
+  std::string model = "smollm2-135m", model_directory, text = LIMBECK_ASSETS "/demo/story.txt";
   std::vector<int64_t> lengths{1024, 4096, 8064}, chunks{512, 1024, 2048};
   int64_t generate = 32;
   double ratio = 0.05;

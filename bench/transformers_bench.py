@@ -25,7 +25,7 @@ import torch
 import transformers
 from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
-TEXT = pathlib.Path(__file__).resolve().parent.parent / "assets" / "demo" / "text.txt"
+TEXT = pathlib.Path(__file__).resolve().parent.parent / "assets" / "demo" / "story.txt"
 
 
 def numbers(text):

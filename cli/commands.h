@@ -35,7 +35,8 @@ struct ChatArgs {
 int run_chat(const Globals& globals, const ChatArgs& args);
 
 struct DemoArgs {
-  std::string assets;  ///< folder with text.txt, continuation.txt, questions.json
+  std::string assets;   ///< folder with text.txt, continuation.txt, questions.json
+  bool compare = true;  ///< show other methods beside the one that was asked for
   CompactFlags compact;
 };
 int run_demo(const Globals& globals, const DemoArgs& args);

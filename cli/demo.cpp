@@ -37,9 +37,14 @@ Story read_story(const std::string& folder) {
   return s;
 }
 
-struct Answer {
-  Fidelity fidelity;
-  std::string full, compact;
+/// One compact cache and what it cost.
+struct Row {
+  std::string method;
+  CompactReport report;
+  double seconds = 0;
+  Fidelity recall, flow;
+  std::vector<std::string> answers;
+  int64_t right = 0;
 };
 
 std::string answer_with(const LanguageModel& lm, KvCache& cache,
@@ -54,13 +59,50 @@ std::string answer_with(const LanguageModel& lm, KvCache& cache,
   return first == std::string::npos ? "" : text.substr(first);
 }
 
-Answer ask(const LanguageModel& lm, const ChatFrame& frame, KvCache& full, KvCache& compact,
-           const Question& q) {
+std::vector<int32_t> prompt_of(const LanguageModel& lm, const ChatFrame& frame, const Question& q) {
   std::vector<int32_t> prompt = question_tokens(lm, frame, q.question, false);
-  const auto prefix = lm.tokenizer.encode(q.answer_prefix), gold = lm.tokenizer.encode(q.answer);
+  const auto prefix = lm.tokenizer.encode(q.answer_prefix);
   prompt.insert(prompt.end(), prefix.begin(), prefix.end());
-  return {compare_caches(lm.model, full, compact, prompt, gold), answer_with(lm, full, prompt),
-          answer_with(lm, compact, prompt)};
+  return prompt;
+}
+
+bool is_right(const std::string& answer, const Question& q) {
+  return answer.find(q.answer.substr(q.answer.find_first_not_of(' '))) != std::string::npos;
+}
+
+/// Everything about one method; the caches are as before.
+Row measure(const LanguageModel& lm, const Story& story, PreparedText& text,
+            const CompactOptions& options) {
+  KvCache compacted = text.cache.clone();
+  Row row;
+  row.method = options.method;
+  Stopwatch watch;
+  row.report = compact(lm.model, compacted, options);
+  row.seconds = watch.seconds();
+  const auto continuation = lm.tokenizer.encode("\n\n" + story.continuation);
+  row.flow = compare_caches(lm.model, text.cache, compacted, {}, continuation);
+  std::vector<Fidelity> parts;
+  for (const Question& q : story.questions) {
+    const std::vector<int32_t> prompt = prompt_of(lm, text.frame, q);
+    const auto gold = lm.tokenizer.encode(q.answer);
+    parts.push_back(compare_caches(lm.model, text.cache, compacted, prompt, gold));
+    row.answers.push_back(answer_with(lm, compacted, prompt));
+    row.right += is_right(row.answers.back(), q) ? 1 : 0;
+  }
+  row.recall = mean_fidelity(parts);
+  return row;
+}
+
+nlohmann::ordered_json row_json(const Row& r) {
+  return {{"method", r.method},
+          {"compaction", report_json(r.report)},
+          {"seconds", r.seconds},
+          {"factor",
+           static_cast<double>(r.report.bytes_before) / static_cast<double>(r.report.bytes_after)},
+          {"kl", {{"answers", r.recall.kl}, {"continuation", r.flow.kl}}},
+          {"top1_continuation", r.flow.top1},
+          {"answers", r.answers},
+          {"right", r.right}};
 }
 
 }  // namespace
@@ -91,40 +133,52 @@ int run_demo(const Globals& globals, const DemoArgs& args) {
   prefill(lm.model, text.cache, tokens, prefill_options);
   seconds.emplace_back("prefill", watch.restart());
 
-  text.cache.seal();  // both caches share what is not compacted
-  KvCache compacted = text.cache.clone();
-  const CompactReport report =
-      compact(lm.model, compacted, compact_options(lm, args.compact, text, show));
-  for (const auto& s : report.seconds) seconds.push_back(s);
-
-  watch.restart();
-  const auto continuation = lm.tokenizer.encode("\n\n" + story.continuation);
-  const Fidelity flow = compare_caches(lm.model, text.cache, compacted, {}, continuation);
-  std::vector<Answer> answers;
-  std::vector<Fidelity> on_answers;
+  text.cache.seal();  // all caches share what is not compacted
+  std::vector<std::string> full;
+  int64_t full_right = 0;
   for (const Question& q : story.questions) {
-    answers.push_back(ask(lm, frame, text.cache, compacted, q));
-    on_answers.push_back(answers.back().fidelity);
+    full.push_back(answer_with(lm, text.cache, prompt_of(lm, frame, q)));
+    full_right += is_right(full.back(), q) ? 1 : 0;
   }
-  seconds.emplace_back("answers", watch.restart());
-  const Fidelity recall = mean_fidelity(on_answers);
+
+  // The method that was asked for makes its own pass over the text; the others borrow its queries.
+  watch.restart();
+  CompactOptions options = compact_options(lm, args.compact, text, show);
+  std::vector<Row> rows = {measure(lm, story, text, options)};
+  for (const auto& s : rows[0].report.seconds) seconds.push_back(s);
+  if (args.compare) {
+    const StoredQueries queries = capture_queries(lm.model, text.cache, options);
+    for (const char* other : {"kvzip", "am-omp-fast"}) {
+      if (options.method == other) continue;
+      CompactOptions o;
+      o.method = other;
+      o.ratio = options.ratio;
+      o.budget = options.budget;
+      o.span = options.span;
+      o.queries = &queries;
+      o.progress = show;
+      rows.push_back(measure(lm, story, text, o));
+    }
+  }
+
+  const Row& own = rows[0];
+  const CompactReport& report = own.report;
   const double factor =
       static_cast<double>(report.bytes_before) / static_cast<double>(report.bytes_after);
-
   if (globals.json) {
     nlohmann::ordered_json j;
     j["model"] = lm.name;
     j["tokens"] = text.span.size();
     j["compaction"] = report_json(report);
     j["factor"] = factor;
-    j["kl"] = {{"answers", recall.kl}, {"continuation", flow.kl}};
-    j["top1_continuation"] = flow.top1;
-    for (size_t i = 0; i < answers.size(); ++i)
+    j["kl"] = {{"answers", own.recall.kl}, {"continuation", own.flow.kl}};
+    j["top1_continuation"] = own.flow.top1;
+    for (size_t i = 0; i < story.questions.size(); ++i)
       j["answers"].push_back({{"question", story.questions[i].question},
                               {"expected", story.questions[i].answer},
-                              {"full", answers[i].full},
-                              {"compact", answers[i].compact},
-                              {"kl", answers[i].fidelity.kl}});
+                              {"full", full[i]},
+                              {"compact", own.answers[i]}});
+    for (const Row& r : rows) j["methods"].push_back(row_json(r));
     for (const auto& [stage, s] : seconds) j["seconds"][stage] = s;
     fmt::print("{}\n", j.dump(2));
     return 0;
@@ -134,20 +188,24 @@ int run_demo(const Globals& globals, const DemoArgs& args) {
              dtype_name(lm.model.dtype()));
   fmt::print("read       {} tokens: \"{}...\"\n", text.span.size(),
              story.text.substr(0, story.text.find(' ', 50)));
-  fmt::print(
-      "cache      {} -> {} ({:.1f}x smaller; method {}, {:.3f} of the text's entries kept)\n",
-      human_bytes(report.bytes_before), human_bytes(report.bytes_after), factor, report.method,
-      report.achieved_ratio);
-  fmt::print(
-      "quality    KL against the full cache: {:.4f} on answers, {:.4f} on {} tokens of "
-      "continuation "
-      "({:.0f} % same likeliest token)\n\n",
-      recall.kl, flow.kl, flow.tokens, 100 * flow.top1);
+  fmt::print("cache      {} -> {} ({:.1f}x smaller; {:.3f} of the text's entries kept)\n\n",
+             human_bytes(report.bytes_before), human_bytes(report.bytes_after), factor,
+             report.achieved_ratio);
   fmt::print("{:<74} {:>7} {:>11} {:>13}\n", "question", "text", "full cache", "compact cache");
-  for (size_t i = 0; i < answers.size(); ++i)
+  for (size_t i = 0; i < story.questions.size(); ++i)
     fmt::print("{:<74} {:>7} {:>11} {:>13}\n", story.questions[i].question,
                story.questions[i].answer.substr(story.questions[i].answer.find_first_not_of(' ')),
-               answers[i].full, answers[i].compact);
+               full[i], own.answers[i]);
+  fmt::print("\n{:<12} {:>9} {:>13} {:>17} {:>15} {:>9}\n", "method", "answers", "KL on answers",
+             "KL on what follows", "same next token", "smaller");
+  fmt::print("{:<12} {:>9}\n", "full cache",
+             fmt::format("{} of {}", full_right, story.questions.size()));
+  for (const Row& r : rows)
+    fmt::print(
+        "{:<12} {:>9} {:>13.3f} {:>18.3f} {:>13.0f} % {:>8.1f}x\n", r.method,
+        fmt::format("{} of {}", r.right, story.questions.size()), r.recall.kl, r.flow.kl,
+        100 * r.flow.top1,
+        static_cast<double>(r.report.bytes_before) / static_cast<double>(r.report.bytes_after));
   fmt::print("\nseconds    {}\n", seconds_line(seconds));
   return 0;
 }

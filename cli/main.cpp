@@ -111,12 +111,13 @@ int main(int argc, char** argv) {
   int status = 0;
 
   DemoArgs demo;
-  demo.compact.ratio = 0.08;  // ten times smaller with the kept frame and the positions counted
+  demo.compact.ratio = 0.05;  // ten times smaller with the kept frame and the positions counted
   demo.assets = LIMBECK_ASSETS "/demo";
   CLI::App* c =
       app.add_subcommand("demo", "read a text, shrink its cache, answer from what is left");
   c->add_option("--assets", demo.assets, "folder with text.txt, continuation.txt, questions.json");
   add_compact(c, demo.compact);
+  c->add_flag("!--alone", demo.compare, "no other methods beside it");
   c->footer("example: limbeck demo --ratio 0.05");
   c->callback([&] { status = run_demo(globals, demo); });
 

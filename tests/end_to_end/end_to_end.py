@@ -143,7 +143,7 @@ def main():
         print("skipped: the default model is not there; `make setup` fetches it")
         return 77
     run = Program(options.limbeck)
-    texts = passages((pathlib.Path(options.assets) / "demo" / "text.txt").read_text())
+    texts = passages((pathlib.Path(options.assets) / "demo" / "story.txt").read_text())
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         files = works(run, folder, texts)

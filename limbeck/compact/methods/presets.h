@@ -28,6 +28,6 @@ const std::vector<Preset>& preset_registry();
 /// Throws InvalidArgument that lists the known names.
 const Preset& find_preset(std::string_view name);
 /// What `compact`, `demo` and the rest use when no method is named.
-inline constexpr std::string_view kDefaultMethod = "kvzip";
+inline constexpr std::string_view kDefaultMethod = "limbeck";
 
 }  // namespace limbeck

@@ -16,7 +16,7 @@ namespace {
 struct WpcScorerOptions {
   double lam = 0.3;
   double part_power = 0.0;
-  double reach = 4.0;
+  double reach = 3.0;
   std::string gram = "auto";
   int64_t floor = 4;
   int64_t dense = 1100;

@@ -18,9 +18,13 @@ struct Case {
         probabilities(rows * stride_of(columns), Bf16{0xffff}) {
     for (float& x : logits) x = static_cast<float>(8 * random.normal());
     for (float& x : bias) x = static_cast<float>(random.normal());
-    block = {
-        rows,    columns, stride_of(columns), nullptr, nullptr, 0.25F, nullptr, nullptr, nullptr,
-        nullptr, 5};
+    block.rows = rows;
+    block.columns = columns;
+    block.stride = stride_of(columns);
+    block.scale = 0.25F;
+    block.first_row = 5;
+    elsewhere.resize(rows);
+    for (float& x : elsewhere) x = static_cast<float>(random.normal());
     this->biased = biased;
   }
   static int64_t stride_of(int64_t columns) { return (columns + 31) / 32 * 32; }
