@@ -20,7 +20,7 @@ help:
 	@echo 'make setup         install what build, demo and tests need: Debian packages, torch, default model'
 	@echo 'make demo          build the program and run `limbeck demo`   [MODEL=NAME_OR_PATH]'
 	@echo 'make test          build and run the tests (labels unit, slow, oracle)'
-	@echo 'make bench         build and run the kernel benchmarks'
+	@echo 'make bench         time the engine beside transformers, and the kernels'
 	@echo 'make format        lay out all C++ files with clang-format 14'
 	@echo 'make format-check  fail when a file is laid out otherwise'
 	@echo 'make clean         remove build/ (not .venv, not the model)'

@@ -44,6 +44,7 @@ struct CompactFlags {
   std::string queries = "repeat";         ///< reference queries, comma-separated sources
   double first_share = -1;                ///< below 0 = the preset's
   bool on_policy = false;
+  int64_t polish = 0;
   double ratio = 0;  ///< 0 = not given
   int64_t budget = 0;
   int64_t chunk = 0;

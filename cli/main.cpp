@@ -39,6 +39,9 @@ void add_compact(CLI::App* app, CompactFlags& f) {
   app->add_option("--queries", f.queries,
                   "reference queries to learn from: repeat, prefill, sampled (comma-separated)")
       ->capture_default_str();
+  app->add_option(
+      "--polish", f.polish,
+      "training steps on biases and values afterwards; each costs about three prefills");
   app->add_option("--first-share", f.first_share,
                   "part of the budget for the first stage of a two-stage method");
   app->add_flag("--on-policy", f.on_policy,

@@ -1,529 +1,17 @@
 #include "limbeck/compact/compact.h"
 
 #include "limbeck/base/error.h"
-#include "limbeck/compact/allocate/allocator.h"
-#include "limbeck/compact/build/builder.h"
-#include "limbeck/compact/parallel.h"
-#include "limbeck/compact/queries/sampled.h"
-#include "limbeck/compact/score/normalize.h"
+#include "limbeck/compact/contest.h"
+#include "limbeck/compact/polish.h"
 #include "limbeck/compact/span_surgery.h"
-#include "limbeck/model/precision.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
-#include <cmath>
-#include <numeric>
 
 namespace limbeck {
 namespace {
-
-/// Scores, positions and choices of one full layer's slots of the span.
-struct LayerPlan {
-  int64_t layer = 0;
-  std::vector<int64_t> offsets;
-  at::Tensor positions;          ///< [n] i32
-  std::vector<float> scores;     ///< [n], of the current stage
-  std::vector<float> earlier;    ///< [n], of the stage before
-  std::vector<uint8_t> forced;   ///< [n]
-  std::vector<int64_t> budgets;  ///< [H]
-};
-
-PositionRange span_of(const KvCache& cache, const CompactOptions& o) {
-  return o.span.value_or(PositionRange{0, cache.logical_length()});
-}
-
-/// What the model reads behind the cache for the sake of its queries.
-std::vector<ReferenceSuffix> reference_suffixes(const Model& model, const KvCache& cache,
-                                                PositionRange span, const CompactOptions& o) {
-  std::vector<ReferenceSuffix> out = o.references;
-  if (!o.repeat.first.empty() || (out.empty() && !o.prefill_queries && o.sampled_tokens == 0)) {
-    auto repeat = repeat_suffixes(model, cache, span, o.repeat, o.repeat_chunk);
-    out.insert(out.begin(), repeat.begin(), repeat.end());
-  }
-  if (o.sampled_tokens > 0)
-    out.push_back(sampled_suffix(model, cache, span, o.sampled_tokens, o.sampled_weight, o.seed));
-  if (o.prefill_queries)
-    out.push_back({.tokens = {}, .chunk = span, .weight = 1.0, .in_place = true});
-  return out;
-}
-
-/// One contest over one span.
-class Compaction {
- public:
-  /// `slots` >= 0 overrides the budget per head (pieces of a longer span).
-  Compaction(const Model& model, KvCache& cache, const CompactOptions& options, int64_t slots = -1)
-      : model_(model),
-        cache_(cache),
-        options_(options),
-        preset_(resolve_preset()),
-        slots_override_(slots) {}
-
-  CompactReport run() {
-    validate();
-    report_.bytes_before = report_.bytes_after = cache_.bytes().total();
-    plan_layers();
-    if (slots_override_ < 0 && options_.ratio && *options_.ratio == 1.0) return whole();
-    for (const Stage& stage : preset_.stages) {
-      scorers_.push_back(make_scorer(stage.scorer, stage.options));
-      allocators_.push_back(make_allocator(stage.allocator));
-    }
-    builder_ = make_builder(preset_.builder, preset_.builder_options);
-    check_combination();
-    set_budgets();
-    // bf16 operands stay exact and sums are f32; f32 models get f32 products.
-    std::optional<MediumPrecision> products;
-    if (cache_.shape().dtype == DType::bf16) products.emplace();
-    const FlushDenormals flush;
-    protect_by_default(scorers_[0]->traits());
-    check_protected();
-    collect_queries();
-    double share = 0;
-    for (size_t s = 0; s < preset_.stages.size(); ++s) {
-      share += preset_.stages[s].share;
-      run_stage(s, s + 1 == preset_.stages.size() ? 1.0 : share);
-    }
-    build();
-    return std::move(report_);
-  }
-
- private:
-  Preset resolve_preset() const {
-    Preset p = find_preset(options_.method);
-    const bool touched = !options_.scorer.empty() || !options_.allocator.empty();
-    if (touched && p.stages.size() != 1)
-      throw InvalidArgument(
-          "[compact] {} has {} stages; scorer and allocator can replace those of a single one",
-          p.name, p.stages.size());
-    if (options_.first_share) {
-      if (p.stages.size() != 2 || *options_.first_share < 0 || *options_.first_share > 1)
-        throw InvalidArgument(
-            "[compact] first_share is a number in [0, 1] for methods of two stages; found {} for "
-            "{} of {}",
-            *options_.first_share, p.name, p.stages.size());
-      p.stages[0].share = *options_.first_share;
-      p.stages[1].share = 1.0 - *options_.first_share;
-    }
-    if (!options_.scorer.empty()) p.stages[0].scorer = options_.scorer;
-    if (!options_.allocator.empty()) p.stages[0].allocator = options_.allocator;
-    if (!options_.builder.empty()) p.builder = options_.builder;
-    for (const auto& [key, value] : options_.scorer_options) p.stages.back().options[key] = value;
-    // Options of another builder than the preset's own mean nothing.
-    if (!options_.builder.empty()) p.builder_options.clear();
-    for (const auto& [key, value] : options_.builder_options) p.builder_options[key] = value;
-    if (touched || !options_.builder.empty())
-      p.name = fmt::format("{} x {} x {}", p.stages[0].scorer, p.stages[0].allocator, p.builder);
-    return p;
-  }
-
-  void validate() {
-    const CompactOptions& o = options_;
-    if (o.ratio.has_value() == o.budget.has_value())
-      throw InvalidArgument("[compact] give either a ratio or a budget; found {}",
-                            o.ratio ? "both" : "neither");
-    if (o.ratio && !(*o.ratio > 0.0 && *o.ratio <= 1.0))
-      throw InvalidArgument("[compact] ratio must be in (0, 1]; found {}", *o.ratio);
-    if (o.budget && *o.budget < 1)
-      throw InvalidArgument("[compact] budget must be at least 1 slot per head; found {}",
-                            *o.budget);
-    if (o.chunk < 0 || o.repeat_chunk < 1)
-      throw InvalidArgument(
-          "[compact] chunk must be at least 0 and repeat_chunk at least 1; found {} and {}",
-          o.chunk, o.repeat_chunk);
-    if (cache_.logical_length() == 0)
-      throw InvalidArgument("[compact] the cache is empty; nothing to compact");
-    if (!(cache_.shape() == model_.spec().cache_shape(model_.dtype())))
-      throw Mismatch("[compact] the cache was not made by this model");
-    span_ = span_of(cache_, o);
-    if (span_.begin < 0 || span_.end > cache_.logical_length() || span_.size() < 1)
-      throw InvalidArgument(
-          "[compact] the span must lie in [0, {}) and not be empty; found [{}, {})",
-          cache_.logical_length(), span_.begin, span_.end);
-    if (cache_.shape().full_layer_count() == 0)
-      throw InvalidArgument(
-          "[compact] every layer of this model has a sliding window; there is nothing to compact");
-    check_normalization_name(o.normalize);
-    for (const HeadTable* table : {&o.head_weights, &o.head_shares})
-      if (!table->empty() && (table->layers != cache_.shape().layer_count() ||
-                              table->kv_heads != cache_.shape().kv_heads))
-        throw Mismatch("[compact] a head table of {} layers of {} heads for a model of {} of {}",
-                       table->layers, table->kv_heads, cache_.shape().layer_count(),
-                       cache_.shape().kv_heads);
-    report_.method = preset_.name;
-    report_.builder = preset_.builder;
-    report_.span = span_;
-  }
-
-  void plan_layers() {
-    for (int64_t l = 0; l < cache_.shape().layer_count(); ++l) {
-      if (cache_.layer(l).kind.type != LayerKind::Type::full) continue;
-      const LayerSegment slots = cache_gather(cache_, l, span_);
-      const auto n = static_cast<size_t>(slots.slots());
-      LayerPlan plan{
-          l, slots.offsets, slots.positions, std::vector<float>(n), {}, std::vector<uint8_t>(n, 0),
-          {}};
-      protect(plan, options_.protect);
-      protect(plan, cache_.protected_ranges());
-      report_.entries_before += slots.slots();
-      layers_.push_back(std::move(plan));
-    }
-    report_.requested_ratio = options_.ratio.value_or(
-        std::min(1.0, static_cast<double>(options_.budget.value_or(0)) * head_count() /
-                          static_cast<double>(report_.entries_before)));
-  }
-
-  double head_count() const {
-    return static_cast<double>(layers_.size()) * static_cast<double>(cache_.shape().kv_heads);
-  }
-
-  static void protect(LayerPlan& plan, const std::vector<PositionRange>& ranges) {
-    const int32_t* p = plan.positions.const_data_ptr<int32_t>();
-    for (size_t i = 0; i < plan.forced.size(); ++i)
-      for (const PositionRange& r : ranges)
-        if (r.contains(p[i])) plan.forced[i] = 1;
-  }
-
-  CompactReport whole() {
-    report_.entries_after = report_.entries_before;
-    for (const LayerPlan& plan : layers_)
-      for (size_t h = 0; h + 1 < plan.offsets.size(); ++h)
-        report_.kept.push_back(plan.offsets[h + 1] - plan.offsets[h]);
-    return std::move(report_);
-  }
-
-  void check_combination() const {
-    for (size_t s = 0; s < preset_.stages.size(); ++s) {
-      const ScorerTraits traits = scorers_[s]->traits();
-      const Comparable need = allocators_[s]->requires_comparable();
-      if ((options_.normalize.empty() ? traits.comparable : Comparable::model) < need)
-        throw InvalidArgument(
-            "[compact] scores of \"{}\" are comparable within one {} only, \"{}\" ranks over the "
-            "whole {}; "
-            "set normalize to zscore, rank or share",
-            preset_.stages[s].scorer, traits.comparable == Comparable::none ? "head" : "layer",
-            preset_.stages[s].allocator, comparable_name(need));
-      if (allocators_[s]->uses_table() && options_.head_shares.empty())
-        throw InvalidArgument(
-            "[compact] the allocator \"table\" needs budget shares of the heads (head_shares)");
-    }
-  }
-
-  int64_t head_budget(int64_t slots) const {
-    if (slots_override_ >= 0) return std::min(slots, slots_override_);
-    return options_.ratio ? kept_of_ratio(*options_.ratio, slots)
-                          : std::min(slots, *options_.budget);
-  }
-
-  /// Equal shares, or those of the table.
-  void set_budgets() {
-    std::vector<double> shares;
-    std::vector<int64_t> caps;
-    int64_t total = 0;
-    for (LayerPlan& plan : layers_)
-      for (size_t h = 0; h + 1 < plan.offsets.size(); ++h) {
-        const int64_t slots = plan.offsets[h + 1] - plan.offsets[h];
-        plan.budgets.push_back(head_budget(slots));
-        total += plan.budgets.back();
-        caps.push_back(slots);
-        if (!options_.head_shares.empty())
-          shares.push_back(options_.head_shares.at(plan.layer, static_cast<int64_t>(h)));
-      }
-    mean_budget_ = std::max<int64_t>(1, total / static_cast<int64_t>(caps.size()));
-    const bool table = std::any_of(allocators_.begin(), allocators_.end(),
-                                   [](const auto& a) { return a->uses_table(); });
-    if (!table) return;
-    const std::vector<int64_t> budgets = share_budgets(total, shares, 4, caps);
-    size_t i = 0;
-    for (LayerPlan& plan : layers_)
-      for (int64_t& budget : plan.budgets) budget = budgets[i++];
-  }
-
-  /// Sinks and recent slots that a scorer protects by default, unless they would eat the budget:
-  /// then the recent ones shrink first, and together they never take more than half.
-  void protect_by_default(const ScorerTraits& traits) {
-    const int64_t least = head_budget(span_.size());
-    const int64_t sinks = std::min(traits.sinks, std::max<int64_t>(least / 2, 0));
-    const int64_t recent = std::min(traits.recent, std::max<int64_t>(least / 2 - sinks, 0));
-    if (sinks < traits.sinks || recent < traits.recent)
-      report_.notes.push_back(
-          fmt::format("a budget of {} slots per head protects {} first and {} last slots instead "
-                      "of {} and {}",
-                      least, sinks, recent, traits.sinks, traits.recent));
-    for (LayerPlan& plan : layers_)
-      protect(plan, {{span_.begin, span_.begin + sinks}, {span_.end - recent, span_.end}});
-  }
-
-  void check_protected() const {
-    if (options_.protect_overflow) return;
-    for (const LayerPlan& plan : layers_)
-      for (size_t h = 0; h + 1 < plan.offsets.size(); ++h) {
-        const int64_t forced = std::count(plan.forced.begin() + plan.offsets[h],
-                                          plan.forced.begin() + plan.offsets[h + 1], uint8_t{1});
-        if (forced > plan.budgets[h])
-          throw InvalidArgument(
-              "[compact] layer {} head {} has {} protected slots and a budget of {}; raise the "
-              "ratio or "
-              "allow protect_overflow",
-              plan.layer, h, forced, plan.budgets[h]);
-      }
-  }
-
-  // ---- reference queries
-
-  bool runs_in_pass(size_t stage) const {
-    const ScorerTraits t = scorers_[stage]->traits();
-    return stage == 0 && t.needs_queries && t.runs_in_pass;
-  }
-
-  /// Runs the reference pass: a first stage that wants all rows is scored on the way, the rows that
-  /// later stages and the builder want are kept.
-  void collect_queries() {
-    limit_ = builder_->needs_queries() ? builder_->query_limit(mean_budget_) : 0;
-    for (size_t s = 0; s < scorers_.size(); ++s)
-      if (scorers_[s]->traits().needs_queries && !runs_in_pass(s))
-        limit_ = std::max(limit_, scorers_[s]->query_limit(mean_budget_));
-    if (limit_ == 0 && !runs_in_pass(0)) return;
-    Stopwatch watch;
-    rows_.resize(cache_.shape().layer_count());
-    seen_.resize(cache_.shape().layer_count());
-    double scoring = 0;
-    const auto visit = [&](const LayerQueries& q) {
-      if (limit_ > 0) rows_[q.layer] = q.subset(limit_, cache_.shape().kv_heads);
-      if (!runs_in_pass(0)) return;
-      Stopwatch score_watch;
-      // What the scorer saw serves the others when they look at the same rows.
-      const bool same_rows = limit_ > 0 && rows_[q.layer].tokens() == q.tokens();
-      score_layer(0, plan_of(q.layer), &q, same_rows ? &seen_[q.layer] : nullptr, 0.0);
-      scoring += score_watch.seconds();
-    };
-    if (options_.queries != nullptr) {
-      if (options_.queries->layers.size() != rows_.size())
-        throw Mismatch("[compact] stored queries of {} layers for a model of {}",
-                       options_.queries->layers.size(), rows_.size());
-      for (const LayerPlan& plan : layers_) visit(options_.queries->layers[plan.layer]);
-    } else {
-      for_each_query_layer(
-          model_, cache_, span_, reference_suffixes(model_, cache_, span_, options_),
-          [&](const LayerQueries& q) {
-            visit(q);
-            return LayerSegmentPtr{};
-          },
-          options_.progress);
-    }
-    report_.seconds.emplace_back("queries", watch.seconds() - scoring);
-    pass_scoring_ = scoring;
-  }
-
-  LayerPlan& plan_of(int64_t layer) {
-    return *std::find_if(layers_.begin(), layers_.end(),
-                         [&](const LayerPlan& p) { return p.layer == layer; });
-  }
-
-  // ---- stages
-
-  void run_stage(size_t s, double share) {
-    Stopwatch watch;
-    if (!runs_in_pass(s)) {
-      int64_t budget = 0, taken = 0;
-      for (const LayerPlan& plan : layers_) {
-        budget += std::accumulate(plan.budgets.begin(), plan.budgets.end(), int64_t{0});
-        taken += std::count(plan.forced.begin(), plan.forced.end(), uint8_t{1});
-      }
-      const double open =
-          static_cast<double>(std::max<int64_t>(0, share_of_budget(budget, share) - taken)) /
-          head_count();
-      std::atomic<int64_t> done{0};
-      parallel_tasks(static_cast<int64_t>(layers_.size()), [&](int64_t i) {
-        const bool rows = scorers_[s]->traits().needs_queries;
-        LayerPlan& plan = layers_[i];
-        score_layer(s, plan, rows ? &rows_[plan.layer] : nullptr,
-                    rows ? &seen_[plan.layer] : nullptr, open);
-        ++done;
-      });
-      report_progress(options_.progress,
-                      {"scores", "layers", done.load(), static_cast<int64_t>(layers_.size())});
-    }
-    report_.seconds.emplace_back(
-        preset_.stages.size() == 1 ? "scores" : "scores " + preset_.stages[s].scorer,
-        watch.restart() + (s == 0 ? pass_scoring_ : 0.0));
-    for (LayerPlan& plan : layers_) normalize_scores(options_.normalize, plan.scores, plan.offsets);
-    contest(*allocators_[s], share);
-    for (LayerPlan& plan : layers_) plan.earlier = plan.scores;
-    add_seconds("selection", watch.seconds());
-  }
-
-  void add_seconds(const std::string& name, double seconds) {
-    for (auto& [known, s] : report_.seconds)
-      if (known == name) {
-        s += seconds;
-        return;
-      }
-    report_.seconds.emplace_back(name, seconds);
-  }
-
-  void score_layer(size_t s, LayerPlan& plan, const LayerQueries* queries,
-                   std::vector<HeadAttention>* seen, double open) {
-    const LayerSegment slots = cache_gather(cache_, plan.layer, span_);
-    std::vector<double> weights;
-    if (!options_.head_weights.empty())
-      for (int64_t h = 0; h < slots.kv_heads(); ++h)
-        weights.push_back(options_.head_weights.at(plan.layer, h));
-    at::Tensor out =
-        at::from_blob(plan.scores.data(), {slots.slots()}, at::TensorOptions().dtype(at::kFloat));
-    scorers_[s]->score(
-        {&model_, &cache_, plan.layer, &slots, span_, static_cast<uint64_t>(options_.seed), queries,
-         seen, open, plan.budgets, weights, plan.forced, plan.earlier},
-        out);
-    const float* bias = slots.bias.defined() ? slots.bias.const_data_ptr<float>() : nullptr;
-    for (size_t h = 0; h + 1 < plan.offsets.size(); ++h)
-      for (int64_t i = plan.offsets[h]; i < plan.offsets[h + 1]; ++i) {
-        if (std::isnan(plan.scores[i]))
-          throw NumericalError("[compact] scorer \"{}\" gave NaN in layer {} head {}",
-                               preset_.stages[s].scorer, plan.layer, h);
-        // A slot that nobody can see is worth nothing.
-        if (bias != nullptr && bias[i] == kNoCandidate) plan.scores[i] = kNoCandidate;
-      }
-  }
-
-  /// All slots compete; what wins is forced for later stages.
-  void contest(const Allocator& allocator, double share) {
-    std::vector<HeadContest> heads;
-    for (LayerPlan& plan : layers_)
-      for (size_t h = 0; h + 1 < plan.offsets.size(); ++h) {
-        const int64_t begin = plan.offsets[h], n = plan.offsets[h + 1] - begin;
-        heads.push_back({plan.layer,
-                         static_cast<int64_t>(h),
-                         std::span<const float>(plan.scores).subspan(begin, n),
-                         {plan.positions.const_data_ptr<int32_t>() + begin, static_cast<size_t>(n)},
-                         {plan.forced.begin() + begin, plan.forced.begin() + begin + n},
-                         plan.budgets[h]});
-      }
-    const Selection chosen = allocator.allocate(heads, share);
-    size_t i = 0;
-    for (LayerPlan& plan : layers_)
-      for (size_t h = 0; h + 1 < plan.offsets.size(); ++h, ++i)
-        for (int32_t slot : chosen[i]) plan.forced[plan.offsets[h] + slot] = 1;
-  }
-
-  // ---- the new segment
-
-  LayerSegmentPtr build_layer(const LayerPlan& plan, const LayerQueries* queries,
-                              const std::vector<HeadAttention>* seen,
-                              BuildStatistics& statistics) const {
-    const LayerSegment slots = cache_gather(cache_, plan.layer, span_);
-    std::vector<std::vector<int32_t>> kept(plan.offsets.size() - 1);
-    for (size_t h = 0; h < kept.size(); ++h)
-      for (int64_t i = plan.offsets[h]; i < plan.offsets[h + 1]; ++i)
-        if (plan.forced[i] != 0) kept[h].push_back(static_cast<int32_t>(i - plan.offsets[h]));
-    return std::make_shared<LayerSegment>(
-        builder_->build({plan.layer, &slots, kept, queries, seen}, statistics));
-  }
-
-  void build() {
-    Stopwatch watch;
-    std::vector<LayerSegmentPtr> built(cache_.shape().layer_count());
-    std::vector<BuildStatistics> statistics(layers_.size());
-    const auto total = static_cast<int64_t>(layers_.size());
-    if (options_.on_policy && builder_->needs_queries()) {
-      build_on_policy(built, statistics);
-    } else {
-      parallel_tasks(total, [&](int64_t i) {
-        const int64_t l = layers_[i].layer;
-        built[l] = rows_.empty() ? build_layer(layers_[i], nullptr, nullptr, statistics[i])
-                                 : build_layer(layers_[i], &rows_[l], &seen_[l], statistics[i]);
-      });
-    }
-    report_progress(options_.progress, {"build", "layers", total, total});
-    for (const LayerPlan& plan : layers_)
-      for (int64_t h = 0; h < built[plan.layer]->kv_heads(); ++h) {
-        report_.kept.push_back(built[plan.layer]->slots(h));
-        report_.entries_after += report_.kept.back();
-      }
-    report_.achieved_ratio =
-        static_cast<double>(report_.entries_after) / static_cast<double>(report_.entries_before);
-    summarise(statistics);
-    replace_span(cache_, span_, segment_info(), std::move(built));
-    report_.seconds.emplace_back("build", watch.seconds());
-    report_.bytes_after = cache_.bytes().total();
-  }
-
-  /// The queries of layer l come from a model that already reads compact layers below it.
-  void build_on_policy(std::vector<LayerSegmentPtr>& built,
-                       std::vector<BuildStatistics>& statistics) {
-    if (options_.queries != nullptr)
-      throw InvalidArgument("[compact] on_policy makes its own queries; stored ones cannot serve");
-    for_each_query_layer(
-        model_, cache_, span_, reference_suffixes(model_, cache_, span_, options_),
-        [&](const LayerQueries& q) {
-          const LayerPlan& plan = plan_of(q.layer);
-          const LayerQueries rows = q.subset(limit_, cache_.shape().kv_heads);
-          return built[q.layer] =
-                     build_layer(plan, &rows, nullptr, statistics[&plan - layers_.data()]);
-        },
-        options_.progress);
-  }
-
-  void summarise(const std::vector<BuildStatistics>& statistics) {
-    BuildStatistics sum;
-    for (const BuildStatistics& s : statistics) {
-      sum.fitted += s.fitted;
-      sum.fallbacks += s.fallbacks;
-      sum.output_error += s.output_error;
-      sum.mass_error += s.mass_error;
-    }
-    if (sum.fitted == 0) return;
-    const auto n = static_cast<double>(sum.fitted);
-    report_.statistics["fitted_heads"] = n;
-    report_.statistics["fit_fallbacks"] = static_cast<double>(sum.fallbacks);
-    report_.statistics["held_out_output_error"] = sum.output_error / n;
-    report_.statistics["held_out_mass_error"] = sum.mass_error / n;
-  }
-
-  SegmentInfo segment_info() const {
-    SegmentInfo info;
-    info.begin = span_.begin;
-    info.end = span_.end;
-    info.state = SpanState::compacted;
-    info.method = report_.method;
-    for (const Stage& stage : preset_.stages)
-      for (const auto& [key, value] : stage.options) info.options[stage.scorer + "." + key] = value;
-    for (const auto& [key, value] : preset_.builder_options)
-      info.options[preset_.builder + "." + key] = value;
-    if (options_.first_share)
-      info.options["first_share"] = fmt::format("{}", *options_.first_share);
-    info.options["seed"] = std::to_string(options_.seed);
-    if (options_.on_policy) info.options["on_policy"] = "true";
-    if (!options_.normalize.empty()) info.options["normalize"] = options_.normalize;
-    if (options_.chunk > 0) info.options["chunk"] = std::to_string(options_.chunk);
-    info.requested_ratio = report_.requested_ratio;
-    info.achieved_ratio = report_.achieved_ratio;
-    info.statistics = report_.statistics;
-    info.statistics["entries_before"] = static_cast<double>(report_.entries_before);
-    info.statistics["entries_after"] = static_cast<double>(report_.entries_after);
-    int64_t generation = 0;
-    for (const SegmentInfo& old : cache_.segments())
-      if (old.begin < span_.end && old.end > span_.begin)
-        generation = std::max(generation, old.generation);
-    info.generation = generation + 1;
-    return info;
-  }
-
-  const Model& model_;
-  KvCache& cache_;
-  const CompactOptions& options_;
-  Preset preset_;
-  int64_t slots_override_ = -1, mean_budget_ = 1, limit_ = 0;
-  double pass_scoring_ = 0;
-  PositionRange span_;
-  std::vector<LayerPlan> layers_;
-  std::vector<LayerQueries> rows_;  ///< [layers] what is kept of the reference queries
-  std::vector<std::vector<HeadAttention>> seen_;  ///< [layers] what those rows see, if known
-  std::vector<std::unique_ptr<Scorer>> scorers_;
-  std::vector<std::unique_ptr<Allocator>> allocators_;
-  std::unique_ptr<Builder> builder_;
-  CompactReport report_;
-};
 
 /// Reports of the parts of a span as one.
 void join_reports(CompactReport& all, const CompactReport& part) {
@@ -593,7 +81,7 @@ CompactReport compact_pieces(const Model& model, KvCache& cache, const CompactOp
     KvCache alone = only_piece(cache, span, pieces[i]);
     CompactOptions o = options;
     o.span = pieces[i];
-    join_reports(report, Compaction(model, alone, o, slots[i]).run());
+    join_reports(report, run_contest(model, alone, o, slots[i]));
     for (size_t s = 0; s < alone.segments().size(); ++s) {
       if (alone.segments()[s].begin != pieces[i].begin) continue;
       std::vector<LayerSegmentPtr> layers(cache.shape().layer_count());
@@ -632,13 +120,40 @@ std::vector<PositionRange> verbatim_runs(const KvCache& cache, PositionRange spa
   return runs;
 }
 
+/// A contest, then training steps on what it built.
+CompactReport polished(const Model& model, KvCache& cache, const CompactOptions& options,
+                       PositionRange span) {
+  KvCache result = cache.clone();
+  CompactReport report = run_contest(model, result, options);
+  int64_t segment = 0;
+  while (result.segments()[segment].begin != span.begin) ++segment;
+  Stopwatch watch;
+  PolishOptions steps;
+  steps.steps = options.polish;
+  const PolishReport p =
+      polish(model, cache, result, segment, reference_suffixes(model, cache, span, options), steps,
+             options.progress);
+  report.seconds.emplace_back("polish", watch.seconds());
+  report.statistics["polish_kl_before"] = p.before;
+  report.statistics["polish_kl_after"] = p.after;
+  cache = std::move(result);
+  report.bytes_after = cache.bytes().total();
+  return report;
+}
+
 CompactReport compact_span(const Model& model, KvCache& cache, const CompactOptions& options) {
   const PositionRange span = span_of(cache, options);
   const bool whole = options.ratio && *options.ratio == 1.0;
   const bool sane = span.begin >= 0 && span.end <= cache.logical_length() && options.chunk >= 0 &&
                     options.ratio.has_value() != options.budget.has_value();
   const auto pieces = sane && !whole ? cut_span(span, options.chunk) : std::vector{span};
-  if (pieces.size() <= 1) return Compaction(model, cache, options).run();
+  if (options.polish < 0)
+    throw InvalidArgument("[compact] polish must be at least 0 steps; found {}", options.polish);
+  if (pieces.size() <= 1 && (options.polish == 0 || whole))
+    return run_contest(model, cache, options);
+  if (pieces.size() <= 1) return polished(model, cache, options, span);
+  if (options.polish > 0)
+    throw InvalidArgument("[compact] polish works on one piece; found {}", pieces.size());
   if (options.queries != nullptr)
     throw InvalidArgument("[compact] pieces make their own queries; stored ones cannot serve");
   return compact_pieces(model, cache, options, pieces);

@@ -33,6 +33,8 @@ void set_part(MethodEntry& m, const std::string& part) {
     o.first_share = detail::parse_number(key, value);
   else if (key == "on-policy")
     o.on_policy = detail::parse_bool(key, value);
+  else if (key == "polish")
+    o.polish = detail::parse_int(key, value);
   else if (key == "head-weights")
     m.head_weights = value;
   else if (key == "head-shares")
@@ -40,7 +42,7 @@ void set_part(MethodEntry& m, const std::string& part) {
   else
     throw InvalidArgument(
         "[eval] method {}: unknown key \"{}\"; known: scorer.NAME, builder.NAME, scorer, "
-        "allocator, builder, normalize, first-share, on-policy, head-weights, head-shares",
+        "allocator, builder, normalize, first-share, on-policy, polish, head-weights, head-shares",
         m.label, key);
 }
 
@@ -78,6 +80,7 @@ std::string method_fingerprint(const CompactOptions& o) {
   Hasher128 hash;
   for (const std::string& text : {o.method, o.scorer, o.allocator, o.builder, o.normalize})
     add(hash, text);
+  hash.update_u64(static_cast<uint64_t>(o.polish));
   add(hash, o.first_share ? fmt::format("{}", *o.first_share) : "");
   add(hash, o.scorer_options);
   add(hash, o.builder_options);

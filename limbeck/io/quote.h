@@ -1,4 +1,4 @@
-/// Names out of untrusted files, made fit for an error text. Private to io/.
+/// Names out of untrusted files, made fit for an error text.
 #pragma once
 
 #include <string>

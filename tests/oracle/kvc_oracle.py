@@ -1,6 +1,6 @@
 """Reads our container files with kvc_reader.py, which knows the format from its document alone.
 
-python tests/oracle/kvc_oracle.py --tool build/release/kvc_fuzz --limbeck build/release/limbeck [--model FILE.gguf]
+python tests/oracle/kvc_oracle.py --limbeck build/release/limbeck [--model FILE.gguf]
 
 The files are caches that `limbeck compact` wrote with the model. Exit code 1
 when one of them breaks a promise of docs/cache-format.md.
@@ -29,7 +29,6 @@ def compacted(limbeck, model, folder, ratio):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tool", help="not used")
     parser.add_argument("--limbeck", required=True)
     parser.add_argument("--model", type=pathlib.Path)
     args = parser.parse_args()

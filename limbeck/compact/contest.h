@@ -1,0 +1,21 @@
+/// One contest over one span of a cache: what compact() does once, or once a piece. Private to this
+/// room.
+#pragma once
+
+#include "limbeck/compact/compact.h"
+
+namespace limbeck {
+
+/// The span that the options name; by default everything.
+PositionRange span_of(const KvCache& cache, const CompactOptions& options);
+
+/// What the model reads behind the cache for the sake of its queries.
+std::vector<ReferenceSuffix> reference_suffixes(const Model& model, const KvCache& cache,
+                                                PositionRange span, const CompactOptions& options);
+
+/// Scores, selects and builds over options.span as a whole; `slots` >= 0 overrides the budget per
+/// head (pieces of a longer span). Strong guarantee.
+CompactReport run_contest(const Model& model, KvCache& cache, const CompactOptions& options,
+                          int64_t slots = -1);
+
+}  // namespace limbeck

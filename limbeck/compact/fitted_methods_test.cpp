@@ -1,0 +1,211 @@
+#include "limbeck/base/error.h"
+#include "limbeck/compact/build/builder.h"
+#include "limbeck/compact/compact.h"
+#include "limbeck/model/model_testing.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+namespace limbeck {
+namespace {
+
+constexpr int64_t kText = 90;
+
+/// A model of full layers that has read kText tokens, and options for compacting that.
+struct Read {
+  Read()
+      : model(random_model(test::small_spec({0, 0, 0}), DType::f32, 21)), cache(model.new_cache()) {
+    prefill(model, cache, test::random_tokens(kText, 4));
+  }
+  static CompactOptions options(const std::string& method, double ratio) {
+    CompactOptions o;
+    o.method = method;
+    o.ratio = ratio;
+    o.span = PositionRange{6, 84};
+    o.repeat.first = test::random_tokens(5, 1);
+    o.repeat.before_quote = test::random_tokens(4, 2);
+    o.repeat.after_quote = test::random_tokens(3, 3);
+    o.repeat_chunk = 50;
+    return o;
+  }
+  Model model;
+  KvCache cache;
+};
+
+/// The segment of the span in a layer of a compacted cache.
+const LayerSegment& span_segment(const KvCache& cache, int64_t layer) {
+  for (size_t i = 0; i < cache.segments().size(); ++i)
+    if (cache.segments()[i].state == SpanState::compacted) return *cache.layer(layer).segments[i];
+  throw InternalError("nothing compacted");
+}
+
+TEST(FittedMethodsTest, BiasAndValuesChangeKeysStay) {
+  for (const char* method : {"limbeck", "wpc", "am-hak", "am-omp", "am-omp-fast", "kvzip-fit"}) {
+    Read r;
+    const KvCache before = r.cache.clone();
+    const CompactReport report = compact(r.model, r.cache, Read::options(method, 0.3));
+    EXPECT_GT(report.statistics.at("fitted_heads"), 0) << method;
+    for (int64_t l = 0; l < 3; ++l) {
+      const LayerSegment &kept = span_segment(r.cache, l), all = cache_gather(before, l, {6, 84});
+      ASSERT_TRUE(kept.bias.defined()) << method;
+      EXPECT_TRUE(kept.bias.isfinite().all().item<bool>());
+      for (int64_t h = 0; h < 2; ++h)
+        for (int64_t i = kept.offsets[h]; i < kept.offsets[h + 1]; ++i) {
+          const int64_t source = all.offsets[h] + kept.positions[i].item<int32_t>() - 6;
+          EXPECT_TRUE(at::equal(kept.keys[i], all.keys[source]));
+        }
+    }
+  }
+}
+
+TEST(FittedMethodsTest, AFitIsCloserToTheFullCacheThanItsCopiedEntries) {
+  const auto distance = [](const std::string& method) {
+    Read r;
+    KvCache full = r.cache.clone();
+    compact(r.model, r.cache, Read::options(method, 0.3));
+    const auto next = test::random_tokens(6, 8);
+    ForwardOptions all;
+    all.logits = LogitsWanted::all;
+    const at::Tensor a = at::log_softmax(r.model.forward(full, next, all).logits, -1),
+                     b = at::log_softmax(r.model.forward(r.cache, next, all).logits, -1);
+    return (a.exp() * (a - b)).sum(-1).mean().item<double>();
+  };
+  EXPECT_LT(distance("kvzip-fit"), distance("kvzip"));
+  EXPECT_LT(distance("limbeck"), distance("kvzip"));
+}
+
+TEST(FittedMethodsTest, StoredQueriesGiveWhatTheOwnPassGives) {
+  for (const char* method : {"limbeck", "wpc", "kvzip", "am-hak"}) {
+    Read a, b;
+    compact(a.model, a.cache, Read::options(method, 0.3));
+    CompactOptions o = Read::options(method, 0.3);
+    const StoredQueries queries = capture_queries(b.model, b.cache, o);
+    o.queries = &queries;
+    compact(b.model, b.cache, o);
+    EXPECT_TRUE(cache_equal(a.cache, b.cache)) << method;
+  }
+}
+
+/// Attention-matching spec, section 7: one pass equals running the compacted layers again.
+TEST(FittedMethodsTest, OnPolicyFitsUseTheQueriesThatCompactLayersCause) {
+  Read r;
+  const KvCache before = r.cache.clone();
+  CompactOptions o = Read::options("kvzip-fit", 0.3);
+  o.on_policy = true;
+  compact(r.model, r.cache, o);
+
+  // A cache whose layers 0 and 1 are the compact ones, layer 2 as it was.
+  KvCache mixed = r.cache.clone();
+  size_t index = 0;
+  while (mixed.segments()[index].state != SpanState::compacted) ++index;
+  KvCache::NewSegment segment{mixed.segments()[index], {}};
+  for (int64_t l = 0; l < 3; ++l) segment.layers.push_back(mixed.layer(l).segments[index]);
+  const LayerSegment slots = cache_gather(before, 2, {6, 84});
+  segment.layers[2] = std::make_shared<LayerSegment>(slots);
+  mixed.replace_segments(static_cast<int64_t>(index), static_cast<int64_t>(index) + 1,
+                         {std::move(segment)});
+  const LayerQueries queries = capture_queries(r.model, mixed, o).layers[2];
+
+  const LayerSegment& got = span_segment(r.cache, 2);
+  std::vector<std::vector<int32_t>> kept(2);
+  for (int64_t h = 0; h < 2; ++h)
+    for (int64_t i = got.offsets[h]; i < got.offsets[h + 1]; ++i)
+      kept[h].push_back(got.positions[i].item<int32_t>() - 6);
+  BuildStatistics statistics;
+  const LayerSegment want = make_builder("fit")->build({2, &slots, kept, &queries}, statistics);
+  EXPECT_LT(test::max_difference(got.bias, want.bias), 1e-3);
+  EXPECT_LT(test::max_difference(got.values, want.values), 1e-3);
+
+  Read off;
+  o.on_policy = false;
+  compact(off.model, off.cache, o);
+  EXPECT_GT(test::max_difference(got.values, span_segment(off.cache, 2).values), 1e-4);
+}
+
+TEST(FittedMethodsTest, MoreSourcesOfQueriesChangeTheFit) {
+  Read plain;
+  compact(plain.model, plain.cache, Read::options("limbeck", 0.3));
+  const auto differs = [&](auto&& change) {
+    Read r;
+    CompactOptions o = Read::options("limbeck", 0.3);
+    change(o);
+    compact(r.model, r.cache, o);
+    EXPECT_EQ(r.cache.logical_length(), kText);
+    return !cache_equal(plain.cache, r.cache);
+  };
+  EXPECT_TRUE(differs([](CompactOptions& o) { o.prefill_queries = true; }));
+  EXPECT_TRUE(differs([](CompactOptions& o) { o.sampled_tokens = 8; }));
+  EXPECT_TRUE(differs([](CompactOptions& o) {
+    o.references.push_back({test::random_tokens(20, 9), {6, 84}, 2.0});
+  }));
+}
+
+TEST(FittedMethodsTest, PolishLowersTheLossItTrainsOnAndKeepsKeysAndPositions) {
+  Read plain, r;
+  CompactOptions o = Read::options("limbeck", 0.2);
+  compact(plain.model, plain.cache, o);
+  o.polish = 6;
+  const CompactReport report = compact(r.model, r.cache, o);
+  EXPECT_LT(report.statistics.at("polish_kl_after"), report.statistics.at("polish_kl_before"));
+  for (int64_t l = 0; l < 3; ++l) {
+    const LayerSegment &a = span_segment(plain.cache, l), &b = span_segment(r.cache, l);
+    EXPECT_TRUE(at::equal(a.keys, b.keys) && at::equal(a.positions, b.positions));
+    EXPECT_FALSE(at::equal(a.bias, b.bias));
+    EXPECT_FALSE(b.bias.requires_grad() || b.values.requires_grad());
+  }
+  EXPECT_EQ(r.cache.logical_length(), kText);
+}
+
+TEST(FittedMethodsTest, WhatIsCompactStaysWhenOnlyTheNewIsAskedFor) {
+  Read r;
+  CompactOptions o = Read::options("limbeck", 0.5);
+  compact(r.model, r.cache, o);
+  const LayerSegment* first = &span_segment(r.cache, 1);
+  prefill(r.model, r.cache, test::random_tokens(40, 11));
+  o.span = PositionRange{6, 130};
+  o.only_new = true;
+  const CompactReport report = compact(r.model, r.cache, o);
+  EXPECT_EQ(&span_segment(r.cache, 1), first);
+  EXPECT_EQ(report.entries_before, 3 * 2 * (130 - 84));
+  EXPECT_EQ(r.cache.logical_length(), 130);
+  EXPECT_THROW(compact(r.model, r.cache, o), InvalidArgument);  // nothing new is left
+}
+
+TEST(FittedMethodsTest, ACompactedSpanCanBeCompactedAgainWithItsBiases) {
+  Read r;
+  CompactOptions o = Read::options("limbeck", 0.5);
+  compact(r.model, r.cache, o);
+  const CompactReport again = compact(r.model, r.cache, o);
+  EXPECT_NEAR(again.achieved_ratio, 0.5, 0.02);
+  const LayerSegment& kept = span_segment(r.cache, 0);
+  EXPECT_TRUE(kept.bias.isfinite().all().item<bool>());
+  // About a quarter of the slots stands for all tokens: log 4 each, on the average.
+  EXPECT_GT(kept.bias.mean().item<double>(), 0.3);
+}
+
+TEST(FittedMethodsTest, BudgetsFromATable) {
+  Read r;
+  CompactOptions o = Read::options("am-hak", 0.3);
+  o.allocator = "table";
+  o.head_shares = {"shares", "manual", {}, {}, 3, 2, {0.5, 0.1, 0.1, 0.1, 0.1, 0.1}};
+  const CompactReport report = compact(r.model, r.cache, o);
+  EXPECT_EQ(report.entries_after, 6 * 23);
+  EXPECT_GT(report.kept[0], 2 * report.kept[1]);
+  o.head_shares = {};
+  Read again;
+  EXPECT_THROW(compact(again.model, again.cache, o), InvalidArgument);
+}
+
+TEST(FittedMethodsTest, PiecesAreFittedByTheirOwnQueries) {
+  Read r;
+  CompactOptions o = Read::options("limbeck", 0.4);
+  o.chunk = 26;
+  const CompactReport report = compact(r.model, r.cache, o);
+  EXPECT_EQ(report.entries_after, 6 * 31);
+  int compacted = 0;
+  for (const SegmentInfo& s : r.cache.segments()) compacted += s.state == SpanState::compacted;
+  EXPECT_EQ(compacted, 3);
+}
+
+}  // namespace
+}  // namespace limbeck

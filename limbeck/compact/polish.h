@@ -1,0 +1,29 @@
+/// Polish: biases and values of a compact span as parameters, trained for a few steps through the
+/// frozen model (attention-matching spec, 4.5; Cartridges, arXiv 2506.06266, from a good start).
+#pragma once
+
+#include "limbeck/compact/queries/reference_queries.h"
+
+namespace limbeck {
+
+struct PolishOptions {
+  int64_t steps = 15;        ///< Adam steps, the rate falling linearly to 20 %
+  double bias_rate = 0.03;   ///< first rate of the biases
+  double value_rate = 0.03;  ///< of the values, times the rms of the span's values
+  int64_t block = 512;       ///< rows that are differentiated together
+};
+
+struct PolishReport {
+  double before = 0,
+         after = 0;  ///< KL(full || compact) per token of the suffixes, first and last step
+};
+
+/// Lowers KL(full || compact) on the suffixes' predictions. `compacted` holds in segment `segment`
+/// what stands for the span in `full`; keys, positions and everything else stay. Gradients do not
+/// flow through the keys and values that earlier blocks of a suffix leave. On an error `compacted`
+/// is as it was. Throws InvalidArgument for steps or block below 1, or no suffix.
+PolishReport polish(const Model& model, const KvCache& full, KvCache& compacted, int64_t segment,
+                    std::span<const ReferenceSuffix> suffixes, const PolishOptions& options,
+                    const ProgressFn& progress = {});
+
+}  // namespace limbeck
