@@ -315,7 +315,9 @@ class Compaction {
           static_cast<double>(std::max<int64_t>(0, share_of_budget(budget, share) - taken)) /
           head_count();
       std::atomic<int64_t> done{0};
-      parallel_tasks(static_cast<int64_t>(layers_.size()), [&](int64_t i) {
+      const std::vector<int64_t> order = largest_first();
+      parallel_tasks(static_cast<int64_t>(layers_.size()), [&](int64_t task) {
+        const int64_t i = order[task];
         const bool rows = scorers_[s]->traits().needs_queries;
         LayerPlan& plan = layers_[i];
         score_layer(s, plan, rows ? &rows_[plan.layer] : nullptr,
@@ -332,6 +334,17 @@ class Compaction {
     contest(*allocators_[s], share);
     for (LayerPlan& plan : layers_) plan.earlier = plan.scores;
     add_seconds("selection", watch.seconds());
+  }
+
+  /// Layers by falling number of slots taken: threads that share the work end together.
+  std::vector<int64_t> largest_first() const {
+    std::vector<int64_t> order(layers_.size()), taken;
+    std::iota(order.begin(), order.end(), 0);
+    for (const LayerPlan& plan : layers_)
+      taken.push_back(std::count(plan.forced.begin(), plan.forced.end(), uint8_t{1}));
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int64_t a, int64_t b) { return taken[a] > taken[b]; });
+    return order;
   }
 
   void add_seconds(const std::string& name, double seconds) {
@@ -409,8 +422,9 @@ class Compaction {
     if (options_.on_policy && builder_->needs_queries()) {
       build_on_policy(built, statistics);
     } else {
-      parallel_tasks(total, [&](int64_t i) {
-        const int64_t l = layers_[i].layer;
+      const std::vector<int64_t> order = largest_first();
+      parallel_tasks(total, [&](int64_t task) {
+        const int64_t i = order[task], l = layers_[i].layer;
         built[l] = rows_.empty() ? build_layer(layers_[i], nullptr, nullptr, statistics[i])
                                  : build_layer(layers_[i], &rows_[l], &seen_[l], statistics[i]);
       });

@@ -68,6 +68,27 @@ HeadAttention head_attention(const HeadRows& rows) {
   return tiles_serve(rows) ? tiled(rows) : head_attention_plain(rows);
 }
 
+HeadAttention join_attention(const std::vector<HeadAttention>& parts) {
+  HeadAttention out = parts.at(0);
+  std::vector<at::Tensor> outputs, lse, part;
+  int64_t first = 0;
+  for (const HeadAttention& p : parts) {
+    outputs.push_back(p.outputs);
+    lse.push_back(p.lse);
+    part.push_back(p.part);
+    if (first > 0) {
+      const at::Tensor higher = p.coverage > out.coverage;
+      out.coverage = at::where(higher, p.coverage, out.coverage);
+      out.reader = at::where(higher, p.reader + static_cast<int32_t>(first), out.reader);
+    }
+    first += p.lse.size(0);
+  }
+  out.outputs = at::cat(outputs);
+  out.lse = at::cat(lse);
+  out.part = at::cat(part);
+  return out;
+}
+
 HeadAttention head_attention_plain(const HeadRows& p) {
   const int64_t n = p.queries.size(0), slots = p.keys.size(0);
   HeadAttention out{at::empty({n, p.values.size(1)}, at::kFloat), at::empty({n}, at::kFloat),

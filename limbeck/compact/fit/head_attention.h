@@ -4,6 +4,8 @@
 
 #include "limbeck/compact/fit/features.h"
 
+#include <vector>
+
 namespace limbeck {
 
 struct HeadAttention {
@@ -24,6 +26,8 @@ struct HeadRows {
   at::Tensor elsewhere;  ///< [n] f32 log of the mass that a query finds elsewhere; undefined: none
 };
 HeadAttention head_attention(const HeadRows& rows);
+/// Results for consecutive parts of the rows as one.
+HeadAttention join_attention(const std::vector<HeadAttention>& parts);
 /// The same from the formula, in f32.
 HeadAttention head_attention_plain(const HeadRows& rows);
 

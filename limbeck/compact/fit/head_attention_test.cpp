@@ -28,5 +28,29 @@ TEST(HeadAttentionTest, TilesEqualThePlainPath) {
     }
 }
 
+TEST(HeadAttentionTest, PartsOfTheRowsJoinToTheWhole) {
+  Random random(8);
+  HeadRows p;
+  p.queries = test::normal({90, 32}, random);
+  p.keys = test::normal({50, 32}, random);
+  p.values = test::normal({50, 32}, random);
+  p.elsewhere = test::normal({90}, random);
+  p.scale = 0.2;
+  const HeadAttention whole = head_attention(p);
+  std::vector<HeadAttention> parts;
+  for (const auto& [first, n] : {std::pair{0, 40}, std::pair{40, 30}, std::pair{70, 20}}) {
+    HeadRows q = p;
+    q.queries = p.queries.narrow(0, first, n);
+    q.elsewhere = p.elsewhere.narrow(0, first, n);
+    parts.push_back(head_attention(q));
+  }
+  const HeadAttention joined = join_attention(parts);
+  EXPECT_TRUE(at::allclose(joined.outputs, whole.outputs, 1e-5, 1e-6));
+  EXPECT_TRUE(at::allclose(joined.lse, whole.lse, 1e-5, 1e-6));
+  EXPECT_TRUE(at::allclose(joined.part, whole.part, 1e-5, 1e-6));
+  EXPECT_TRUE(at::allclose(joined.coverage, whole.coverage, 1e-5, 1e-6));
+  EXPECT_GT(joined.reader.eq(whole.reader).to(at::kFloat).mean().item<double>(), 0.95);
+}
+
 }  // namespace
 }  // namespace limbeck

@@ -39,21 +39,20 @@ class AttentionScorer : public Scorer {
 
   void score(const ScoreInput& in, const at::Tensor& out) const override {
     const int64_t heads = in.slots->kv_heads();
-    std::vector<HeadAttention> seen(heads);
+    const auto store = [&](int64_t h, const at::Tensor& scores) {
+      out.narrow(0, in.slots->offsets[h], in.slots->slots(h)).copy_(pooled(scores));
+    };
+    if (options_.reduce == "max") {
+      const at::Tensor elsewhere = options_.norm == "all" ? mass_elsewhere(in) : at::Tensor();
+      std::vector<HeadAttention> seen = layer_attention(*in.slots, *in.queries, elsewhere);
+      for (int64_t h = 0; h < heads; ++h)
+        if (in.slots->slots(h) > 0) store(h, seen[h].coverage);
+      if (in.seen != nullptr) *in.seen = std::move(seen);
+      return;
+    }
     parallel_tasks(heads, [&](int64_t h) {
-      const int64_t n = in.slots->slots(h);
-      if (n == 0) return;
-      at::Tensor scores;
-      if (options_.reduce == "max") {
-        const at::Tensor elsewhere = options_.norm == "all" ? mass_elsewhere(in, h) : at::Tensor();
-        seen[h] = head_attention(*in.slots, *in.queries, h, elsewhere);
-        scores = seen[h].coverage;
-      } else {
-        scores = score_head(head_problem(in, h));
-      }
-      out.narrow(0, in.slots->offsets[h], n).copy_(pooled(scores));
+      if (in.slots->slots(h) > 0) store(h, score_head(head_problem(in, h)));
     });
-    if (in.seen != nullptr && options_.reduce == "max") *in.seen = std::move(seen);
   }
 
  private:

@@ -1,6 +1,7 @@
 #include "limbeck/compact/score/head_problem.h"
 
 #include "limbeck/base/error.h"
+#include "limbeck/compact/parallel.h"
 
 #include <ATen/ATen.h>
 
@@ -22,44 +23,82 @@ HeadProblem head_problem(const LayerSegment& slots, const LayerQueries& queries,
   return p;
 }
 
-HeadAttention head_attention(const LayerSegment& slots, const LayerQueries& queries, int64_t h,
-                             const at::Tensor& elsewhere) {
+namespace {
+
+HeadRows head_rows(const LayerSegment& slots, const LayerQueries& queries, int64_t h,
+                   const at::Tensor& elsewhere) {
   const int64_t first = slots.offsets[h], n = slots.slots(h);
-  return head_attention({queries.group_rows(h, slots.kv_heads()), slots.keys.narrow(0, first, n),
-                         slots.values.narrow(0, first, n),
-                         slots.bias.defined() ? slots.bias.narrow(0, first, n) : at::Tensor(),
-                         queries.scale, elsewhere});
+  return {queries.group_rows(h, slots.kv_heads()),
+          slots.keys.narrow(0, first, n),
+          slots.values.narrow(0, first, n),
+          slots.bias.defined() ? slots.bias.narrow(0, first, n) : at::Tensor(),
+          queries.scale,
+          elsewhere};
 }
 
-at::Tensor mass_elsewhere(const ScoreInput& in, int64_t h) {
+}  // namespace
+
+HeadAttention head_attention(const LayerSegment& slots, const LayerQueries& queries, int64_t h,
+                             const at::Tensor& elsewhere) {
+  return head_attention(head_rows(slots, queries, h, elsewhere));
+}
+
+std::vector<HeadAttention> layer_attention(const LayerSegment& slots, const LayerQueries& queries,
+                                           const at::Tensor& elsewhere) {
+  constexpr int64_t kParts = 4;  // heads alone may not share out evenly
+  const int64_t heads = slots.kv_heads();
+  std::vector<HeadRows> rows(heads);
+  for (int64_t h = 0; h < heads; ++h)
+    if (slots.slots(h) > 0)
+      rows[h] = head_rows(slots, queries, h, elsewhere.defined() ? elsewhere[h] : at::Tensor());
+  std::vector<std::vector<HeadAttention>> parts(heads, std::vector<HeadAttention>(kParts));
+  parallel_tasks(heads * kParts, [&](int64_t i) {
+    const HeadRows& all = rows[i / kParts];
+    if (!all.queries.defined()) return;
+    const int64_t n = all.queries.size(0), begin = n * (i % kParts) / kParts,
+                  end = n * (i % kParts + 1) / kParts;
+    HeadRows part = all;
+    part.queries = all.queries.narrow(0, begin, end - begin);
+    if (all.elsewhere.defined()) part.elsewhere = all.elsewhere.narrow(0, begin, end - begin);
+    parts[i / kParts][i % kParts] = head_attention(part);
+  });
+  std::vector<HeadAttention> out(heads);
+  for (int64_t h = 0; h < heads; ++h)
+    if (rows[h].queries.defined()) out[h] = join_attention(parts[h]);
+  return out;
+}
+
+at::Tensor mass_elsewhere(const ScoreInput& in) {
   const int64_t heads = in.slots->kv_heads();
   const double scale = in.queries->scale;
   std::vector<at::Tensor> parts;
   for (const QueryChunk& c : in.queries->chunks) {
     LIMBECK_CHECK(c.fed_keys.defined(), "a subset of the rows does not know what else they see");
-    const int64_t group = c.queries.size(0) / heads, n = c.queries.size(1);
-    const at::Tensor q = c.queries.narrow(0, h * group, group).unsqueeze(0);  // [1, G, n, D]
-    const at::Tensor k = c.fed_keys[h].unsqueeze(0).unsqueeze(0).expand(q.sizes());
+    const int64_t group = c.queries.size(0) / heads, n = c.queries.size(1), dim = c.queries.size(2);
+    const at::Tensor q = c.queries.contiguous().view({heads, group, n, dim});
+    const at::Tensor k = c.fed_keys.unsqueeze(1).expand({heads, group, n, dim});
     at::Tensor lse = std::get<1>(at::_scaled_dot_product_flash_attention_for_cpu(
-                                     q.contiguous(), k, k, 0.0, true, std::nullopt, scale))
-                         .reshape({group, n})
+                                     q, k, k, 0.0, true, std::nullopt, scale))
+                         .reshape({heads, group, n})
                          .to(at::kFloat);
     for (const PositionRange& r : {PositionRange{0, in.span.begin},
                                    PositionRange{in.span.end, in.cache->logical_length()}}) {
       if (r.size() <= 0) continue;
       const LayerSegment other = cache_gather(*in.cache, in.layer, r);
-      if (other.slots(h) == 0) continue;
-      const auto rows = [&](const at::Tensor& x) {
-        return x.narrow(0, other.offsets[h], other.slots(h));
-      };
-      const at::Tensor logits = attention_logits(
-          q.reshape({group * n, q.size(3)}).to(at::kFloat), rows(other.keys).to(at::kFloat),
-          other.bias.defined() ? rows(other.bias) : at::Tensor(), scale);
-      lse = at::logaddexp(lse, at::logsumexp(logits, {1}).view({group, n}));
+      for (int64_t h = 0; h < heads; ++h) {
+        if (other.slots(h) == 0) continue;
+        const auto rows = [&](const at::Tensor& x) {
+          return x.narrow(0, other.offsets[h], other.slots(h));
+        };
+        const at::Tensor logits = attention_logits(
+            q[h].reshape({group * n, dim}).to(at::kFloat), rows(other.keys).to(at::kFloat),
+            other.bias.defined() ? rows(other.bias) : at::Tensor(), scale);
+        lse[h] = at::logaddexp(lse[h], at::logsumexp(logits, {1}).view({group, n}));
+      }
     }
     parts.push_back(lse);
   }
-  return at::cat(parts, 1).reshape({-1});
+  return at::cat(parts, 2).reshape({heads, -1});
 }
 
 }  // namespace limbeck

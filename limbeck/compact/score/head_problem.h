@@ -17,9 +17,13 @@ inline HeadProblem head_problem(const ScoreInput& in, int64_t h) {
 /// Everything that the rows see in the slots of head h. `elsewhere` [n] as in HeadRows.
 HeadAttention head_attention(const LayerSegment& slots, const LayerQueries& queries, int64_t h,
                              const at::Tensor& elsewhere = {});
+/// The same head by head for a whole layer, shared evenly among the threads. `elsewhere` [H, n] or
+/// undefined.
+std::vector<HeadAttention> layer_attention(const LayerSegment& slots, const LayerQueries& queries,
+                                           const at::Tensor& elsewhere);
 
-/// What the queries of head h attend to besides the span: log mass [n] over the cache outside of it
-/// and over the rows fed with them, causally. Needs the chunks' own keys.
-at::Tensor mass_elsewhere(const ScoreInput& in, int64_t h);
+/// What the queries attend to besides the span: log mass [H, group * n] over the cache outside of
+/// it and over the rows fed with them, causally. Needs the chunks' own keys.
+at::Tensor mass_elsewhere(const ScoreInput& in);
 
 }  // namespace limbeck
