@@ -50,7 +50,7 @@ struct CompactOptions {
   const StoredQueries* queries = nullptr;  ///< captured before for this cache and span: no pass
   /// Refit layer by layer on the queries that the already compacted lower layers cause (7).
   bool on_policy = false;
-  int64_t polish = 0;  ///< so many training steps on biases and values afterwards (polish.h)
+  int64_t polish = 0;      ///< so many training steps on biases and values afterwards (polish.h)
   HeadTable head_weights;  ///< importance of heads for `wpc`; empty = all 1
   HeadTable head_shares;   ///< budget shares for the allocator `table`
   int64_t seed = 0;

@@ -1,6 +1,6 @@
 """Reads our container files with kvc_reader.py, which knows the format from its document alone.
 
-python tests/oracle/kvc_oracle.py --limbeck build/release/limbeck [--model FILE.gguf]
+python tests/oracle/kvc_oracle.py --tool build/release/limbeck [--model FILE.gguf]
 
 The files are caches that `limbeck compact` wrote with the model. Exit code 1
 when one of them breaks a promise of docs/cache-format.md.
@@ -29,7 +29,7 @@ def compacted(limbeck, model, folder, ratio):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--limbeck", required=True)
+    parser.add_argument("--tool", required=True, help="the program limbeck")
     parser.add_argument("--model", type=pathlib.Path)
     args = parser.parse_args()
     if not args.model:
@@ -37,7 +37,7 @@ def main():
         return 77
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        files = [compacted(args.limbeck, args.model, folder, ratio) for ratio in ("0.25", "1")]
+        files = [compacted(args.tool, args.model, folder, ratio) for ratio in ("0.25", "1")]
         bad = []
         for file in files:
             print(f"--- {file.name}")

@@ -31,9 +31,5 @@ limbeck_oracle(NAME template SCRIPT template_oracle.py TOOL template_tool DATA M
                MODULES jinja2 gguf)
 limbeck_oracle(NAME logits SCRIPT logits_oracle.py TOOL logits_tool MODEL
                MODULES torch transformers safetensors gguf sentencepiece google.protobuf)
-# The seeds come from the fuzz target's own driver.
-if(NOT LIMBECK_LIBFUZZER)
-  limbeck_oracle(NAME kvc SCRIPT kvc_oracle.py TOOL kvc_fuzz MODEL
-                 ARGUMENTS --limbeck $<TARGET_FILE:limbeck>
-                 MODULES torch safetensors xxhash)
-endif()
+limbeck_oracle(NAME kvc SCRIPT kvc_oracle.py TOOL limbeck MODEL
+               MODULES torch safetensors xxhash)
