@@ -269,14 +269,17 @@ class Compaction {
     rows_.resize(cache_.shape().layer_count());
     seen_.resize(cache_.shape().layer_count());
     double scoring = 0;
-    const auto visit = [&](const LayerQueries& q) {
+    std::vector<HeadAttention> all;  // what the rows of the layer at hand see
+    const auto visit = [&](const LayerQueries& q) -> LayerAnswer {
       if (limit_ > 0) rows_[q.layer] = q.subset(limit_, cache_.shape().kv_heads);
-      if (!runs_in_pass(0)) return;
+      if (!runs_in_pass(0)) return {};
       Stopwatch score_watch;
+      all.clear();
+      score_layer(0, plan_of(q.layer), &q, &all, 0.0);
       // What the scorer saw serves the others when they look at the same rows.
-      const bool same_rows = limit_ > 0 && rows_[q.layer].tokens() == q.tokens();
-      score_layer(0, plan_of(q.layer), &q, same_rows ? &seen_[q.layer] : nullptr, 0.0);
+      if (limit_ > 0 && rows_[q.layer].tokens() == q.tokens()) seen_[q.layer] = all;
       scoring += score_watch.seconds();
+      return {nullptr, &all};
     };
     if (options_.queries != nullptr) {
       if (options_.queries->layers.size() != rows_.size())
@@ -284,13 +287,9 @@ class Compaction {
                        options_.queries->layers.size(), rows_.size());
       for (const LayerPlan& plan : layers_) visit(options_.queries->layers[plan.layer]);
     } else {
-      for_each_query_layer(
-          model_, cache_, span_, reference_suffixes(model_, cache_, span_, options_),
-          [&](const LayerQueries& q) {
-            visit(q);
-            return LayerSegmentPtr{};
-          },
-          options_.progress);
+      for_each_query_layer(model_, cache_, span_,
+                           reference_suffixes(model_, cache_, span_, options_), visit,
+                           options_.progress);
     }
     report_.seconds.emplace_back("queries", watch.seconds() - scoring);
     pass_scoring_ = scoring;
@@ -453,8 +452,8 @@ class Compaction {
         [&](const LayerQueries& q) {
           const LayerPlan& plan = plan_of(q.layer);
           const LayerQueries rows = q.subset(limit_, cache_.shape().kv_heads);
-          return built[q.layer] =
-                     build_layer(plan, &rows, nullptr, statistics[&plan - layers_.data()]);
+          built[q.layer] = build_layer(plan, &rows, nullptr, statistics[&plan - layers_.data()]);
+          return LayerAnswer{built[q.layer], nullptr};
         },
         options_.progress);
   }

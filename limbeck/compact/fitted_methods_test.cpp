@@ -82,7 +82,15 @@ TEST(FittedMethodsTest, StoredQueriesGiveWhatTheOwnPassGives) {
     const StoredQueries queries = capture_queries(b.model, b.cache, o);
     o.queries = &queries;
     compact(b.model, b.cache, o);
-    EXPECT_TRUE(cache_equal(a.cache, b.cache)) << method;
+    // A method that attends to the span itself spares the model that: the same up to rounding.
+    for (int64_t l = 0; l < 3; ++l) {
+      const LayerSegment &x = span_segment(a.cache, l), &y = span_segment(b.cache, l);
+      ASSERT_TRUE(at::equal(x.positions, y.positions)) << method;
+      EXPECT_TRUE(at::allclose(x.values, y.values, 1e-3, 1e-3)) << method;
+      if (x.bias.defined()) {
+        EXPECT_TRUE(at::allclose(x.bias, y.bias, 1e-3, 1e-3)) << method;
+      }
+    }
   }
 }
 

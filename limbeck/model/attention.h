@@ -32,6 +32,17 @@ void attention_wide(const AttentionInput& in, const at::Tensor& out, at::Tensor*
 /// The same for one row, queries f32 [Hq, D], out f32 [Hq, D]; keys and values are the row's own.
 void attention_one(const AttentionInput& in, const at::Tensor& out, at::Tensor* lse = nullptr);
 
+/// What rows see in a part of their context, to be merged by log-sum-exp.
+struct AttentionPart {
+  at::Tensor out;  ///< [Hq, n, D] f32 or bf16, last dimension contiguous
+  at::Tensor lse;  ///< [Hq, n] f32 log of the mass; -inf where a row sees nothing
+};
+/// Rows that all see all of a segment: queries [Hq, n, D] contiguous, of the keys' dtype.
+AttentionPart attention_over(const LayerSegment& segment, const at::Tensor& queries, double scale);
+/// `out` [n, Hq * D] with log masses `lse` [Hq, n] f32 becomes the attention over both parts; lse
+/// is left as it is.
+void attention_join(const at::Tensor& out, const at::Tensor& lse, const AttentionPart& part);
+
 /// The plain form with autograd: gathers all parts densely, masks, softmax in f32. Returns [n, Hq *
 /// D] in the queries' dtype; gradients reach queries, keys, values and the segments' keys, values
 /// and bias.

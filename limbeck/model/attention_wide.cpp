@@ -177,4 +177,64 @@ void attention_wide(const AttentionInput& in, const at::Tensor& out, at::Tensor*
     merge<at::BFloat16>(partials, s, out.mutable_data_ptr<at::BFloat16>(), lse_out);
 }
 
+AttentionPart attention_over(const LayerSegment& segment, const at::Tensor& queries, double scale) {
+  const int64_t heads = segment.kv_heads(), rows = queries.size(1), dim = queries.size(2);
+  const Shape s{heads, queries.size(0) / heads, rows, dim};
+  LIMBECK_CHECK(queries.is_contiguous(), "queries must be contiguous");
+  std::vector<Partial> partials;
+  attend_segment(segment, queries.view({heads, s.group, rows, dim}), s, scale, partials);
+  if (partials.size() == 1 && partials[0].out.size(0) == heads)
+    return {partials[0].out.reshape({-1, rows, dim}),
+            partials[0].lse.reshape({-1, rows}).to(at::kFloat)};
+  AttentionPart out{at::zeros_like(queries), at::full({queries.size(0), rows}, kMinusInfinity)};
+  for (const Partial& p : partials) {
+    const int64_t first = p.first_head * s.group, n = p.out.size(0) * s.group;
+    out.out.narrow(0, first, n).copy_(p.out.reshape({n, rows, dim}));
+    out.lse.narrow(0, first, n).copy_(p.lse.reshape({n, rows}));
+  }
+  return out;
+}
+
+namespace {
+
+template <class T, class U>
+void join(const at::Tensor& out, const at::Tensor& lse, const AttentionPart& part) {
+  const int64_t heads = lse.size(0), rows = lse.size(1), dim = part.out.size(2);
+  const at::Tensor own = lse.contiguous(), other = part.lse.contiguous();
+  T* o = out.mutable_data_ptr<T>();
+  const U* p = part.out.const_data_ptr<U>();
+  const float *own_mass = own.const_data_ptr<float>(), *mass = other.const_data_ptr<float>();
+  const int64_t sh = part.out.stride(0), sn = part.out.stride(1);
+  at::parallel_for(0, rows, std::max<int64_t>(1, 4096 / (heads * dim)),
+                   [&](int64_t begin, int64_t end) {
+                     for (int64_t i = begin; i < end; ++i)
+                       for (int64_t h = 0; h < heads; ++h) {
+                         const float there = mass[h * rows + i];
+                         if (there == kMinusInfinity) continue;
+                         // Weight of the other part; exp(+inf) gives 0.
+                         const float w = 1.0F / (1.0F + std::exp(own_mass[h * rows + i] - there));
+                         T* a = o + (i * heads + h) * dim;
+                         const U* b = p + h * sh + i * sn;
+                         for (int64_t d = 0; d < dim; ++d) {
+                           const auto x = static_cast<float>(a[d]);
+                           a[d] = static_cast<T>(x + w * (static_cast<float>(b[d]) - x));
+                         }
+                       }
+                   });
+}
+
+}  // namespace
+
+void attention_join(const at::Tensor& out, const at::Tensor& lse, const AttentionPart& part) {
+  LIMBECK_CHECK(out.is_contiguous() && part.out.stride(2) == 1 && out.numel() == part.out.numel() &&
+                    lse.sizes() == part.lse.sizes(),
+                "parts of the same rows");
+  const bool narrow = out.scalar_type() == at::kBFloat16;
+  if (part.out.scalar_type() == at::kBFloat16)
+    narrow ? join<at::BFloat16, at::BFloat16>(out, lse, part)
+           : join<float, at::BFloat16>(out, lse, part);
+  else
+    narrow ? join<at::BFloat16, float>(out, lse, part) : join<float, float>(out, lse, part);
+}
+
 }  // namespace limbeck

@@ -86,33 +86,49 @@ class ForwardPass {
     const bool output_needed = !last || options_.logits != LogitsWanted::none || options_.hidden;
     at::Tensor attention = buffer(rows_, spec_.query_heads * spec_.head_dim);
     for (size_t f = 0; f < feeds_.size(); ++f) attend_feed(l, f, attention, output_needed);
+    if (output_needed) finish_layer(w, attention);
     input_.reset();
     qkv_.reset();
     splits_.clear();
-    if (!output_needed) return false;
-    delta_ = linear(attention, w.output, w.output_bias);
-    if (spec_.sandwich_norms) delta_ = sandwich(delta_, w.post_attention_norm);
-    const at::Tensor y = add_and_norm(w.mlp_norm, dtype_);
-    delta_ = mlp(y, w);
-    if (spec_.sandwich_norms) delta_ = sandwich(delta_, w.post_mlp_norm);
-    return true;
+    return output_needed;
   }
 
-  /// Second half after project_apart() of a pass with one feed: `cache` holds layer l alone, with
-  /// what came before; the rows join it.
-  bool attend_apart(int64_t l, KvCache& cache) {
+  /// Attention after project_apart() of a pass with one feed: `cache` holds what the rows see in
+  /// layer l alone, or a part of it; the rows join it. Log masses [Hq, n] f32 are returned.
+  at::Tensor attend_apart(int64_t l, KvCache& cache) {
     feeds_[0].cache = &cache;
     only_layer_ = l;
     ring_rows_.assign(1, std::vector<std::pair<at::Tensor, at::Tensor>>(1));
     cache.reserve(rows_);
     auto [k, v] = storage(l, 0);
     store(0, k, v);
-    const bool more = attend(l);
+    const Split& s = splits_[0];
+    apart_ = buffer(rows_, spec_.query_heads * spec_.head_dim);
+    apart_lse_.reset();
+    attend_rows({&cache.layer(0), s.q, s.k, s.v, spec_.softmax_scale}, apart_, &apart_lse_);
     cache.commit(feeds_[0].tokens, ring_rows_[0]);
-    return more;
+    input_.reset();  // a pass of many blocks holds as little as it can
+    qkv_.reset();
+    return apart_lse_;
+  }
+  /// The rest of the layer, after adding what the rows see elsewhere (null: nothing).
+  void complete_apart(int64_t l, const AttentionPart* rest) {
+    if (rest != nullptr) attention_join(apart_, apart_lse_, *rest);
+    finish_layer(model_.weights_.layers[l], apart_);
+    apart_.reset();
+    splits_.clear();
   }
 
  private:
+  /// Output projection and MLP.
+  void finish_layer(const LayerWeights& w, const at::Tensor& attention) {
+    delta_ = linear(attention, w.output, w.output_bias);
+    if (spec_.sandwich_norms) delta_ = sandwich(delta_, w.post_attention_norm);
+    const at::Tensor y = add_and_norm(w.mlp_norm, dtype_);
+    delta_ = mlp(y, w);
+    if (spec_.sandwich_norms) delta_ = sandwich(delta_, w.post_mlp_norm);
+  }
+
   /// Index of layer l in the feeds' caches.
   int64_t slot(int64_t l) const { return only_layer_ == l ? 0 : l; }
 
@@ -357,6 +373,7 @@ class ForwardPass {
   at::Tensor delta_;        ///< what the last block adds to it
   at::Tensor input_, qkv_;  ///< of the layer at hand, between project() and attend()
   std::vector<Split> splits_;
+  at::Tensor apart_, apart_lse_;  ///< attention of attend_apart()
   std::vector<std::pair<at::Tensor, at::Tensor>> ropes_;
   std::vector<std::vector<std::pair<at::Tensor, at::Tensor>>> ring_rows_;
 };

@@ -8,8 +8,9 @@
 namespace limbeck {
 namespace {
 
-/// A cache that holds layer l of `context` and nothing else; segments are shared, a tail is copied.
-KvCache layer_alone(const KvCache& context, int64_t l, std::vector<LayerSegmentPtr> segments) {
+/// A cache that holds layer l of `context` without `span` and nothing else; segments are shared, a
+/// ring is copied.
+KvCache layer_around(const KvCache& context, int64_t l, PositionRange span) {
   const LayerCache& layer = context.layer(l);
   CacheShape shape = context.shape();
   shape.layers = {layer.kind};
@@ -20,19 +21,22 @@ KvCache layer_alone(const KvCache& context, int64_t l, std::vector<LayerSegmentP
   info.begin = 0;
   info.end = length;
   info.state = SpanState::compacted;
-  LayerSegmentPtr whole;
+  LayerSegmentPtr rest;
   std::vector<LayerTail> rings(1);
   if (layer.kind.type == LayerKind::Type::ring) {
     rings[0] = layer.tail;
     rings[0].keys = layer.tail.keys.defined() ? layer.tail.keys.clone() : at::Tensor();
     rings[0].values = layer.tail.values.defined() ? layer.tail.values.clone() : at::Tensor();
-  } else if (segments.empty()) {
-    whole = std::make_shared<LayerSegment>(cache_gather(context, l, {0, length}));
   } else {
-    whole = segments.size() == 1 ? segments.front()
-                                 : std::make_shared<LayerSegment>(segment_concat(segments));
+    std::vector<LayerSegmentPtr> parts;
+    for (PositionRange r : {PositionRange{0, span.begin}, PositionRange{span.end, length}})
+      if (r.size() > 0)
+        parts.push_back(std::make_shared<LayerSegment>(cache_gather(context, l, r)));
+    rest = parts.empty()       ? std::make_shared<LayerSegment>(segment_empty(shape))
+           : parts.size() == 1 ? parts[0]
+                               : std::make_shared<LayerSegment>(segment_concat(parts));
   }
-  out.append_segment(info, {whole}, context.tokens(), std::move(rings));
+  out.append_segment(info, {rest}, context.tokens(), std::move(rings));
   return out;
 }
 
@@ -62,28 +66,52 @@ void forward_layerwise(const Model& model, const KvCache& context,
       rows[s].back()->begin({&first, 1});
     }
   }
-  for (int64_t l = 0; l < model.spec().layer_count(); ++l) {
-    LayerwiseRows seen{l, {}, {}};
-    // Keys and values wait in the blocks; they join the layer's cache when the block attends.
+  const int64_t layers = model.spec().layer_count();
+  for (int64_t l = 0; l < layers; ++l) {
+    const bool full = context.layer(l).kind.type == LayerKind::Type::full;
+    const PositionRange span = full ? options.span : PositionRange{};
+    const KvCache around = layer_around(context, l, span);
+    LayerwiseRows seen{l, {}, {}, {}};
     for (Suffix& s : rows) {
-      std::vector<at::Tensor> q, k;
+      KvCache cache = around.clone();
+      std::vector<at::Tensor> q, k, lse;
       for (auto& block : s) {
         block->project_apart(l);
         // A last block of few rows computes in f32.
         q.push_back(block->splits()[0].q.to(type));
         k.push_back(block->splits()[0].k.to(type));
+        lse.push_back(block->attend_apart(l, cache));
       }
       seen.queries.push_back(q.size() == 1 ? q[0] : at::cat(q, 1));
       seen.keys.push_back(k.size() == 1 ? k[0] : at::cat(k, 1));
+      seen.elsewhere.push_back(lse.size() == 1 ? lse[0] : at::cat(lse, 1));
     }
-    std::vector<LayerSegmentPtr> instead = visitor(seen);
-    const KvCache alone = layer_alone(context, l, std::move(instead));
-    for (Suffix& s : rows) {
-      KvCache cache = alone.clone();
-      for (auto& block : s) block->attend_apart(l, cache);
+    LayerwiseAnswer answer = visitor(seen);
+    if (l + 1 == layers) break;  // nobody asks for what follows
+    if (span.size() > 0 && answer.seen.empty()) {
+      if (answer.instead == nullptr)
+        answer.instead = std::make_shared<LayerSegment>(cache_gather(context, l, span));
+      for (const at::Tensor& q : seen.queries)
+        answer.seen.push_back(
+            attention_over(*answer.instead, q.contiguous(), model.spec().softmax_scale));
     }
-    report_progress(options.progress, {options.stage, "layers", l + 1, model.spec().layer_count()});
+    for (size_t s = 0; s < rows.size(); ++s) {
+      int64_t first = 0;
+      for (auto& block : rows[s]) {
+        const int64_t n = block->splits()[0].q.size(1);
+        if (answer.seen.empty()) {
+          block->complete_apart(l, nullptr);
+        } else {
+          const AttentionPart part{answer.seen[s].out.narrow(1, first, n),
+                                   answer.seen[s].lse.narrow(1, first, n)};
+          block->complete_apart(l, &part);
+        }
+        first += n;
+      }
+    }
+    report_progress(options.progress, {options.stage, "layers", l + 1, layers});
   }
+  report_progress(options.progress, {options.stage, "layers", layers, layers});
 }
 
 }  // namespace limbeck

@@ -5,6 +5,7 @@
 /// Model::forward (attention-matching spec, section 7).
 #pragma once
 
+#include "limbeck/model/attention.h"
 #include "limbeck/model/model.h"
 
 #include <functional>
@@ -13,26 +14,33 @@
 
 namespace limbeck {
 
-/// One layer's rows of every suffix, before the layer attends.
+/// One layer's rows of every suffix, before they attend to the span.
 struct LayerwiseRows {
   int64_t layer = 0;
   std::vector<at::Tensor> queries;  ///< per suffix [Hq, n, D] after norm and RoPE
   std::vector<at::Tensor> keys;     ///< per suffix [H, n, D] as they would be stored
+  /// Per suffix [Hq, n] f32: log of the mass that a row finds outside the span (context around it,
+  /// earlier rows of the suffix and itself).
+  std::vector<at::Tensor> elsewhere;
 };
 
-/// May return segments for the layer to attend to instead of the context's own (on-policy fits);
-/// an empty list means: the context as it is.
-using LayerwiseVisitor = std::function<std::vector<LayerSegmentPtr>(const LayerwiseRows&)>;
+/// What the rows are to see in the span. Empty: what the context holds there.
+struct LayerwiseAnswer {
+  LayerSegmentPtr instead = nullptr;  ///< attend to this (on-policy fits)
+  std::vector<AttentionPart> seen;    ///< or: per suffix, what the visitor has computed already
+};
+using LayerwiseVisitor = std::function<LayerwiseAnswer(const LayerwiseRows&)>;
 
 struct LayerwiseOptions {
+  PositionRange span;   ///< of the context; may be empty
   int64_t block = 512;  ///< rows that pass through a layer together
   ProgressFn progress = {};
   std::string_view stage = "layers";
 };
 
 /// Runs every suffix as if it alone stood behind `context`, which is read and not changed, and
-/// calls the visitor once a layer, ring layers included. No logits. Throws InvalidArgument like
-/// Model::forward.
+/// calls the visitor once a layer, ring layers included (their span is empty). No logits. Throws
+/// InvalidArgument like Model::forward.
 void forward_layerwise(const Model& model, const KvCache& context,
                        std::span<const std::vector<int32_t>> suffixes,
                        const LayerwiseVisitor& visitor, const LayerwiseOptions& options = {});

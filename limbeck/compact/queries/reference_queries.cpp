@@ -71,6 +71,33 @@ std::vector<uint8_t> LayerQueries::held_out(int64_t group) const {
   return out;
 }
 
+namespace {
+
+/// The visitor's results by KV head, all suffixes' rows together, as parts by suffix.
+std::vector<AttentionPart> parts_of(const std::vector<HeadAttention>& seen,
+                                    const std::vector<at::Tensor>& queries) {
+  const auto heads = static_cast<int64_t>(seen.size());
+  int64_t total = 0;
+  for (const at::Tensor& q : queries) total += q.size(1);
+  const int64_t query_heads = queries[0].size(0), group = query_heads / heads;
+  std::vector<at::Tensor> outs, masses;
+  for (const HeadAttention& h : seen) {
+    if (!h.outputs.defined()) return {};  // a head without slots: left to the model
+    outs.push_back(h.outputs.view({group, total, -1}));
+    masses.push_back(h.lse.view({group, total}));
+  }
+  const at::Tensor out = at::cat(outs), lse = at::cat(masses);
+  std::vector<AttentionPart> parts;
+  int64_t first = 0;
+  for (const at::Tensor& q : queries) {
+    parts.push_back({out.narrow(1, first, q.size(1)), lse.narrow(1, first, q.size(1))});
+    first += q.size(1);
+  }
+  return parts;
+}
+
+}  // namespace
+
 void for_each_query_layer(const Model& model, const KvCache& cache, PositionRange span,
                           std::span<const ReferenceSuffix> suffixes, const LayerQueriesFn& fn,
                           const ProgressFn& progress) {
@@ -101,15 +128,17 @@ void for_each_query_layer(const Model& model, const KvCache& cache, PositionRang
     forward_layerwise(
         model, model.new_cache(), text,
         [&](const LayerwiseRows& rows) {
-          if (is_full(rows.layer))
-            own[rows.layer] = {span,
-                               1.0,
-                               rows.queries[0].narrow(1, span.begin, span.size()).clone(),
-                               rows.keys[0].narrow(1, span.begin, span.size()).clone(),
-                               {}};
-          return std::vector<LayerSegmentPtr>{};
+          if (is_full(rows.layer)) {
+            const at::Tensor q = rows.queries[0].narrow(1, span.begin, span.size()).contiguous();
+            own[rows.layer] = {span, 1.0, q, {}, {}};
+          }
+          return LayerwiseAnswer{};
         },
         options);
+    for (int64_t l = 0; l < cache.shape().layer_count(); ++l)
+      if (is_full(l))
+        own[l].elsewhere =
+            attention_over(cache_gather(cache, l, {0, span.begin}), own[l].queries, scale).lse;
   }
   const auto visit = [&](int64_t layer, std::vector<QueryChunk> chunks) {
     if (in_place) chunks.push_back(std::move(own[layer]));
@@ -120,25 +149,19 @@ void for_each_query_layer(const Model& model, const KvCache& cache, PositionRang
       if (is_full(l)) visit(l, {});
     return;
   }
+  options.span = span;
   forward_layerwise(
       model, cache, tokens,
-      [&](const LayerwiseRows& rows) {
-        std::vector<LayerSegmentPtr> instead;
-        if (!is_full(rows.layer)) return instead;
+      [&](const LayerwiseRows& rows) -> LayerwiseAnswer {
+        if (!is_full(rows.layer)) return {};
         std::vector<QueryChunk> chunks;
         for (size_t s = 0; s < behind.size(); ++s)
           chunks.push_back(
-              {behind[s]->chunk, behind[s]->weight, rows.queries[s], rows.keys[s], {}});
-        LayerSegmentPtr segment = visit(rows.layer, std::move(chunks));
-        if (segment == nullptr) return instead;
-        const auto keep = [&](PositionRange r) {
-          if (r.size() > 0)
-            instead.push_back(std::make_shared<LayerSegment>(cache_gather(cache, rows.layer, r)));
-        };
-        keep({0, span.begin});
-        instead.push_back(std::move(segment));
-        keep({span.end, cache.logical_length()});
-        return instead;
+              {behind[s]->chunk, behind[s]->weight, rows.queries[s], rows.elsewhere[s], {}});
+        const LayerAnswer answer = visit(rows.layer, std::move(chunks));
+        if (answer.instead != nullptr) return {answer.instead, {}};
+        if (answer.seen == nullptr || answer.seen->empty() || in_place) return {};
+        return {nullptr, parts_of(*answer.seen, rows.queries)};
       },
       options);
 }
@@ -151,7 +174,7 @@ StoredQueries store_queries(const Model& model, const KvCache& cache, PositionRa
       model, cache, span, suffixes,
       [&](const LayerQueries& q) {
         out.layers[q.layer] = q;
-        return LayerSegmentPtr{};
+        return LayerAnswer{};
       },
       progress);
   return out;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "limbeck/base/progress.h"
+#include "limbeck/compact/fit/head_attention.h"
 #include "limbeck/model/layerwise.h"
 
 #include <functional>
@@ -30,8 +31,10 @@ struct ReferenceSuffix {
 struct QueryChunk {
   PositionRange chunk;
   double weight = 1.0;
-  at::Tensor queries;         ///< [Hq, n, D] after norm and RoPE
-  at::Tensor fed_keys;        ///< [H, n, D] the same rows' keys; undefined in a subset
+  at::Tensor queries;  ///< [Hq, n, D] after norm and RoPE
+  /// [Hq, n] f32: log of the mass that a row finds outside the span (in-place rows: before it);
+  /// undefined in a subset.
+  at::Tensor elsewhere;
   std::vector<int32_t> rows;  ///< [n] row numbers within the suffix; empty = 0 .. n - 1
 };
 
@@ -53,9 +56,14 @@ struct LayerQueries {
   std::vector<uint8_t> held_out(int64_t group) const;
 };
 
-/// Called layer by layer (full layers only). May return a segment for the model to go on with
-/// instead of the context's own (on-policy); nullptr = the context as it is.
-using LayerQueriesFn = std::function<LayerSegmentPtr(const LayerQueries&)>;
+/// What comes back from a layer's visit. Empty: the model goes on with the context as it is.
+struct LayerAnswer {
+  LayerSegmentPtr instead = nullptr;  ///< what the model is to read in the span (on-policy)
+  /// Or what all rows see in the span, if the visitor knows [H]: then it is not computed again.
+  const std::vector<HeadAttention>* seen = nullptr;
+};
+/// Called layer by layer (full layers only).
+using LayerQueriesFn = std::function<LayerAnswer(const LayerQueries&)>;
 
 /// Runs the suffixes behind the cache, which is not changed. Throws InvalidArgument when there is
 /// no suffix or one does not fit the model's window.

@@ -43,7 +43,8 @@ class AttentionScorer : public Scorer {
       out.narrow(0, in.slots->offsets[h], in.slots->slots(h)).copy_(pooled(scores));
     };
     if (options_.reduce == "max") {
-      const at::Tensor elsewhere = options_.norm == "all" ? mass_elsewhere(in) : at::Tensor();
+      const at::Tensor elsewhere =
+          options_.norm == "all" ? mass_elsewhere(*in.queries, heads) : at::Tensor();
       std::vector<HeadAttention> seen = layer_attention(*in.slots, *in.queries, elsewhere);
       for (int64_t h = 0; h < heads; ++h)
         if (in.slots->slots(h) > 0) store(h, seen[h].coverage);

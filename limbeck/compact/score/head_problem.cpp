@@ -68,37 +68,13 @@ std::vector<HeadAttention> layer_attention(const LayerSegment& slots, const Laye
   return out;
 }
 
-at::Tensor mass_elsewhere(const ScoreInput& in) {
-  const int64_t heads = in.slots->kv_heads();
-  const double scale = in.queries->scale;
+at::Tensor mass_elsewhere(const LayerQueries& queries, int64_t kv_heads) {
   std::vector<at::Tensor> parts;
-  for (const QueryChunk& c : in.queries->chunks) {
-    LIMBECK_CHECK(c.fed_keys.defined(), "a subset of the rows does not know what else they see");
-    const int64_t group = c.queries.size(0) / heads, n = c.queries.size(1), dim = c.queries.size(2);
-    const at::Tensor q = c.queries.contiguous().view({heads, group, n, dim});
-    const at::Tensor k = c.fed_keys.unsqueeze(1).expand({heads, group, n, dim});
-    at::Tensor lse = std::get<1>(at::_scaled_dot_product_flash_attention_for_cpu(
-                                     q, k, k, 0.0, true, std::nullopt, scale))
-                         .reshape({heads, group, n})
-                         .to(at::kFloat);
-    for (const PositionRange& r : {PositionRange{0, in.span.begin},
-                                   PositionRange{in.span.end, in.cache->logical_length()}}) {
-      if (r.size() <= 0) continue;
-      const LayerSegment other = cache_gather(*in.cache, in.layer, r);
-      for (int64_t h = 0; h < heads; ++h) {
-        if (other.slots(h) == 0) continue;
-        const auto rows = [&](const at::Tensor& x) {
-          return x.narrow(0, other.offsets[h], other.slots(h));
-        };
-        const at::Tensor logits = attention_logits(
-            q[h].reshape({group * n, dim}).to(at::kFloat), rows(other.keys).to(at::kFloat),
-            other.bias.defined() ? rows(other.bias) : at::Tensor(), scale);
-        lse[h] = at::logaddexp(lse[h], at::logsumexp(logits, {1}).view({group, n}));
-      }
-    }
-    parts.push_back(lse);
+  for (const QueryChunk& c : queries.chunks) {
+    LIMBECK_CHECK(c.elsewhere.defined(), "a subset of the rows does not know what else they see");
+    parts.push_back(c.elsewhere);
   }
-  return at::cat(parts, 2).reshape({heads, -1});
+  return (parts.size() == 1 ? parts[0] : at::cat(parts, 1)).reshape({kv_heads, -1});
 }
 
 }  // namespace limbeck

@@ -22,8 +22,7 @@ HeadAttention head_attention(const LayerSegment& slots, const LayerQueries& quer
 std::vector<HeadAttention> layer_attention(const LayerSegment& slots, const LayerQueries& queries,
                                            const at::Tensor& elsewhere);
 
-/// What the queries attend to besides the span: log mass [H, group * n] over the cache outside of
-/// it and over the rows fed with them, causally. Needs the chunks' own keys.
-at::Tensor mass_elsewhere(const ScoreInput& in);
+/// Log of the mass that the rows find outside the span [H, group * n].
+at::Tensor mass_elsewhere(const LayerQueries& queries, int64_t kv_heads);
 
 }  // namespace limbeck

@@ -1,3 +1,4 @@
+#include "limbeck/compact/score/head_problem.h"
 #include "limbeck/compact/score/scorer.h"
 
 #include <ATen/ATen.h>
@@ -20,8 +21,7 @@ struct KvzipOptions {
   }
 };
 
-/// score_j = max over group heads and fed tokens i of exp(s_ij - lse_i) (arXiv 2505.23416). Keeps
-/// the logarithm of the running maximum; the exponential comes last.
+/// score_j = max over group heads and fed tokens i of softmax(s_i)_j (arXiv 2505.23416).
 class KvzipScorer : public Scorer {
  public:
   explicit KvzipScorer(KvzipOptions o) : options_(std::move(o)) {}
@@ -34,68 +34,50 @@ class KvzipScorer : public Scorer {
   }
 
   void score(const ScoreInput& in, const at::Tensor& out) const override {
-    at::Tensor best = at::full({in.slots->slots()}, kNoCandidate, at::kFloat);
-    for (const QueryChunk& chunk : in.queries->chunks) observe(in, chunk, best);
-    out.copy_(best.exp_());
+    // A slot that no repeat covers is worth as little as one that none looks at.
+    out.zero_();
+    for (const QueryChunk& chunk : in.queries->chunks) observe(in, chunk, out);
   }
 
  private:
-  /// Raises `best` [n], the log of the highest attention so far, by what one repeat attends to.
-  void observe(const ScoreInput& in, const QueryChunk& b, at::Tensor& best_of_all) const {
-    const double scale = in.queries->scale;
+  /// Raises `best` [n], the highest attention so far, by what one repeat attends to.
+  void observe(const ScoreInput& in, const QueryChunk& b, const at::Tensor& best) const {
+    const LayerQueries one{in.layer, in.queries->scale, {b}};
+    const int64_t heads = in.slots->kv_heads();
     // Which of the span's slots lie in the chunk; gathering keeps their order.
     const at::Tensor rows = in.slots->positions.ge(b.chunk.begin)
                                 .logical_and(in.slots->positions.lt(b.chunk.end))
                                 .nonzero()
                                 .view({-1});
-    const LayerSegment chunk = cache_gather(*in.cache, in.layer, b.chunk);
-    const bool local = options_.norm == "local";
-    const LayerSegment others = cache_gather(
-        *in.cache, in.layer,
-        local ? PositionRange{0, in.span.begin} : PositionRange{0, in.cache->logical_length()});
-    const int64_t heads = chunk.kv_heads(), group = b.queries.size(0) / heads,
-                  n = b.queries.size(1);
-    for (int64_t h = 0; h < heads; ++h) {
-      if (chunk.slots(h) == 0) continue;
-      const at::Tensor q = b.queries.narrow(0, h * group, group)
-                               .reshape({group * n, b.queries.size(2)})
-                               .to(at::kFloat);
-      at::Tensor best = at::full({chunk.slots(h)}, kNoCandidate, at::kFloat);
-      constexpr int64_t kRows = 256;  // logits of a block of rows stay in the cache
-      for (int64_t r = 0; r < group * n; r += kRows) {
-        const int64_t m = std::min(kRows, group * n - r);
-        const at::Tensor qr = q.narrow(0, r, m);
-        const at::Tensor s = head_logits(qr, chunk, h, scale);
-        at::Tensor lse = others.slots(h) > 0 ? at::logsumexp(head_logits(qr, others, h, scale), {1})
-                                             : at::full({m}, kNoCandidate, at::kFloat);
-        if (local) {
-          lse = at::logaddexp(lse, at::logsumexp(s, {1}));
-          lse = at::logaddexp(lse, fed_lse(qr, b.fed_keys[h], n, r, scale));
-        }
-        best = at::maximum(best, std::get<0>((s - lse.unsqueeze(1)).max(0)));
-      }
-      const at::Tensor index = rows.narrow(0, chunk.offsets[h], chunk.slots(h));
-      best_of_all.index_copy_(0, index, at::maximum(best_of_all.index_select(0, index), best));
+    const bool whole = rows.size(0) == in.slots->slots();
+    const auto raise = [&](const at::Tensor& index, const at::Tensor& seen) {
+      best.index_copy_(0, index, at::maximum(best.index_select(0, index), seen));
+    };
+    if (options_.norm == "local") {
+      const LayerSegment chunk = whole ? *in.slots : cache_gather(*in.cache, in.layer, b.chunk);
+      std::vector<HeadAttention> seen = layer_attention(chunk, one, mass_elsewhere(one, heads));
+      for (int64_t h = 0; h < heads; ++h)
+        if (chunk.slots(h) > 0)
+          raise(rows.narrow(0, chunk.offsets[h], chunk.slots(h)), seen[h].coverage);
+      if (whole && in.seen != nullptr && in.queries->chunks.size() == 1) *in.seen = std::move(seen);
+      return;
     }
-  }
-
-  static at::Tensor head_logits(const at::Tensor& q, const LayerSegment& s, int64_t h,
-                                double scale) {
-    const at::Tensor k = s.keys.narrow(0, s.offsets[h], s.slots(h)).to(at::kFloat);
-    at::Tensor logits = at::mm(q, k.t()).mul_(scale);
-    if (s.bias.defined()) logits += s.bias.narrow(0, s.offsets[h], s.slots(h));
-    return logits;
-  }
-
-  /// Log mass of the fed rows that each of rows [first, first + q.size(0)) of the [group, n]
-  /// queries sees.
-  static at::Tensor fed_lse(const at::Tensor& q, const at::Tensor& fed, int64_t n, int64_t first,
-                            double scale) {
-    const int64_t m = fed.size(0), before = m - n;
-    const at::Tensor own = at::arange(first, first + q.size(0)).remainder(n) + before;
-    const at::Tensor hidden = at::arange(m).unsqueeze(0) > own.unsqueeze(1);
-    const at::Tensor logits = at::mm(q, fed.to(at::kFloat).t()).mul_(scale);
-    return at::logsumexp(logits.masked_fill_(hidden, -std::numeric_limits<float>::infinity()), {1});
+    // All that was there before the repeat, and nothing of the repeat itself.
+    at::Tensor outside =
+        at::full({b.queries.size(0), b.queries.size(1)}, -std::numeric_limits<float>::infinity());
+    for (const PositionRange& r :
+         {PositionRange{0, in.span.begin}, PositionRange{in.span.end, in.cache->logical_length()}})
+      if (r.size() > 0)
+        outside = at::logaddexp(outside, attention_over(cache_gather(*in.cache, in.layer, r),
+                                                        b.queries.contiguous(), one.scale)
+                                             .lse);
+    const std::vector<HeadAttention> seen =
+        layer_attention(*in.slots, one, outside.view({heads, -1}));
+    at::Tensor all = at::zeros_like(best);
+    for (int64_t h = 0; h < heads; ++h)
+      if (in.slots->slots(h) > 0)
+        all.narrow(0, in.slots->offsets[h], in.slots->slots(h)).copy_(seen[h].coverage);
+    raise(rows, all.index_select(0, rows));
   }
 
   KvzipOptions options_;

@@ -96,9 +96,14 @@ TEST(ScorerFixtureTest, KvzipMatchesWithContextZeroToFiveAndFedSixToEleven) {
   cache.commit(ids, std::vector<std::pair<at::Tensor, at::Tensor>>(1));
 
   const LayerSegment span = cache_gather(cache, 0, {0, 6});
+  const at::Tensor q = fixture_queries().narrow(1, 6, 6).contiguous(), fed = rows(slots.keys, 6);
+  // Log mass of the fed rows that each row sees: itself and those before.
+  at::Tensor elsewhere = at::empty({4, 6}, at::kFloat);
+  for (int64_t g = 0; g < 4; ++g)
+    for (int64_t i = 0; i < 6; ++i)
+      elsewhere[g][i] = at::logsumexp(0.5 * at::mv(fed[g / 2].narrow(0, 0, i + 1), q[g][i]), {0});
   LayerQueries queries{0, 0.5, {}};
-  queries.chunks.push_back(
-      {{0, 6}, 1.0, fixture_queries().narrow(1, 6, 6), rows(slots.keys, 6), {}});
+  queries.chunks.push_back({{0, 6}, 1.0, q, elsewhere, {}});
   ScoreInput in = input(span);
   in.cache = &cache;
   in.span = {0, 6};
