@@ -15,6 +15,7 @@ constexpr double kBiasLow = -7.0;
 /// Some rows of the problem with everything that fits compare against.
 struct Rows {
   at::Tensor logits;   ///< [m, t] f32 of the kept slots, old bias included
+  at::Tensor part;     ///< [m, t] f32 exp(logits - lse): what the kept slots had of the attention
   at::Tensor lse;      ///< [m] f32 target
   at::Tensor outputs;  ///< [m, D] f32 target
   at::Tensor weights;  ///< [m] f32
@@ -25,7 +26,14 @@ struct Errors {
   double output = 0, mass = 0;
 };
 
-/// A factor of a symmetric positive definite f64 matrix that may need help.
+/// Heads that keep more slots take cheaper steps: their many slots leave less to be fitted, and the
+/// cost of the exact ones grows with the cube.
+constexpr int64_t kLarge = 400;
+/// Exchanges of the non-negative least squares there; what is not yet feasible is set to 0.
+constexpr int64_t kLargeExchanges = 3;
+constexpr int64_t kLargeSteps = 2;
+
+/// A factor of a symmetric positive definite matrix that may need help.
 at::Tensor factor(const at::Tensor& a, double ridge, int64_t& fallbacks) {
   for (int i = 0; i <= 5; ++i, ridge *= 10) {
     at::Tensor m = a.clone();
@@ -105,47 +113,62 @@ class HeadFit {
   }
 
   /// softmax over the kept slots [m, t] f32 and its log mass [m] f32.
-  static Features compact_softmax(const Rows& r, const at::Tensor& beta) {
-    return softmax_features(r.logits + beta.to(at::kFloat));
+  Features compact_softmax(const Rows& r, const at::Tensor& beta) const {
+    if (!r.part.defined()) return softmax_features(r.logits + beta.to(at::kFloat));
+    // exp(logits + beta) = part * exp(beta) * exp(lse): no exponential of a matrix is needed.
+    const at::Tensor factor = beta.exp().to(at::kFloat), mass = masses(r, factor);
+    return {r.part.mul(factor).div_(mass.unsqueeze(1)), mass.log() + r.lse};
   }
-  /// X' Omega X [t, t] f64: the product in f32, what is factorised in f64.
-  static at::Tensor gram_of(const at::Tensor& x, const at::Tensor& weights) {
+  /// What the kept slots have of the row's attention, with their weights [m] f32.
+  static at::Tensor masses(const Rows& r, const at::Tensor& factor) {
+    return at::mv(r.part, factor).clamp_min_(1e-37F);
+  }
+  /// X' Omega X [t, t]: the product in f32; what is factorised in f64, where it is small enough.
+  at::Tensor gram_of(const at::Tensor& x, const at::Tensor& weights) const {
     const at::Tensor xw = x * weights.sqrt().unsqueeze(1);
-    const at::Tensor g = at::mm(xw.t(), xw).to(at::kDouble);
+    at::Tensor g = at::mm(xw.t(), xw);
+    if (t_ <= kLarge) g = g.to(at::kDouble);
     return 0.5 * (g + g.t());
   }
 
   static double mass_loss(const Rows& r, const at::Tensor& lse) {
     return (r.weights * (lse - r.lse).square()).sum(at::kDouble).item<double>();
   }
+  static double mass_loss_at(const Rows& r, const at::Tensor& beta) {
+    return (r.weights * masses(r, beta.exp().to(at::kFloat)).log_().square_())
+        .sum(at::kDouble)
+        .item<double>();
+  }
 
   Errors errors(const Rows& r, const at::Tensor& beta, const at::Tensor& values) const {
     const auto [x, lse] = compact_softmax(r, beta);
-    const at::Tensor& y = r.outputs;
     const double total = r.weights.sum(at::kDouble).item<double>();
+    return {output_error(r, x, values), std::sqrt(mass_loss(r, lse) / total)};
+  }
+  static double output_error(const Rows& r, const at::Tensor& x, const at::Tensor& values) {
+    const at::Tensor& y = r.outputs;
     const at::Tensor off_rows = (at::mm(x, values.to(at::kFloat)) - y).square().sum(1);
     const double off = (r.weights * off_rows).sum(at::kDouble).item<double>();
     const double norm = (r.weights * y.square().sum(1)).sum(at::kDouble).item<double>();
-    return {std::sqrt(off / std::max(norm, 1e-300)), std::sqrt(mass_loss(r, lse) / total)};
+    return std::sqrt(off / std::max(norm, 1e-300));
   }
 
   void fit_exact_weights() {
-    // A over the kept slots: rows need the mass of all slots, which is known.
+    for (Rows* r : {&fitted_, &deciding_, &reporting_})
+      if (r->size() > 0) r->part = (r->logits - r->lse.unsqueeze(1)).exp_();
     const at::Tensor root = fitted_.weights.sqrt().unsqueeze(1);
-    const at::Tensor as = (fitted_.logits - fitted_.lse.unsqueeze(1)).exp_().mul_(root);
+    const at::Tensor as = fitted_.part * root;
     const at::Tensor g = at::mm(as.t(), as).to(at::kDouble);
     const at::Tensor w =
-        nnls_gram(0.5 * (g + g.t()), at::mv(as.t(), root.squeeze(1)).to(at::kDouble));
+        nnls_gram(0.5 * (g + g.t()), at::mv(as.t(), root.squeeze(1)).to(at::kDouble),
+                  t_ <= kLarge ? kNnlsExact : kLargeExchanges);
     const double top = std::max(7.0, std::log(static_cast<double>(p_.keys.size(0))));
     beta_ = w.clamp_min(std::exp(-5.0)).log_().clamp_(kBiasLow, top);
     const at::Tensor linear = beta_.clone();
-    for (int64_t i = 0; i < o_.lm_steps && lm_step(); ++i) beta_.clamp_(kBiasLow, top);
-    if (deciding_.size() > 0) {
-      const auto loss = [&](const at::Tensor& b) {
-        return mass_loss(deciding_, compact_softmax(deciding_, b).lse);
-      };
-      if (loss(beta_) > loss(linear)) beta_ = linear;
-    }
+    const int64_t steps = t_ <= kLarge ? o_.lm_steps : std::min(o_.lm_steps, kLargeSteps);
+    for (int64_t i = 0; i < steps && lm_step(); ++i) beta_.clamp_(kBiasLow, top);
+    if (deciding_.size() > 0 && mass_loss_at(deciding_, beta_) > mass_loss_at(deciding_, linear))
+      beta_ = linear;
   }
 
   /// One Levenberg-Marquardt step on sum omega (log m' - log m)^2; false when nothing improves.
@@ -153,7 +176,8 @@ class HeadFit {
     const auto [x, lse] = compact_softmax(fitted_, beta_);
     const double before = mass_loss(fitted_, lse);
     const at::Tensor gram = gram_of(x, fitted_.weights);
-    const at::Tensor slope = at::mv(x.t(), (fitted_.lse - lse) * fitted_.weights).to(at::kDouble);
+    const at::Tensor slope =
+        at::mv(x.t(), (fitted_.lse - lse) * fitted_.weights).to(gram.scalar_type());
     double mu = 0.02 * gram.diagonal().mean().item<double>();
     for (int i = 0; i <= 3; ++i, mu *= 10) {
       at::Tensor m = gram.clone();
@@ -163,7 +187,7 @@ class HeadFit {
       const at::Tensor step =
           at::cholesky_solve(slope.unsqueeze(1), l).squeeze(1).clamp_(-1.0, 1.0);
       const at::Tensor next = beta_ + step;
-      if (mass_loss(fitted_, compact_softmax(fitted_, next).lse) < before) {
+      if (mass_loss_at(fitted_, next) < before) {
         beta_ = next;
         return true;
       }
@@ -220,16 +244,17 @@ class HeadFit {
     prior_ = o_.values == "prior" ? prior() : local_prior(xw);
     const at::Tensor gram = gram_of(x, fitted_.weights);
     const at::Tensor rhs =
-        at::mm(xw.t(), fitted_.outputs - at::mm(x, prior_.to(at::kFloat))).to(at::kDouble);
+        at::mm(xw.t(), fitted_.outputs - at::mm(x, prior_.to(at::kFloat))).to(gram.scalar_type());
     const double tau = gram.diagonal().mean().item<double>();
     const bool choose = o_.rho == 0 && deciding_.size() > 0;
     const std::vector<double> rhos = choose ? std::vector<double>{1e-3, 1e-2, 1e-1}
                                             : std::vector<double>{o_.rho > 0 ? o_.rho : 1e-2};
+    const at::Tensor judge = choose ? compact_softmax(deciding_, beta_).a : at::Tensor();
     double best = INFINITY;
     for (double rho : rhos) {
       const at::Tensor l = factor(gram, rho * tau, fallbacks_);
       const at::Tensor values = l.defined() ? prior_ + at::cholesky_solve(rhs, l) : prior_;
-      const double error = choose ? errors(deciding_, beta_, values).output : 0.0;
+      const double error = choose ? output_error(deciding_, judge, values) : 0.0;
       if (error < best) {
         best = error;
         values_ = values;

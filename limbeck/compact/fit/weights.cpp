@@ -22,8 +22,9 @@ at::Tensor solve_ridged(at::Tensor a, const at::Tensor& b, double ridge) {
 
 }  // namespace
 
-at::Tensor nnls_gram(const at::Tensor& g, const at::Tensor& target) {
-  constexpr double kRidge = 1e-7;
+at::Tensor nnls_gram(const at::Tensor& g, const at::Tensor& target, int64_t exchanges) {
+  // Without the exact end there is no use for a ridge that the rounding of g may not allow.
+  const double ridge = exchanges < 0 ? 1e-7 : 1e-4;
   const int64_t t = g.size(0);
   const at::Tensor scale = g.diagonal().clamp_min(1e-300).rsqrt();
   const at::Tensor a = (g * scale.unsqueeze(0) * scale.unsqueeze(1)).contiguous();
@@ -33,7 +34,7 @@ at::Tensor nnls_gram(const at::Tensor& g, const at::Tensor& target) {
   // Exchanges all infeasible variables at once while their number falls, else only the last one:
   // that rule cannot cycle (Judice and Pires).
   int64_t best = t + 1, patience = 3;
-  for (int64_t round = 0; round < 10 * t + 30; ++round) {
+  for (int64_t round = 0; round < (exchanges < 0 ? 10 * t + 30 : exchanges); ++round) {
     std::vector<int64_t> in;
     for (int64_t j = 0; j < t; ++j)
       if (passive[j] != 0) in.push_back(j);
@@ -42,9 +43,9 @@ at::Tensor nnls_gram(const at::Tensor& g, const at::Tensor& target) {
       const at::Tensor index = at::tensor(in, at::kLong);
       const bool all = static_cast<int64_t>(in.size()) == t;
       const at::Tensor part = all ? a.clone() : a.index_select(0, index).index_select(1, index);
-      x.index_copy_(0, index, solve_ridged(part, b.index_select(0, index), kRidge));
+      x.index_copy_(0, index, solve_ridged(part, b.index_select(0, index), ridge));
     }
-    const at::Tensor y = at::mv(a, x).add_(x, kRidge).sub_(b);
+    const at::Tensor y = at::mv(a, x).add_(x, ridge).sub_(b);
     const double *px = x.const_data_ptr<double>(), *py = y.const_data_ptr<double>();
     std::vector<int64_t> wrong;
     for (int64_t j = 0; j < t; ++j)

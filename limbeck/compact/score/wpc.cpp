@@ -16,10 +16,11 @@ namespace {
 struct WpcScorerOptions {
   double lam = 0.3;
   double part_power = 0.0;
-  double reach = 3.0;
+  double reach = 2.0;
   std::string gram = "auto";
   int64_t floor = 4;
   int64_t dense = 1100;
+  double pool = 0.3;
   int64_t rows = 2048;
   template <class V>
   void for_each_field(V&& v) {
@@ -30,6 +31,8 @@ struct WpcScorerOptions {
     v("lam", lam, closed(0.0, 100.0), "weight of the mass against the rms of the values");
     v("part_power", part_power, closed(0.0, 4.0),
       "rows weigh by this power of the part of their attention that lies in the span");
+    v("pool", pool, closed(0.0, 1.0),
+      "part of a large head's slots that it chooses from, by the scores of the stage before");
     v("reach", reach, closed(1.0, 1000.0),
       "slots ordered beyond the forced ones, in mean shares of what is left to hand out");
     v("rows", rows, at_least(16), "sampled: most rows of a head");
@@ -71,13 +74,48 @@ class WpcScorer : public Scorer {
         std::max(options_.floor, static_cast<int64_t>(std::ceil(options_.reach * in.open_budget)));
     o.limit = std::min(size, forced + open);
     const bool large = size > options_.dense;
-    if (options_.gram == "sampled" || (options_.gram == "auto" && large))
-      return order_on_sample(p, o, open, in.slots->keys.scalar_type() == at::kBFloat16);
+    if (options_.gram == "sampled" || (options_.gram == "auto" && large)) {
+      const bool bf16 = in.slots->keys.scalar_type() == at::kBFloat16;
+      const std::vector<int32_t> pool = candidates(in, h, forced + open);
+      if (pool.empty()) return order_on_sample(std::move(p), o, open, bf16);
+      // Targets come from all slots; only the choice is among few.
+      std::vector<int32_t> place(size, -1);
+      for (size_t i = 0; i < pool.size(); ++i) place[pool[i]] = static_cast<int32_t>(i);
+      for (int32_t& slot : o.forced) slot = place[slot];
+      p.complete();
+      const at::Tensor index =
+          at::tensor(std::vector<int64_t>(pool.begin(), pool.end()), at::kLong);
+      p.keys = p.keys.index_select(0, index);
+      if (p.bias.defined()) p.bias = p.bias.index_select(0, index);
+      WpcOrder found = order_on_sample(std::move(p), o, open, bf16);
+      for (int32_t& slot : found.order) slot = pool[slot];
+      return found;
+    }
     const int64_t t = std::max(mean, forced);
     if (options_.gram == "sketch" && 8 * t < size)
       return order_on_pool(p, o, t, in.seed + static_cast<uint64_t>(in.layer * 1000 + h));
     const auto gram = dense_gram(attention_gram(p));
     return wpc(*gram, wpc_targets(*gram, p.values, options_.lam), o);
+  }
+
+  /// The slots that a large head chooses from, in rising order: those with the highest scores of
+  /// the stage before and the forced ones. Empty: all.
+  std::vector<int32_t> candidates(const ScoreInput& in, int64_t h, int64_t wanted) const {
+    const int64_t first = in.slots->offsets[h], size = in.slots->slots(h);
+    const auto pool = std::max(
+        static_cast<int64_t>(std::ceil(options_.pool * static_cast<double>(size))), 2 * wanted);
+    if (in.earlier.empty() || pool >= size) return {};
+    std::vector<int32_t> out(size);
+    std::iota(out.begin(), out.end(), 0);
+    std::nth_element(out.begin(), out.begin() + pool, out.end(), [&](int32_t a, int32_t b) {
+      const bool fa = in.forced[first + a] != 0, fb = in.forced[first + b] != 0;
+      if (fa != fb) return fa;
+      const float x = in.earlier[first + a], y = in.earlier[first + b];
+      return x != y ? x > y : a < b;
+    });
+    out.resize(pool);
+    std::sort(out.begin(), out.end());
+    return out;
   }
 
   /// A sample of the rows; forced slots are projected out at once. Time rows x slots x forced
