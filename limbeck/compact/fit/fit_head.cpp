@@ -31,7 +31,7 @@ struct Errors {
 constexpr int64_t kLarge = 400;
 /// Exchanges of the non-negative least squares there; what is not yet feasible is set to 0.
 constexpr int64_t kLargeExchanges = 3;
-constexpr int64_t kLargeSteps = 2;
+constexpr int64_t kLargeSteps = 1;
 
 /// A factor of a symmetric positive definite matrix that may need help.
 at::Tensor factor(const at::Tensor& a, double ridge, int64_t& fallbacks) {
