@@ -1,5 +1,6 @@
 #include "limbeck/model/attention.h"
 
+#include "limbeck/model/kernels/attention.h"
 #include "limbeck/model/model_testing.h"
 
 #include <gtest/gtest.h>
@@ -179,6 +180,40 @@ TEST(AttentionPlainTest, IsTheFormula) {
       EXPECT_LT(max_difference(out[i].narrow(0, q * 8, 8), sum / mass), 1e-6);
       EXPECT_NEAR(lse[q][i].item<double>(), std::log(mass), 1e-6);
     }
+}
+
+/// Both use the processor's tiles, where it has them, each with a configuration of its own.
+TEST(AttentionDecodeAmongTorchTest, NeitherDisturbsTheOther) {
+  Random random(16);
+  constexpr int64_t kSlots = 1100, kHeads = 8, kDim = 64;
+  const at::Tensor x = random_tensor({40, 96}, random, at::kBFloat16);
+  const at::Tensor y = random_tensor({96, 72}, random, at::kBFloat16);
+  const at::Tensor keys = random_tensor({kSlots, kDim}, random, at::kBFloat16);
+  const at::Tensor values = random_tensor({kSlots, kDim}, random, at::kBFloat16);
+  const at::Tensor query = random_tensor({kHeads, kDim}, random);
+  const int64_t begin = 0;
+  const KvPart part{keys.data_ptr(), values.data_ptr(), nullptr, &begin, &kSlots};
+  const auto attend = [&] {
+    at::Tensor output = at::empty({kHeads, kDim});
+    attention_decode({.dtype = DType::bf16,
+                      .query_heads = kHeads,
+                      .kv_heads = 1,
+                      .head_dim = kDim,
+                      .scale = 0.125F,
+                      .softcap = 0,
+                      .query = query.const_data_ptr<float>(),
+                      .parts = {&part, 1},
+                      .output = output.data_ptr<float>(),
+                      .lse = nullptr});
+    return output;
+  };
+  const at::Tensor attended = attend(), product = at::mm(x, y);
+  EXPECT_LT(max_difference(product.to(at::kFloat), at::mm(x.to(at::kFloat), y.to(at::kFloat))),
+            0.2);  // a bfloat16 number of size 30 is rounded by up to 0.06
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_TRUE(at::equal(attend(), attended));
+    EXPECT_TRUE(at::equal(at::mm(x, y), product));
+  }
 }
 
 }  // namespace

@@ -18,8 +18,9 @@ namespace {
 constexpr float kMinusInf = -std::numeric_limits<float>::infinity();
 /// Below this many bytes of keys and values starting the team costs more than it saves.
 constexpr int64_t kSerialBytes = 96 << 10;
-/// Slots of a slice: long enough to stream, short enough to balance.
-constexpr int64_t kSliceMin = 64, kSliceMax = 512;
+/// Slots of a slice: long enough to stream (nothing fetches its first block ahead), short enough to
+/// balance.
+constexpr int64_t kSliceMin = 64, kSliceMax = 1024;
 /// Bounds the partial results of very long caches.
 constexpr int64_t kSlicesPerThreadMax = 64;
 
@@ -82,6 +83,13 @@ void scale_queries(const DecodeAttention& a, int64_t stride, std::vector<float>&
     for (int64_t i = 0; i < a.head_dim; ++i) to[i] = a.query[h * a.head_dim + i] * a.scale;
     std::fill(to + a.head_dim, to + stride, 0.0F);
   }
+}
+
+SliceKernel slice_kernel(DType dtype) {
+  const CpuPath path = cpu_path();
+  if (path == CpuPath::amx && dtype == DType::bf16) return kSliceAmxBf16;
+  const SliceKernels& kernels = path == CpuPath::portable ? kSlicePortable : kSliceAvx512;
+  return dtype == DType::bf16 ? kernels.bf16 : kernels.f32;
 }
 
 void run_slice(const DecodeAttention& a, int64_t stride, SliceKernel kernel, Workspace& w,
@@ -152,8 +160,7 @@ void attention_decode(const DecodeAttention& a) {
   w.top.resize(std::max(w.top.size(), static_cast<size_t>(count * group)));
   w.mass.resize(w.top.size());
 
-  const SliceKernels& kernels = cpu_path() == CpuPath::avx512 ? kSliceAvx512 : kSlicePortable;
-  const SliceKernel kernel = a.dtype == DType::bf16 ? kernels.bf16 : kernels.f32;
+  const SliceKernel kernel = slice_kernel(a.dtype);
   if (threads == 1) {
     for (int64_t i = 0; i < count; ++i) run_slice(a, stride, kernel, w, i);
     for (int64_t h = 0; h < a.query_heads; ++h) merge_head(a, stride, w, h);
@@ -168,8 +175,6 @@ void attention_decode(const DecodeAttention& a) {
   }
 }
 
-const char* attention_decode_path() {
-  return cpu_path() == CpuPath::avx512 ? "avx512" : "portable";
-}
+const char* attention_decode_path() { return cpu_path_name(cpu_path()); }
 
 }  // namespace limbeck

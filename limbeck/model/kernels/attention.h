@@ -40,11 +40,12 @@ struct DecodeAttention {
 /// The plain form, from the formula, in float64: the oracle of the tests.
 void attention_decode_reference(const DecodeAttention& a);
 
-/// The fast form. Uses OpenMP over (KV head, slice of slots) and AVX-512 where the processor has
-/// it. Deterministic for a fixed thread count.
+/// The fast form. Uses OpenMP over (KV head, slice of slots) and AVX-512 and AMX where the
+/// processor has them. Deterministic for a fixed thread count.
 void attention_decode(const DecodeAttention& a);
 
-/// Name of the code path that attention_decode takes on this processor: "avx512" or "portable".
+/// Name of the code path that attention_decode takes on this processor: "portable", "avx512", or
+/// "amx", which is AMX tiles for bf16 caches that many query heads share and AVX-512 for others.
 const char* attention_decode_path();
 
 }  // namespace limbeck

@@ -34,5 +34,6 @@ struct SliceKernels {
 };
 extern const SliceKernels kSlicePortable;
 extern const SliceKernels kSliceAvx512;  ///< null pointers where the build has no AVX-512
+extern const SliceKernel kSliceAmxBf16;  ///< null where the build has no AMX
 
 }  // namespace limbeck

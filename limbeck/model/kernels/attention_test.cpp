@@ -5,8 +5,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 namespace limbeck {
 namespace {
@@ -129,7 +131,7 @@ void expect_close(const Result& x, const Result& ref, const Result& scale,
 }
 
 class AttentionDecodeTest : public KernelTest {};
-LIMBECK_BOTH_PATHS(AttentionDecodeTest);
+LIMBECK_ALL_PATHS(AttentionDecodeTest);
 
 TEST_P(AttentionDecodeTest, EqualsTheReferenceOnRandomShapes) {
   const uint64_t seed = test_seed(20240611);
@@ -155,10 +157,29 @@ TEST_P(AttentionDecodeTest, EqualsTheReferenceOnRandomShapes) {
   }
 }
 
+/// Shapes that fit tiles, with ends of slices on all sides of a block's border.
+TEST_P(AttentionDecodeTest, EqualsTheReferenceForEveryGroup) {
+  const uint64_t seed = test_seed(13);
+  SCOPED_TRACE(fmt::format("seed {}", seed));
+  Random random(seed);
+  for (int64_t dim : {32, 64, 96, 128, 256})
+    for (int64_t group = 1; group <= 20; ++group) {
+      const int64_t border = 64 * static_cast<int64_t>(8 + random.below(8));
+      const int64_t slots = border - 2 + static_cast<int64_t>(random.below(5));
+      const float softcap = random.below(3) ? 0.0F : 20.0F;
+      Cache c = make_cache(random, DType::bf16, 1, group, dim,
+                           {{slots}, {special_size(random, 200)}}, random.below(2), softcap);
+      SCOPED_TRACE(fmt::format("dim {}, group {}, {} slots", dim, group, slots));
+      expect_close(attend(c, attention_decode), attend(c, attention_decode_reference),
+                   value_scale(c));
+      if (HasFailure()) return;
+    }
+}
+
 TEST_P(AttentionDecodeTest, EqualsTheReferenceOnLongCaches) {
   Random random(test_seed(5));
-  for (DType dtype : {DType::bf16, DType::f32}) {
-    Cache c = make_cache(random, dtype, 3, 3, 64, {{5000, 0, 8191}, {1, 3, 65}}, true);
+  for (auto [dtype, group] : {std::pair{DType::bf16, 3}, {DType::bf16, 7}, {DType::f32, 3}}) {
+    Cache c = make_cache(random, dtype, 3, group, 64, {{5000, 0, 8191}, {1, 3, 65}}, true);
     expect_close(attend(c, attention_decode), attend(c, attention_decode_reference),
                  value_scale(c));
   }
@@ -166,9 +187,12 @@ TEST_P(AttentionDecodeTest, EqualsTheReferenceOnLongCaches) {
 
 TEST_P(AttentionDecodeTest, RepeatsBitForBit) {
   Random random(test_seed(6));
-  Cache c = make_cache(random, DType::bf16, 3, 3, 64, {{3000, 700, 1500}, {100, 90, 80}}, true);
-  const Result first = attend(c, attention_decode);
-  for (int i = 0; i < 20; ++i) EXPECT_EQ(attend(c, attention_decode), first);
+  for (int64_t group : {3, 7}) {
+    Cache c =
+        make_cache(random, DType::bf16, 3, group, 64, {{3000, 700, 1500}, {100, 90, 80}}, true);
+    const Result first = attend(c, attention_decode);
+    for (int i = 0; i < 20; ++i) EXPECT_EQ(attend(c, attention_decode), first);
+  }
 }
 
 TEST_P(AttentionDecodeTest, SlotRepeatedNTimesEqualsOneSlotWithBiasLogN) {
@@ -245,6 +269,33 @@ TEST_P(AttentionDecodeTest, SlotsWithBiasMinusInfinityDoNotExist) {
   EXPECT_EQ(r.output, std::vector<float>(3 * 64, 0.0F));
 }
 
+TEST_P(AttentionDecodeTest, BlocksOfSlotsWithBiasMinusInfinityDoNotExist) {
+  Random random(test_seed(14));
+  for (int64_t group : {8, 16}) {
+    Cache c = make_cache(random, DType::bf16, 1, group, 64, {{1000}}, true);
+    Part& p = c.parts[0];
+    const auto bias = p.bias.begin() + p.begin[0];
+    std::fill(bias, bias + 300, -kInf);
+    std::fill(bias + 500, bias + 900, -kInf);
+    expect_close(attend(c, attention_decode), attend(c, attention_decode_reference),
+                 value_scale(c));
+    std::fill(bias, bias + 1000, -kInf);
+    const Result r = attend(c, attention_decode);
+    EXPECT_EQ(r.lse, std::vector<float>(static_cast<size_t>(group), -kInf));
+    EXPECT_EQ(r.output, std::vector<float>(static_cast<size_t>(group * 64), 0.0F));
+  }
+}
+
+TEST_P(AttentionDecodeTest, LogitsOfAllSizesKeepTheirDigits) {
+  Random random(test_seed(15));
+  for (float factor : {1e-30F, 1e-3F, 40.0F}) {
+    Cache c = make_cache(random, DType::bf16, 1, 8, 64, {{1000}}, true);
+    for (float& q : c.query) q *= factor;
+    expect_close(attend(c, attention_decode), attend(c, attention_decode_reference), value_scale(c),
+                 factor > 1 ? 5e-5 : kF32Tolerance);
+  }
+}
+
 TEST_P(AttentionDecodeTest, ExtremeLogitsStayFinite) {
   Random random(test_seed(11));
   for (float bias : {0.0F, -1e4F, 1e4F}) {
@@ -260,11 +311,13 @@ TEST_P(AttentionDecodeTest, ExtremeLogitsStayFinite) {
 
 TEST_P(AttentionDecodeTest, NaNInTheQueryIsNotHidden) {
   Random random(test_seed(12));
-  Cache c = make_cache(random, DType::bf16, 1, 2, 64, {{70}}, false);
-  c.query[3] = NAN;
-  const Result r = attend(c, attention_decode);
-  EXPECT_TRUE(std::isnan(r.output[0]));
-  EXPECT_TRUE(std::isfinite(r.output[64]));
+  for (int64_t group : {2, 7, 16}) {
+    Cache c = make_cache(random, DType::bf16, 1, group, 64, {{700}}, false);
+    c.query[3] = NAN;
+    const Result r = attend(c, attention_decode);
+    EXPECT_TRUE(std::isnan(r.output[0]));
+    for (size_t i = 64; i < r.output.size(); ++i) EXPECT_TRUE(std::isfinite(r.output[i]));
+  }
 }
 
 TEST(AttentionDecodeCheckTest, RefusesImpossibleShapes) {

@@ -1,19 +1,28 @@
 #include "limbeck/model/kernels/cpu_path.h"
 
+#include <algorithm>
 #include <atomic>
 
 namespace limbeck {
 namespace {
-std::atomic<bool> g_force_portable{false};
+std::atomic<CpuPath> g_highest{CpuPath::amx};
 }
 
-CpuPath cpu_path() {
-  static const bool avx512 = cpu_has_avx512();
-  return avx512 && !g_force_portable.load(std::memory_order_relaxed) ? CpuPath::avx512
-                                                                     : CpuPath::portable;
+CpuPath cpu_best_path() {
+  static const CpuPath best = !cpu_has_avx512() ? CpuPath::portable
+                              : cpu_has_amx()   ? CpuPath::amx
+                                                : CpuPath::avx512;
+  return best;
 }
 
-ForcePortablePath::ForcePortablePath() { g_force_portable = true; }
-ForcePortablePath::~ForcePortablePath() { g_force_portable = false; }
+CpuPath cpu_path() { return std::min(cpu_best_path(), g_highest.load(std::memory_order_relaxed)); }
+
+const char* cpu_path_name(CpuPath path) {
+  constexpr const char* kNames[] = {"portable", "avx512", "amx"};
+  return kNames[static_cast<int>(path)];
+}
+
+ForceCpuPath::ForceCpuPath(CpuPath highest) { g_highest = highest; }
+ForceCpuPath::~ForceCpuPath() { g_highest = CpuPath::amx; }
 
 }  // namespace limbeck

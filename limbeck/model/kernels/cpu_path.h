@@ -3,23 +3,33 @@
 
 namespace limbeck {
 
+/// In ascending order of what they need; kernels without code for a path take the one before.
 enum class CpuPath {
   portable,  ///< plain C++ for the compiler's default target
   avx512,    ///< AVX-512 F, BW, VL, DQ
+  amx,       ///< the same, and AMX tiles of bf16
 };
 
 /// The path in force.
 CpuPath cpu_path();
-/// What the processor can do, whatever is forced.
-bool cpu_has_avx512();
+/// "portable", "avx512" or "amx".
+const char* cpu_path_name(CpuPath path);
+/// The last path that the processor, the system and the build can take, whatever is forced.
+CpuPath cpu_best_path();
 
-/// For tests: takes the portable path while it lives. Process-wide; do not nest.
-class ForcePortablePath {
+/// What the processor has.
+bool cpu_has_avx512();
+/// What the processor has and the system permits. The first call asks the system for the permission
+/// to use tiles, which then holds for all threads of the process.
+bool cpu_has_amx();
+
+/// For tests: takes no path above the given one while it lives. Process-wide; do not nest.
+class ForceCpuPath {
  public:
-  ForcePortablePath();
-  ~ForcePortablePath();
-  ForcePortablePath(const ForcePortablePath&) = delete;
-  ForcePortablePath& operator=(const ForcePortablePath&) = delete;
+  explicit ForceCpuPath(CpuPath highest);
+  ~ForceCpuPath();
+  ForceCpuPath(const ForceCpuPath&) = delete;
+  ForceCpuPath& operator=(const ForceCpuPath&) = delete;
 };
 
 }  // namespace limbeck

@@ -98,26 +98,33 @@ inline int64_t special_size(Random& random, int64_t largest) {
   return n > largest ? largest : n;
 }
 
-/// Runs a test on the path its parameter names; skips the one the processor lacks.
+/// Runs a test on the path its parameter names; skips those that cannot be taken here.
 class KernelTest : public testing::TestWithParam<CpuPath> {
  protected:
   void SetUp() override {
-    if (GetParam() == CpuPath::portable)
-      force_ = std::make_unique<ForcePortablePath>();
-    else if (!cpu_has_avx512())
-      GTEST_SKIP() << "this processor has no AVX-512";
+    if (GetParam() > cpu_best_path())
+      GTEST_SKIP() << "no " << cpu_path_name(GetParam())
+                   << " path on this machine or in this build";
+    force_ = std::make_unique<ForceCpuPath>(GetParam());
   }
 
  private:
-  std::unique_ptr<ForcePortablePath> force_;
+  std::unique_ptr<ForceCpuPath> force_;
 };
 
-inline std::string cpu_path_name(const testing::TestParamInfo<CpuPath>& info) {
-  return info.param == CpuPath::avx512 ? "Avx512" : "Portable";
+inline std::string cpu_path_test_name(const testing::TestParamInfo<CpuPath>& info) {
+  constexpr const char* kNames[] = {"Portable", "Avx512", "Amx"};
+  return kNames[static_cast<int>(info.param)];
 }
 
 }  // namespace limbeck
 
 #define LIMBECK_BOTH_PATHS(suite)                                                                 \
   INSTANTIATE_TEST_SUITE_P(BothPaths, suite, testing::Values(CpuPath::portable, CpuPath::avx512), \
-                           cpu_path_name)
+                           cpu_path_test_name)
+
+/// For kernels with code for AMX.
+#define LIMBECK_ALL_PATHS(suite)                                                              \
+  INSTANTIATE_TEST_SUITE_P(AllPaths, suite,                                                   \
+                           testing::Values(CpuPath::portable, CpuPath::avx512, CpuPath::amx), \
+                           cpu_path_test_name)

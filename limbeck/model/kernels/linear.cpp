@@ -83,7 +83,7 @@ void run(const LinearRows& a, const LinearKernels& kernels, LinearKernel kernel,
 }
 
 const LinearKernels& kernels_in_force() {
-  return cpu_path() == CpuPath::avx512 ? kLinearAvx512 : kLinearPortable;
+  return cpu_path() == CpuPath::portable ? kLinearPortable : kLinearAvx512;
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ constexpr int64_t kSerialElements = 32 << 10;
 const RowwiseKernels& kernels(const char* function, DType dtype) {
   if (dtype != DType::bf16 && dtype != DType::f32)
     throw InvalidArgument("[{}] rows must be BF16 or F32; found {}", function, dtype_name(dtype));
-  const bool wide = cpu_path() == CpuPath::avx512;
+  const bool wide = cpu_path() != CpuPath::portable;
   if (dtype == DType::bf16) return wide ? kRowwiseAvx512Bf16 : kRowwisePortableBf16;
   return wide ? kRowwiseAvx512F32 : kRowwisePortableF32;
 }

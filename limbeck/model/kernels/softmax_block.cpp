@@ -38,7 +38,7 @@ float softmax_block_part(float lse, float elsewhere) {
 }
 
 void softmax_block(const SoftmaxBlock& block) {
-  if (cpu_path() == CpuPath::avx512)
+  if (cpu_path() != CpuPath::portable)
     softmax_block_avx512(block);
   else
     softmax_block_portable(block);

@@ -1,0 +1,12 @@
+// Stands in for the *_amx.cpp files where the compiler, the processor family or the system has no
+// AMX.
+#include "limbeck/model/kernels/attention_slice.h"
+#include "limbeck/model/kernels/cpu_path.h"
+
+namespace limbeck {
+
+bool cpu_has_amx() { return false; }  // so the pointer below is never looked at
+
+const SliceKernel kSliceAmxBf16 = nullptr;
+
+}  // namespace limbeck
