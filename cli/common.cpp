@@ -205,6 +205,15 @@ nlohmann::ordered_json report_json(const CompactReport& r) {
   j["entries"] = {{"before", r.entries_before}, {"after", r.entries_after}};
   j["bytes"] = {{"before", r.bytes_before}, {"after", r.bytes_after}};
   for (const auto& [stage, s] : r.seconds) j["seconds"][stage] = s;
+  if (!r.heads.empty()) {
+    auto& heads = j["held_out_errors"] = nlohmann::ordered_json::array();
+    for (const HeadErrors& e : r.heads)
+      heads.push_back({{"layer", e.layer},
+                       {"head", e.head},
+                       {"slots", e.slots},
+                       {"output", e.output},
+                       {"mass", e.mass}});
+  }
   j["notes"] = r.notes;
   return j;
 }

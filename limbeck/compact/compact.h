@@ -6,6 +6,7 @@
 #pragma once
 
 #include "limbeck/base/progress.h"
+#include "limbeck/compact/build/builder.h"
 #include "limbeck/compact/methods/presets.h"
 #include "limbeck/compact/queries/repeat.h"
 #include "limbeck/compact/selection.h"
@@ -66,6 +67,7 @@ struct CompactReport {
   std::vector<int64_t> kept;                      ///< [full layers * H] slots of the span per head
   int64_t bytes_before = 0, bytes_after = 0;      ///< of the whole cache, as allocated
   std::map<std::string, double> statistics;       ///< means over heads: held-out errors, fallbacks
+  std::vector<HeadErrors> heads;                  ///< of every fitted head
   StageSeconds seconds;
   std::vector<std::string> notes;  ///< permitted fallbacks that were taken, once each
 };

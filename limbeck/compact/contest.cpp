@@ -465,6 +465,7 @@ class Compaction {
       sum.fallbacks += s.fallbacks;
       sum.output_error += s.output_error;
       sum.mass_error += s.mass_error;
+      report_.heads.insert(report_.heads.end(), s.heads.begin(), s.heads.end());
     }
     if (sum.fitted == 0) return;
     const auto n = static_cast<double>(sum.fitted);

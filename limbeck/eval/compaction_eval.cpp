@@ -20,7 +20,7 @@ std::vector<EvalUnit> units_of(const EvalPlan& plan) {
   std::vector<EvalUnit> out = {{std::string(kFullLabel), 1.0, nullptr, {}}};
   for (const double ratio : plan.ratios)
     for (const MethodEntry& m : plan.methods)
-      out.push_back({m.label, ratio, &m, method_fingerprint(m.options)});
+      out.push_back({m.label, ratio, &m, method_fingerprint(m)});
   out.push_back({std::string(kNoneLabel), 0.0, nullptr, {}});
   return out;
 }
@@ -42,6 +42,11 @@ void check_plan(const EvalPlan& plan) {
     if (!known.insert({0, 0, u.label, u.ratio}).second)
       throw InvalidArgument("[eval] methods and ratios must be distinct; found {} at {} twice",
                             u.label, u.ratio);
+  for (const MethodEntry& m : plan.methods)
+    for (const double r : plan.ratios)
+      if (!m.after.empty() && r >= m.after.back())
+        throw InvalidArgument("[eval] {} cannot go on from {} to a ratio of {}", m.label,
+                              m.after.back(), r);
   if (std::set<int64_t>(plan.lengths.begin(), plan.lengths.end()).size() != plan.lengths.size())
     throw InvalidArgument("[eval] lengths must be distinct");
 }

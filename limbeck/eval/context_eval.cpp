@@ -86,17 +86,22 @@ EvalRow ContextEval::run(const EvalUnit& unit) {
 
 void ContextEval::compact_with(const EvalUnit& unit, KvCache& cache, EvalRow& row) const {
   CompactOptions o = unit.method->options;
-  o.ratio = unit.ratio;
   o.span = options_.span;
   o.repeat = options_.repeat;
   o.seed = options_.seed;
-  // On-policy fits make their own.
-  if (!o.on_policy && queries_) o.queries = &*queries_;
-  const CompactReport report = compact(lm_.model, cache, o);
-  row.kept = report.achieved_ratio;
-  row.compaction = report.seconds;
-  row.statistics = report.statistics;
-  row.notes = report.notes;
+  std::vector<double> targets = unit.method->after;
+  targets.push_back(unit.ratio);
+  row.kept = 1.0;
+  for (size_t i = 0; i < targets.size(); ++i) {
+    o.ratio = i == 0 ? targets[0] : targets[i] / targets[i - 1];
+    // On-policy fits make their own; a compact cache causes others than the full one.
+    o.queries = i == 0 && !o.on_policy && queries_ ? &*queries_ : nullptr;
+    const CompactReport report = compact(lm_.model, cache, o);
+    row.kept *= report.achieved_ratio;
+    row.compaction.insert(row.compaction.end(), report.seconds.begin(), report.seconds.end());
+    row.statistics = report.statistics;
+    row.notes.insert(row.notes.end(), report.notes.begin(), report.notes.end());
+  }
 }
 
 ContextEval::Predictions ContextEval::predict(KvCache& cache) const {

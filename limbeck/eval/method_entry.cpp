@@ -10,6 +10,21 @@
 namespace limbeck {
 namespace {
 
+/// "0.5+0.35" to {0.5, 0.35}.
+std::vector<double> parse_ratios(const std::string& label, const std::string& text) {
+  std::vector<double> out;
+  std::stringstream parts(text);
+  for (std::string part; std::getline(parts, part, '+');) {
+    const double ratio = detail::parse_number("after", part);
+    if (!(ratio > 0.0 && ratio <= 1.0) || (!out.empty() && ratio >= out.back()))
+      throw InvalidArgument(
+          "[eval] method {}: after takes falling ratios in (0, 1] joined by '+'; found {}", label,
+          text);
+    out.push_back(ratio);
+  }
+  return out;
+}
+
 void set_part(MethodEntry& m, const std::string& part) {
   const size_t equals = part.find('=');
   if (equals == std::string::npos || equals == 0)
@@ -35,6 +50,8 @@ void set_part(MethodEntry& m, const std::string& part) {
     o.on_policy = detail::parse_bool(key, value);
   else if (key == "polish")
     o.polish = detail::parse_int(key, value);
+  else if (key == "after")
+    m.after = parse_ratios(m.label, value);
   else if (key == "head-weights")
     m.head_weights = value;
   else if (key == "head-shares")
@@ -42,7 +59,8 @@ void set_part(MethodEntry& m, const std::string& part) {
   else
     throw InvalidArgument(
         "[eval] method {}: unknown key \"{}\"; known: scorer.NAME, builder.NAME, scorer, "
-        "allocator, builder, normalize, first-share, on-policy, polish, head-weights, head-shares",
+        "allocator, builder, normalize, first-share, on-policy, polish, after, head-weights, "
+        "head-shares",
         m.label, key);
 }
 
@@ -76,7 +94,8 @@ MethodEntry parse_method_entry(const std::string& entry) {
   return out;
 }
 
-std::string method_fingerprint(const CompactOptions& o) {
+std::string method_fingerprint(const MethodEntry& method) {
+  const CompactOptions& o = method.options;
   Hasher128 hash;
   for (const std::string& text : {o.method, o.scorer, o.allocator, o.builder, o.normalize})
     add(hash, text);
@@ -87,6 +106,7 @@ std::string method_fingerprint(const CompactOptions& o) {
   hash.update_u64(o.on_policy ? 1 : 0);
   add(hash, o.head_weights);
   add(hash, o.head_shares);
+  for (const double ratio : method.after) hash.update_u64(std::bit_cast<uint64_t>(ratio));
   return hash_hex(hash.digest());
 }
 

@@ -12,16 +12,20 @@ struct MethodEntry {
   /// Method and replaced parts. Ratio, span, queries and seed belong to whoever runs it.
   CompactOptions options;
   std::string head_weights, head_shares;  ///< files for options of these names; may be empty
+  /// Ratios to which the same method compacts first, one after another: all of the original text,
+  /// falling. Empty: one shot.
+  std::vector<double> after;
 };
 
 /// Parts are separated by ':', the first is a preset, each other one `key=value` with the keys
 /// scorer.NAME and builder.NAME (options of these), scorer, allocator (or alloc), builder,
-/// normalize, first-share, on-policy (0 or 1), head-weights and head-shares (files). Throws
+/// normalize, first-share, on-policy (0 or 1), polish, head-weights and head-shares (files), and
+/// after (ratios joined by '+': 0.5+0.35). Throws
 /// InvalidArgument for unknown presets and keys. Options themselves are checked where the method
 /// runs.
 MethodEntry parse_method_entry(const std::string& entry);
 
 /// Hex fingerprint of everything that decides what the method does, tables included.
-std::string method_fingerprint(const CompactOptions& options);
+std::string method_fingerprint(const MethodEntry& method);
 
 }  // namespace limbeck

@@ -22,6 +22,7 @@ TEST(MethodEntryTest, ReadsEveryKindOfPart) {
   EXPECT_TRUE(m.options.on_policy);
   EXPECT_EQ(m.head_weights, "a.json");
   EXPECT_EQ(m.head_shares, "b.json");
+  EXPECT_EQ(parse_method_entry("knorm:after=0.5+0.25").after, (std::vector<double>{0.5, 0.25}));
   EXPECT_EQ(parse_method_entry("knorm:allocator=model").label, "knorm:allocator=model");
 }
 
@@ -29,6 +30,8 @@ TEST(MethodEntryTest, RefusesUnknownPresetsKeysAndParts) {
   EXPECT_THROW(parse_method_entry(""), InvalidArgument);
   EXPECT_THROW(parse_method_entry("no-such-method"), InvalidArgument);
   EXPECT_THROW(parse_method_entry("kvzip:on-policy=maybe"), InvalidArgument);
+  for (const char* after : {"0.2+0.5", "0.5+0.5", "0", "1.5", "half"})
+    EXPECT_THROW(parse_method_entry(std::string("kvzip:after=") + after), InvalidArgument);
   EXPECT_EQ(test::error_text<InvalidArgument>([] { parse_method_entry("kvzip:copy"); }),
             "[eval] method kvzip:copy: a part behind ':' must be key=value; found \"copy\"");
   EXPECT_TRUE(test::error_text<InvalidArgument>([] {
@@ -38,7 +41,7 @@ TEST(MethodEntryTest, RefusesUnknownPresetsKeysAndParts) {
 
 TEST(MethodEntryTest, FingerprintSeesWhatDecides) {
   const auto of = [](const std::string& entry) {
-    return method_fingerprint(parse_method_entry(entry).options);
+    return method_fingerprint(parse_method_entry(entry));
   };
   EXPECT_EQ(of("kvzip"), of("kvzip"));
   EXPECT_EQ(of("kvzip:alloc=uniform"), of("kvzip:allocator=uniform"));
@@ -46,7 +49,7 @@ TEST(MethodEntryTest, FingerprintSeesWhatDecides) {
   EXPECT_NE(of("kvzip:scorer.a=b"), of("kvzip:builder.a=b"));
   MethodEntry weighted = parse_method_entry("kvzip");
   weighted.options.head_weights.values = {1.0, 2.0};
-  EXPECT_NE(method_fingerprint(weighted.options), of("kvzip"));
+  EXPECT_NE(method_fingerprint(weighted), of("kvzip"));
 }
 
 }  // namespace

@@ -25,10 +25,18 @@ struct BuildInput {
   const std::vector<HeadAttention>* seen = nullptr;  ///< [H] of these queries, if known
 };
 
+/// What a fit left on rows that took no part in it.
+struct HeadErrors {
+  int64_t layer = 0, head = 0, slots = 0;
+  double output = 0;  ///< relative root mean square
+  double mass = 0;    ///< root mean square of the log of the mass
+};
+
 /// Sums over the heads of one layer.
 struct BuildStatistics {
   int64_t fitted = 0, fallbacks = 0;
   double output_error = 0, mass_error = 0;  ///< on rows that took no part in the fit
+  std::vector<HeadErrors> heads;            ///< of each head that was fitted
 };
 
 class Builder {

@@ -86,6 +86,7 @@ class FitBuilder : public Builder {
       statistics.fallbacks += r.fallbacks;
       statistics.output_error += r.output_error;
       statistics.mass_error += r.mass_error;
+      statistics.heads.push_back({in.layer, h, t, r.output_error, r.mass_error});
     }
     if (!any) return out;
     out.bias = bias;
