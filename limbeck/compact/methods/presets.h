@@ -15,6 +15,7 @@ struct Stage {
   OptionTexts options;
   std::string allocator = "uniform";
   double share = 1.0;  ///< of the budget that this stage hands out; the shares of a method sum to 1
+  OptionTexts allocator_options = {};
 };
 
 struct Preset {
