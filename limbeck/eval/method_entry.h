@@ -14,8 +14,9 @@ struct MethodEntry {
   std::string head_weights, head_shares;  ///< files for options of these names; may be empty
 };
 
-/// Parts are separated by ':', the first is a preset, each other one `key=value` with the keys
-/// scorer.NAME and builder.NAME (options of these), scorer, allocator (or alloc), builder,
+/// Parts are separated by ':', the first is a preset or a scorer, perhaps with "+fit" behind it
+/// (methods/presets.h), each other one `key=value` with the keys scorer.NAME, allocator.NAME and
+/// builder.NAME (options of these), scorer, allocator (or alloc), builder,
 /// normalize, first-share, on-policy (0 or 1), head-weights and head-shares (files). Throws
 /// InvalidArgument for unknown presets and keys. Options themselves are checked where the method
 /// runs.
