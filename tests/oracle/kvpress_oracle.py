@@ -1,0 +1,154 @@
+"""Compares what limbeck's methods keep with the presses of kvpress on a small random Llama.
+
+python tests/oracle/kvpress_oracle.py --tool build/release/keepset_tool
+
+Both read the same tokens in f32 and keep equally many entries. Prints the part of kvpress's entries
+that we keep too, per method and ratio; exit code 1 when one is below 99.5 %, 77 (skipped) when kvpress
+cannot be imported. `pip install --no-deps kvpress==0.5.5` is enough: packages that only other presses
+need are stood in for.
+
+Conventions that differ, and what the comparison does about it:
+  ratio       kvpress counts the part that is removed; we are given the number that it kept
+  knorm       we protect the last 64 entries, kvpress none: `recent` is 0 here
+  cur         a short last window joins the one before it here and stands alone in kvpress; the text is
+              whole windows long
+  lagkv       the same rank occurs in every chunk, and entries without a reference all score 1. Such ties go
+              to the later position here and anywhere in kvpress: the budgets leave none open
+  snapkv      kvpress refuses a text shorter than its window and always keeps the window; we shrink the
+              window under a budget of less than twice its size, which no ratio here asks for
+  tova        kvpress adds the last token, we protect it: the same
+  expected    kvpress gives sinks the highest score, we protect them: the same
+  streaming   neither turns the keys of the window to new positions
+  h2o         kvpress's name is observed attention; needs the eager attention of transformers
+  scale       kvpress divides logits by the root of the head dimension, we read the model's scale
+"""
+import argparse
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+import types
+from pathlib import Path
+
+import torch
+import transformers
+
+import logits_cases
+
+transformers.utils.logging.disable_progress_bar()
+
+TOKENS = 640  # whole windows of 16, whole chunks of 32 and some
+LAG = 32
+KEPT = [0.6, 0.35, 0.21]
+# Entries that score 1 (sinks, the last chunk, the rest) and so many of each of the others' chunks.
+LAG_CHUNKS = (TOKENS - 4) // LAG - 1
+LAG_KEPT = [(TOKENS - LAG_CHUNKS * LAG + LAG_CHUNKS * n + 0.5) / TOKENS for n in (18, 9, 4)]
+LEAST = 0.995
+
+
+def stand_in(name, *attributes):
+    """An empty module in the place of one that only presses need which are not compared."""
+    if importlib.util.find_spec(name) is not None:
+        return
+    module = types.ModuleType(name)
+    for attribute in attributes:
+        setattr(module, attribute, lambda *args, **kwargs: lambda function: function)
+    sys.modules[name] = module
+
+
+def import_kvpress():
+    """The package, or None and why not."""
+    if importlib.util.find_spec("kvpress") is None:
+        return None, "kvpress is not installed (pip install --no-deps kvpress==0.5.5)"
+    stand_in("cachetools", "LRUCache", "cached")
+    stand_in("datasets", "load_dataset")
+    stand_in("fire", "Fire")
+    stand_in("requests")
+    try:
+        import kvpress
+        return kvpress, ""
+    except Exception as error:  # whatever another version of a dependency raises
+        return None, f"kvpress cannot be imported: {error}"
+
+
+def presses(kvpress):
+    """Our method and scorer options beside a maker of kvpress's press."""
+    return {
+        "knorm": ({"recent": "0"}, kvpress.KnormPress),
+        "keydiff": ({}, kvpress.KeyDiffPress),
+        "tova": ({}, kvpress.TOVAPress),
+        "snapkv": ({}, kvpress.SnapKVPress),
+        "lagkv": ({"lag": str(LAG)}, lambda ratio: kvpress.LagKVPress(ratio, lag_size=LAG)),
+        "lagkv cross": ({"lag": str(LAG), "cross": "true"},
+                        lambda ratio: kvpress.LagKVPress(ratio, lag_size=LAG, cross_scoring=True)),
+        "cur": ({}, kvpress.CURPress),
+        "expected": ({}, kvpress.ExpectedAttentionPress),
+        "streaming": ({}, kvpress.StreamingLLMPress),
+        "h2o": ({}, kvpress.ObservedAttentionPress),
+    }
+
+
+@torch.no_grad()
+def cached_keys(model, tokens, press=None):
+    """Keys of every layer [H, n, D], after the press if there is one."""
+    cache = transformers.DynamicCache()
+    ids = torch.tensor([tokens])
+    if press is None:
+        model(ids, past_key_values=cache)
+    else:
+        with press(model):
+            model(ids, past_key_values=cache)
+    return [layer.keys[0] for layer in cache.layers]
+
+
+def positions(full, kept):
+    """For each head the ascending positions of kept keys in the full cache; they are copies."""
+    out = []
+    for all_rows, rows in zip(full, kept):
+        where = {row.numpy().tobytes(): i for i, row in enumerate(all_rows)}
+        out.append(sorted(where[row.numpy().tobytes()] for row in rows))
+    return out
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tool", required=True, help="keepset_tool")
+    args = parser.parse_args()
+    kvpress, reason = import_kvpress()
+    if kvpress is None:
+        print(f"skipped: {reason}")
+        return 77
+    case = logits_cases.Case("llama", "Llama", {"max_position_embeddings": 2048, "num_hidden_layers": 3},
+                             tokens=TOKENS)
+    model, tokens = logits_cases.build(case), logits_cases.tokens_of(case)
+    full = cached_keys(model, tokens)
+    runs, theirs = [], {}
+    for method, (options, make) in presses(kvpress).items():
+        for ratio in LAG_KEPT if method == "lagkv" else KEPT:
+            name = f"{method} {ratio:.3f}"
+            kept = cached_keys(model, tokens, make(1 - ratio))
+            theirs[name] = [positions(a, b) for a, b in zip(full, kept)]
+            runs.append({"name": name, "method": method.split()[0], "scorer": options, "budget": kept[0].shape[1]})
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        logits_cases.save(case, model, folder / "model")
+        (folder / "request.json").write_text(json.dumps({"tokens": tokens, "runs": runs}))
+        subprocess.run([args.tool, folder / "model", folder / "request.json", folder / "out.json"], check=True)
+        ours = json.loads((folder / "out.json").read_text())
+    bad = []
+    for name, layers in theirs.items():
+        pairs = [(set(a), set(b)) for x, y in zip(layers, ours[name]) for a, b in zip(x, y)]
+        total = sum(len(a) for a, _ in pairs)
+        if sum(len(b) for _, b in pairs) != total:
+            bad.append(f"{name}: {total} entries in kvpress, {sum(len(b) for _, b in pairs)} here")
+        overlap = sum(len(a & b) for a, b in pairs) / total
+        print(f"{name:18} {total:6} entries, overlap {overlap:.4f}")
+        if overlap < LEAST:
+            bad.append(f"{name}: overlap {overlap:.4f}")
+    print(f"{len(theirs)} comparisons with kvpress, {len(bad)} failed" + "".join(f"\n  {line}" for line in bad))
+    return 1 if bad or not theirs else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
