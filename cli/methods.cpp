@@ -80,7 +80,7 @@ int run_methods(const Globals& globals) {
     for (const auto& s : m["stages"])
       parts += fmt::format("{} x {}, ", text(s, "scorer"), text(s, "allocator"));
     const std::string mark = text(m, "name") == kDefaultMethod ? " (default)" : "";
-    fmt::print("  {:<14} {}{}\n  {:<14} {}{}; {}\n", text(m, "name"), text(m, "summary"), mark, "",
+    fmt::print("  {:<18} {}{}\n  {:<18} {}{}; {}\n", text(m, "name"), text(m, "summary"), mark, "",
                parts, text(m, "builder"), text(m, "source"));
   }
   fmt::print("\nscorers (--scorer, options with --set name=value)\n");

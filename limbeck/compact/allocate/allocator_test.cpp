@@ -2,6 +2,7 @@
 
 #include "limbeck/base/random.h"
 #include "limbeck/compact/score/fixture_testing.h"
+#include "limbeck/compact/score/hull.h"
 
 #include <gtest/gtest.h>
 
@@ -199,6 +200,34 @@ TEST(ChunkAllocatorTest, HeadsOfDifferentTokensAreRefused) {
   c.add(0, 0, {1, 2, 3}, 2);
   c.add(0, 1, {1, 2}, 2);
   EXPECT_THROW(make_allocator("chunk")->allocate(c.heads, 1.0), InvalidArgument);
+}
+
+/// Ranking the marginal gains of error curves over all heads is water-filling: no other split of
+/// the budget leaves less error.
+TEST(ModelAllocatorTest, GainsOfErrorCurvesAreFilledLikeWater) {
+  const auto split = [](const std::vector<std::vector<double>>& curves, int64_t budget) {
+    Contests c;
+    for (size_t h = 0; h < curves.size(); ++h) {
+      const std::vector<double> gains = hull_gains(curves[h]);
+      c.add(static_cast<int64_t>(h), 0, {gains.begin(), gains.end()}, budget);
+    }
+    for (HeadContest& h : c.heads) h.budget = budget / static_cast<int64_t>(curves.size());
+    return c.kept("model");
+  };
+  EXPECT_EQ(split({{16, 8, 4, 2, 1}, {9, 6, 4, 3, 2.5}}, 4), (std::vector<int64_t>{3, 1}));
+  Random random(23);
+  for (int trial = 0; trial < 100; ++trial) {
+    std::vector<std::vector<double>> curves(2);
+    for (auto& curve : curves) {  // convex: every step gains less
+      double gain = 8.0 + random.uniform(), error = 100.0;
+      for (int i = 0; i < 9; ++i, gain *= random.uniform()) curve.push_back(error -= gain);
+    }
+    const std::vector<int64_t> got = split(curves, 8);
+    double least = 1e9;
+    for (size_t i = 0; i <= 8; ++i) least = std::min(least, curves[0][i] + curves[1][8 - i]);
+    EXPECT_EQ(got[0] + got[1], 8);
+    EXPECT_NEAR(curves[0][got[0]] + curves[1][got[1]], least, 1e-5);
+  }
 }
 
 TEST(ThresholdTest, KeepsWhatScoresEnoughAndTheNewestUpToTheBudget) {

@@ -34,7 +34,7 @@ at::Tensor attention_sums(const OwnAttention& in) {
   const at::Tensor before = in.before.defined() ? in.before.to(at::kFloat) : at::Tensor();
   const auto earlier = before.defined() ? static_cast<double>(before.size(0)) : 0.0;
   at::Tensor sums = at::zeros({slots}, at::kDouble);
-  constexpr int64_t kRows = 256;  // logits of a block of rows stay in the cache
+  constexpr int64_t kRows = 64;  // logits of a block of rows stay in the cache
   for (int64_t i = 0; i < n; i += kRows) {
     const int64_t m = std::min(kRows, n - i), position = in.first + i;
     // Nobody in this block sees slots beyond `seen`, everybody sees those up to `all`.
@@ -47,16 +47,21 @@ at::Tensor attention_sums(const OwnAttention& in) {
     const at::Tensor rows = at::arange(position, position + m, at::kInt).unsqueeze(1);
     const at::Tensor late = in.positions.narrow(0, all, seen - all).unsqueeze(0) > rows;
     logits.narrow(1, all, seen - all).masked_fill_(late, kHidden);
-    at::Tensor lse = seen > 0 ? at::logsumexp(logits, {1}) : at::full({m}, kHidden, at::kFloat);
-    if (before.defined())
-      lse = at::logaddexp(
-          lse, at::logsumexp(attention_logits(q, before, in.before_bias, in.scale), {1}));
-    lse.masked_fill_(lse == kHidden, 0.0);
+    // One exponential an element: shifted by the row's greatest logit, divided by the row's mass.
+    at::Tensor top = seen > 0 ? logits.amax({1}) : at::full({m}, kHidden, at::kFloat);
+    at::Tensor other = at::full({m}, kHidden, at::kFloat);
+    if (before.defined()) {
+      other = at::logsumexp(attention_logits(q, before, in.before_bias, in.scale), {1});
+      top = at::maximum(top, other);
+    }
+    top.masked_fill_(top == kHidden, 0.0);
+    const at::Tensor parts = logits.sub_(top.unsqueeze(1)).exp_();
+    const at::Tensor mass = parts.sum(1) + (other - top).exp();
     at::Tensor weights = at::ones({m}, at::kFloat);
     if (in.count_visible)
       weights = late.logical_not().sum(1).to(at::kFloat).add_(static_cast<double>(all) + earlier);
-    sums.narrow(0, 0, seen)
-        .add_(at::mv(logits.sub_(lse.unsqueeze(1)).exp_().t(), weights).to(at::kDouble));
+    weights.div_(mass).masked_fill_(mass == 0, 0.0);
+    sums.narrow(0, 0, seen).add_(at::mv(parts.t(), weights).to(at::kDouble));
   }
   return sums.to(at::kFloat);
 }
