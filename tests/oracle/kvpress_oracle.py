@@ -18,6 +18,8 @@ Conventions that differ, and what the comparison does about it:
   snapkv      kvpress refuses a text shorter than its window and always keeps the window; we shrink the
               window under a budget of less than twice its size, which no ratio here asks for
   tova        kvpress adds the last token, we protect it: the same
+  compactor   kvpress draws its sketch anew each time; here it is so wide that leverage is nearly exact. A
+              short last block, whose mask kvpress adds as -1e-9, is avoided
   expected    kvpress gives sinks the highest score, we protect them: the same
   streaming   neither turns the keys of the window to new positions
   h2o         kvpress's name is observed attention; needs the eager attention of transformers
@@ -40,7 +42,9 @@ import logits_oracle
 
 transformers.utils.logging.disable_progress_bar()
 
-TOKENS = 640  # whole windows of 16, whole chunks of 32 and some
+# Whole windows of 16, chunks of 32 and some, and four whole blocks between 8 and 4 protected tokens.
+TOKENS = 640
+BLOCK = (TOKENS - 12) // 4
 LAG = 32
 KEPT = [0.6, 0.35, 0.21]
 # Entries that score 1 (sinks, the last chunk, the rest) and so many of each of the others' chunks.
@@ -74,8 +78,11 @@ def import_kvpress():
         return None, f"kvpress cannot be imported: {error}"
 
 
-def presses(kvpress):
+def presses(kvpress, model):
     """Our method and scorer options beside a maker of kvpress's press."""
+    # A sketch many times wider than the keys keeps their lengths and angles, and with them leverage.
+    width = 16 * model.model.layers[0].self_attn.head_dim
+    block = {"block": str(BLOCK)}
     return {
         "knorm": ({"recent": "0"}, kvpress.KnormPress),
         "keydiff": ({}, kvpress.KeyDiffPress),
@@ -88,6 +95,11 @@ def presses(kvpress):
         "expected": ({}, kvpress.ExpectedAttentionPress),
         "streaming": ({}, kvpress.StreamingLLMPress),
         "h2o": ({}, kvpress.ObservedAttentionPress),
+        "compactor-kvpress blocks": (
+            {**block, "removed_blend": "false", "blend": "0"},
+            lambda ratio: kvpress.CompactorPress(ratio, blending=0.0, chunk_size=BLOCK)),
+        "compactor-kvpress": (
+            block, lambda ratio: kvpress.CompactorPress(ratio, chunk_size=BLOCK, sketch_dimension=width)),
     }
 
 
@@ -117,7 +129,7 @@ def check(kvpress, tool, model, path, tokens, ratios, folder):
     """Runs every method at every ratio on one text; prints overlaps and returns the complaints."""
     full = cached_keys(model, tokens)
     runs, theirs = [], {}
-    for method, (options, make) in presses(kvpress).items():
+    for method, (options, make) in presses(kvpress, model).items():
         for ratio in LAG_KEPT[:len(ratios)] if method == "lagkv" else ratios:
             name = f"{method} {ratio:.3f}"
             kept = cached_keys(model, tokens, make(1 - ratio))
@@ -133,7 +145,7 @@ def check(kvpress, tool, model, path, tokens, ratios, folder):
         pairs = [(set(a), set(b)) for x, y in zip(layers, ours[name]) for a, b in zip(x, y)]
         total, here = sum(len(a) for a, _ in pairs), sum(len(b) for _, b in pairs)
         overlap = sum(len(a & b) for a, b in pairs) / total
-        print(f"{name:18} {total:6} entries, overlap {overlap:.4f}")
+        print(f"{name:30} {total:6} entries, overlap {overlap:.4f}")
         if here != total or overlap < LEAST:
             bad.append(f"{path.name}, {name}: {total} entries in kvpress, {here} here, overlap {overlap:.4f}")
     return bad
