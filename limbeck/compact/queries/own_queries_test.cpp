@@ -184,6 +184,22 @@ TEST(OwnQueriesTest, PiecesAndSecondGenerationsAreScoredByTheirOwnQueries) {
   }
 }
 
+TEST(OwnQueriesTest, RaggedHeadsAndEmptyOnesAreScored) {
+  for (const ScorerEntry& e : scorer_registry())
+    for (const uint64_t seed : {1, 2, 3}) {  // each leaves other heads without slots
+      Read r({0, 6, 0});
+      test::compact_randomly(r.cache, seed);
+      CompactOptions o = options_for(e.name, 0.5);
+      o.span = PositionRange{0, kText};
+      o.allocator = "layer";
+      o.normalize = "rank";
+      o.protect_overflow = true;
+      const CompactReport report = compact(r.model, r.cache, o);
+      EXPECT_LE(report.entries_after, report.entries_before) << e.name;
+      EXPECT_EQ(r.cache.logical_length(), kText);
+    }
+}
+
 TEST(OwnQueriesTest, Bf16CachesAreScored) {
   for (const char* method : {"compactor", "snapkv", "h2o", "expected", "critical", "fast"}) {
     Read r({0, 6, 0}, DType::bf16);
