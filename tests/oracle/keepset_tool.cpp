@@ -2,7 +2,7 @@
 // script:
 //   keepset_tool MODEL REQUEST.json OUT.json
 // The request is {"tokens": [ids], "runs": [{"name", "method", "budget", "scorer": {option: text},
-// "allocator": {option: text}}]}, the answer {name: [layer][head][ascending positions]}.
+// "allocator": name}]}, the answer {name: [layer][head][ascending positions]}.
 #include "limbeck/base/error.h"
 #include "limbeck/compact/compact.h"
 #include "limbeck/model/language_model.h"
@@ -23,7 +23,7 @@ std::vector<std::vector<std::vector<int32_t>>> keep_sets(const Model& model, KvC
   o.method = run.at("method").get<std::string>();
   o.budget = run.at("budget").get<int64_t>();
   o.scorer_options = run.value("scorer", OptionTexts{});
-  o.allocator_options = run.value("allocator", OptionTexts{});
+  o.allocator = run.value("allocator", "");
   compact(model, cache, o);
   std::vector<std::vector<std::vector<int32_t>>> out;
   for (int64_t l = 0; l < cache.shape().layer_count(); ++l) {

@@ -20,6 +20,7 @@ Conventions that differ, and what the comparison does about it:
   tova        kvpress adds the last token, we protect it: the same
   compactor   kvpress draws its sketch anew each time; here it is so wide that leverage is nearly exact. A
               short last block, whose mask kvpress adds as -1e-9, is avoided
+  adakv       kvpress masks what it drops; its safe share counts protected entries, of which KeyDiff has none
   expected    kvpress gives sinks the highest score, we protect them: the same
   streaming   neither turns the keys of the window to new positions
   h2o         kvpress's name is observed attention; needs the eager attention of transformers
@@ -125,6 +126,21 @@ def positions(full, kept):
     return out
 
 
+def adaptive_positions(kvpress, model, tokens, ratio):
+    """What AdaKV over KeyDiff leaves unmasked: kvpress does not evict where heads keep different numbers."""
+    eager = model.config._attn_implementation
+    model.set_attn_implementation("sdpa")
+    cached_keys(model, tokens, kvpress.AdaKVPress(kvpress.KeyDiffPress(1 - ratio)))
+    model.set_attn_implementation(eager)
+    out = []
+    for layer in model.model.layers:
+        _, heads, masked = layer.self_attn.masked_key_indices
+        layer.self_attn.masked_key_indices = None
+        out.append([sorted(set(range(len(tokens))) - set(masked[heads == h].tolist()))
+                    for h in range(model.config.num_key_value_heads)])
+    return out
+
+
 def check(kvpress, tool, model, path, tokens, ratios, folder):
     """Runs every method at every ratio on one text; prints overlaps and returns the complaints."""
     full = cached_keys(model, tokens)
@@ -136,6 +152,11 @@ def check(kvpress, tool, model, path, tokens, ratios, folder):
             theirs[name] = [positions(a, b) for a, b in zip(full, kept)]
             runs.append({"name": name, "method": method.split()[0], "scorer": options,
                          "budget": kept[0].shape[1]})
+    for ratio in ratios:
+        name = f"keydiff x adakv {ratio:.3f}"
+        theirs[name] = adaptive_positions(kvpress, model, tokens, ratio)
+        runs.append({"name": name, "method": "keydiff", "allocator": "adakv",
+                     "budget": sum(map(len, theirs[name][0])) // len(theirs[name][0])})
     (folder / "request.json").write_text(json.dumps({"tokens": tokens, "runs": runs}))
     subprocess.run([tool, path, folder / "request.json", folder / "out.json"], check=True)
     ours = json.loads((folder / "out.json").read_text())
