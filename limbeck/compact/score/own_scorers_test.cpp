@@ -69,6 +69,43 @@ TEST(OwnScorerFixtureTest, SnapkvMatches) {
   }
 }
 
+/// Causal attention of row i of query head g to its head's keys, [12].
+at::Tensor fixture_attention(int64_t g, int64_t i) {
+  const LayerSegment slots = fixture_slots();
+  const at::Tensor keys = slots.keys.narrow(0, 12 * (g / 2), 12);
+  at::Tensor p = at::zeros({12}, at::kFloat);
+  p.narrow(0, 0, i + 1)
+      .copy_(at::softmax(at::mv(keys.narrow(0, 0, i + 1), test::fixture_queries()[g][i]) * 0.5, 0));
+  return p;
+}
+
+TEST(OwnScorerFixtureTest, FinchWeighsRowsByTheKeysThatTheySee) {
+  const at::Tensor s = fixture_scores("finch", {{"window", "3"}}, 3);
+  for (const int64_t h : {0, 1}) {
+    at::Tensor want = at::zeros({12}, at::kFloat);
+    for (const int64_t g : {2 * h, 2 * h + 1})
+      for (const int64_t i : {9, 10, 11})
+        want += fixture_attention(g, i) * static_cast<double>(i + 1) / 6.0;
+    EXPECT_LT(test::max_difference(s.narrow(0, 12 * h, 9), want.narrow(0, 0, 9)), 1e-5);
+    EXPECT_EQ(fixture_top(s, h, 3), (std::vector<int32_t>{9, 10, 11}));
+  }
+}
+
+TEST(OwnScorerFixtureTest, SnapkvCanPoolEachQueryHeadByItsMaximum) {
+  const at::Tensor s =
+      fixture_scores("snapkv", {{"window", "2"}, {"pool", "3"}, {"pooling", "max"}}, 2);
+  for (const int64_t h : {0, 1})
+    for (int64_t j = 0; j < 10; ++j) {
+      double want = 0;
+      for (const int64_t g : {2 * h, 2 * h + 1}) {
+        const at::Tensor p = (fixture_attention(g, 10) + fixture_attention(g, 11)) / 2.0;
+        const int64_t from = std::max<int64_t>(0, j - 1), to = std::min<int64_t>(10, j + 2);
+        want += p.narrow(0, from, to - from).max().item<double>() / 2.0;
+      }
+      EXPECT_NEAR(s[12 * h + j].item<double>(), want, 1e-6);
+    }
+}
+
 TEST(OwnScorerFixtureTest, CriticalMatches) {
   // Without a model W_o is the identity. Four slots are open, of which the base fills two.
   const at::Tensor s = fixture_scores("critical", {{"pool", "3"}}, 2, 6);
@@ -127,6 +164,13 @@ TEST(OwnAttentionTest, BlocksGiveWhatTheFormulaGives) {
               << rows << " rows, " << slots << " slots";
         }
       }
+}
+
+TEST(ScorerOptionsTest, EvenPoolsAndUnknownBasesAreRefused) {
+  EXPECT_THROW(make_scorer("snapkv", {{"pool", "4"}}), InvalidArgument);
+  EXPECT_THROW(make_scorer("compactor", {{"pool", "2"}}), InvalidArgument);
+  EXPECT_THROW(make_scorer("critical", {{"base", "expected"}}), InvalidArgument);
+  EXPECT_THROW(make_scorer("h2o", {{"form", "max"}}), InvalidArgument);
 }
 
 TEST(BlockAttentionTest, BlocksGiveWhatTheFormulaGivesAndSumToTheGroup) {
