@@ -38,7 +38,7 @@ class Compaction {
       : model_(model),
         cache_(cache),
         options_(options),
-        preset_(resolve_preset()),
+        preset_(resolve_preset(options)),
         slots_override_(slots) {}
 
   CompactReport run() {
@@ -70,41 +70,6 @@ class Compaction {
   }
 
  private:
-  Preset resolve_preset() const {
-    Preset p = find_preset(options_.method);
-    const bool touched = !options_.scorer.empty() || !options_.allocator.empty();
-    if (touched && p.stages.size() != 1)
-      throw InvalidArgument(
-          "[compact] {} has {} stages; scorer and allocator can replace those of a single one",
-          p.name, p.stages.size());
-    if (options_.first_share) {
-      if (p.stages.size() != 2 || *options_.first_share < 0 || *options_.first_share > 1)
-        throw InvalidArgument(
-            "[compact] first_share is a number in [0, 1] for methods of two stages; found {} for "
-            "{} of {}",
-            *options_.first_share, p.name, p.stages.size());
-      p.stages[0].share = *options_.first_share;
-      p.stages[1].share = 1.0 - *options_.first_share;
-    }
-    // Options of another scorer or allocator than the preset's own mean nothing.
-    const auto replace = [](std::string& part, OptionTexts& part_options, const std::string& by) {
-      if (!by.empty() && by != part) part_options.clear();
-      if (!by.empty()) part = by;
-    };
-    replace(p.stages[0].scorer, p.stages[0].options, options_.scorer);
-    replace(p.stages[0].allocator, p.stages[0].allocator_options, options_.allocator);
-    if (!options_.builder.empty()) p.builder = options_.builder;
-    for (const auto& [key, value] : options_.scorer_options) p.stages.back().options[key] = value;
-    for (const auto& [key, value] : options_.allocator_options)
-      p.stages.back().allocator_options[key] = value;
-    // Options of another builder than the preset's own mean nothing.
-    if (!options_.builder.empty()) p.builder_options.clear();
-    for (const auto& [key, value] : options_.builder_options) p.builder_options[key] = value;
-    if (touched || !options_.builder.empty())
-      p.name = fmt::format("{} x {} x {}", p.stages[0].scorer, p.stages[0].allocator, p.builder);
-    return p;
-  }
-
   void validate() {
     const CompactOptions& o = options_;
     if (o.ratio.has_value() == o.budget.has_value())
