@@ -154,6 +154,7 @@ CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& f,
   o.builder = f.builder;
   o.normalize = f.normalize;
   o.scorer_options = option_texts(f.options, "--set");
+  o.allocator_options = option_texts(f.allocator_options, "--set-allocator");
   o.builder_options = option_texts(f.builder_options, "--set-builder");
   if (f.first_share >= 0) o.first_share = f.first_share;
   o.on_policy = f.on_policy;

@@ -39,6 +39,7 @@ struct CompactFlags {
   std::string method{kDefaultMethod};
   std::string scorer, allocator, builder, normalize;
   std::vector<std::string> options;  ///< scorer options "name=value"
+  std::vector<std::string> allocator_options;
   std::vector<std::string> builder_options;
   std::string head_weights, head_shares;  ///< files; weights are found by the model when not given
   std::string queries = "repeat";         ///< reference queries, comma-separated sources

@@ -25,13 +25,17 @@ void add_sampling(CLI::App* app, SamplingFlags& f) {
 }
 
 void add_compact(CLI::App* app, CompactFlags& f) {
-  app->add_option("--method", f.method, "preset (see `limbeck methods`)")->capture_default_str();
+  app->add_option("--method", f.method,
+                  "preset or scorer, with +fit to fit what it keeps (see `limbeck methods`)")
+      ->capture_default_str();
   app->add_option("--ratio", f.ratio, "fraction of the text's entries to keep, in (0, 1]");
   app->add_option("--budget", f.budget, "slots to keep per head instead of a ratio");
   app->add_option("--scorer", f.scorer, "replace the method's scorer");
   app->add_option("--allocator", f.allocator, "replace the method's allocator");
   app->add_option("--builder", f.builder, "replace the method's builder");
   app->add_option("--set", f.options, "scorer option name=value (repeatable)");
+  app->add_option("--set-allocator", f.allocator_options,
+                  "allocator option name=value (repeatable)");
   app->add_option("--set-builder", f.builder_options, "builder option name=value (repeatable)");
   app->add_option("--head-weights", f.head_weights,
                   "calibrated importance of heads; default: MODEL.heads.json, or what ships");
@@ -75,8 +79,9 @@ void add_eval(CLI::App* c, EvalArgs& a) {
                 "for methods that name none; default: MODEL.heads.json, or what ships");
   c->add_option("--out", a.output, "record of every run (JSON lines); a killed run goes on there");
   c->footer(
-      "keys of a method: scorer.NAME, builder.NAME (their options), scorer, allocator, builder, "
-      "normalize,\n"
+      "keys of a method: scorer.NAME, allocator.NAME, builder.NAME (their options), scorer, "
+      "allocator, builder,\n"
+      "normalize, "
       "on-policy, head-weights, head-shares\n"
       "example: limbeck eval --texts books.jsonl.zst --methods kvzip,kvzip:allocator=uniform "
       "--ratios 0.1,0.05\n"

@@ -24,7 +24,8 @@ struct CompactOptions {
   std::string method{kDefaultMethod};
   /// Replace parts of the preset (single-stage presets only for scorer and allocator).
   std::string scorer, allocator, builder;
-  OptionTexts scorer_options;  ///< of the (last) stage's scorer
+  OptionTexts scorer_options;     ///< of the (last) stage's scorer
+  OptionTexts allocator_options;  ///< of the (last) stage's allocator
   OptionTexts builder_options;
   /// Part of the budget that the first stage of a two-stage preset hands out; default: the
   /// preset's.

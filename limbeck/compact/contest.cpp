@@ -38,7 +38,7 @@ class Compaction {
       : model_(model),
         cache_(cache),
         options_(options),
-        preset_(resolve_preset()),
+        preset_(resolve_preset(options)),
         slots_override_(slots) {}
 
   CompactReport run() {
@@ -48,7 +48,7 @@ class Compaction {
     if (slots_override_ < 0 && options_.ratio && *options_.ratio == 1.0) return whole();
     for (const Stage& stage : preset_.stages) {
       scorers_.push_back(make_scorer(stage.scorer, stage.options));
-      allocators_.push_back(make_allocator(stage.allocator));
+      allocators_.push_back(make_allocator(stage.allocator, stage.allocator_options));
     }
     builder_ = make_builder(preset_.builder, preset_.builder_options);
     check_combination();
@@ -70,34 +70,6 @@ class Compaction {
   }
 
  private:
-  Preset resolve_preset() const {
-    Preset p = find_preset(options_.method);
-    const bool touched = !options_.scorer.empty() || !options_.allocator.empty();
-    if (touched && p.stages.size() != 1)
-      throw InvalidArgument(
-          "[compact] {} has {} stages; scorer and allocator can replace those of a single one",
-          p.name, p.stages.size());
-    if (options_.first_share) {
-      if (p.stages.size() != 2 || *options_.first_share < 0 || *options_.first_share > 1)
-        throw InvalidArgument(
-            "[compact] first_share is a number in [0, 1] for methods of two stages; found {} for "
-            "{} of {}",
-            *options_.first_share, p.name, p.stages.size());
-      p.stages[0].share = *options_.first_share;
-      p.stages[1].share = 1.0 - *options_.first_share;
-    }
-    if (!options_.scorer.empty()) p.stages[0].scorer = options_.scorer;
-    if (!options_.allocator.empty()) p.stages[0].allocator = options_.allocator;
-    if (!options_.builder.empty()) p.builder = options_.builder;
-    for (const auto& [key, value] : options_.scorer_options) p.stages.back().options[key] = value;
-    // Options of another builder than the preset's own mean nothing.
-    if (!options_.builder.empty()) p.builder_options.clear();
-    for (const auto& [key, value] : options_.builder_options) p.builder_options[key] = value;
-    if (touched || !options_.builder.empty())
-      p.name = fmt::format("{} x {} x {}", p.stages[0].scorer, p.stages[0].allocator, p.builder);
-    return p;
-  }
-
   void validate() {
     const CompactOptions& o = options_;
     if (o.ratio.has_value() == o.budget.has_value())
@@ -231,6 +203,7 @@ class Compaction {
           fmt::format("a budget of {} slots per head protects {} first and {} last slots instead "
                       "of {} and {}",
                       least, sinks, recent, traits.sinks, traits.recent));
+    recent_ = recent;
     for (LayerPlan& plan : layers_)
       protect(plan, {{span_.begin, span_.begin + sinks}, {span_.end - recent, span_.end}});
   }
@@ -313,18 +286,10 @@ class Compaction {
       const double open =
           static_cast<double>(std::max<int64_t>(0, share_of_budget(budget, share) - taken)) /
           head_count();
-      std::atomic<int64_t> done{0};
-      const std::vector<int64_t> order = largest_first();
-      parallel_tasks(static_cast<int64_t>(layers_.size()), [&](int64_t task) {
-        const int64_t i = order[task];
-        const bool rows = scorers_[s]->traits().needs_queries;
-        LayerPlan& plan = layers_[i];
-        score_layer(s, plan, rows ? &rows_[plan.layer] : nullptr,
-                    rows ? &seen_[plan.layer] : nullptr, open);
-        ++done;
-      });
-      report_progress(options_.progress,
-                      {"scores", "layers", done.load(), static_cast<int64_t>(layers_.size())});
+      if (scorers_[s]->traits().own_rows > 0)
+        score_by_own_queries(s, open);
+      else
+        score_layers(s, open);
     }
     report_.seconds.emplace_back(
         preset_.stages.size() == 1 ? "scores" : "scores " + preset_.stages[s].scorer,
@@ -333,6 +298,34 @@ class Compaction {
     contest(*allocators_[s], share);
     for (LayerPlan& plan : layers_) plan.earlier = plan.scores;
     add_seconds("selection", watch.seconds());
+  }
+
+  /// All layers, several at a time.
+  void score_layers(size_t s, double open) {
+    std::atomic<int64_t> done{0};
+    const std::vector<int64_t> order = largest_first();
+    parallel_tasks(static_cast<int64_t>(layers_.size()), [&](int64_t task) {
+      const int64_t i = order[task];
+      const bool rows = scorers_[s]->traits().needs_queries;
+      LayerPlan& plan = layers_[i];
+      score_layer(s, plan, rows ? &rows_[plan.layer] : nullptr, rows ? &seen_[plan.layer] : nullptr,
+                  open);
+      ++done;
+    });
+    report_progress(options_.progress,
+                    {"scores", "layers", done.load(), static_cast<int64_t>(layers_.size())});
+  }
+
+  /// Layer by layer while the text is read once more: one layer's queries are held at a time.
+  void score_by_own_queries(size_t s, double open) {
+    const bool rows = scorers_[s]->traits().needs_queries;
+    for_each_own_layer(
+        model_, cache_, span_, scorers_[s]->traits().own_rows,
+        [&](const OwnQueries& own) {
+          score_layer(s, plan_of(own.layer), rows ? &rows_[own.layer] : nullptr,
+                      rows ? &seen_[own.layer] : nullptr, open, &own);
+        },
+        options_.progress);
   }
 
   /// Layers by falling number of slots taken: threads that share the work end together.
@@ -356,7 +349,7 @@ class Compaction {
   }
 
   void score_layer(size_t s, LayerPlan& plan, const LayerQueries* queries,
-                   std::vector<HeadAttention>* seen, double open) {
+                   std::vector<HeadAttention>* seen, double open, const OwnQueries* own = nullptr) {
     const LayerSegment slots = cache_gather(cache_, plan.layer, span_);
     std::vector<double> weights;
     if (!options_.head_weights.empty())
@@ -366,7 +359,7 @@ class Compaction {
         at::from_blob(plan.scores.data(), {slots.slots()}, at::TensorOptions().dtype(at::kFloat));
     scorers_[s]->score(
         {&model_, &cache_, plan.layer, &slots, span_, static_cast<uint64_t>(options_.seed), queries,
-         seen, open, plan.budgets, weights, plan.forced, plan.earlier},
+         seen, open, plan.budgets, weights, plan.forced, plan.earlier, own, recent_},
         out);
     const float* bias = slots.bias.defined() ? slots.bias.const_data_ptr<float>() : nullptr;
     for (size_t h = 0; h + 1 < plan.offsets.size(); ++h)
@@ -481,8 +474,11 @@ class Compaction {
     info.end = span_.end;
     info.state = SpanState::compacted;
     info.method = report_.method;
-    for (const Stage& stage : preset_.stages)
+    for (const Stage& stage : preset_.stages) {
       for (const auto& [key, value] : stage.options) info.options[stage.scorer + "." + key] = value;
+      for (const auto& [key, value] : stage.allocator_options)
+        info.options[stage.allocator + "." + key] = value;
+    }
     for (const auto& [key, value] : preset_.builder_options)
       info.options[preset_.builder + "." + key] = value;
     if (options_.first_share)
@@ -508,7 +504,7 @@ class Compaction {
   KvCache& cache_;
   const CompactOptions& options_;
   Preset preset_;
-  int64_t slots_override_ = -1, mean_budget_ = 1, limit_ = 0;
+  int64_t slots_override_ = -1, mean_budget_ = 1, limit_ = 0, recent_ = 0;
   double pass_scoring_ = 0;
   PositionRange span_;
   std::vector<LayerPlan> layers_;

@@ -9,6 +9,10 @@ namespace limbeck {
 /// The span that the options name; by default everything.
 PositionRange span_of(const KvCache& cache, const CompactOptions& options);
 
+/// The preset that the options name, with the parts that they replace. Throws InvalidArgument for
+/// unknown names and for parts that a method of several stages does not let go of.
+Preset resolve_preset(const CompactOptions& options);
+
 /// What the model reads behind the cache for the sake of its queries.
 std::vector<ReferenceSuffix> reference_suffixes(const Model& model, const KvCache& cache,
                                                 PositionRange span, const CompactOptions& options);

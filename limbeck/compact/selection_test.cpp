@@ -160,7 +160,7 @@ TEST(AllocatorTest, TotalsAreExactAndForcedSlotsStay) {
       for (int64_t i = 0, most = h.budget / 2; i < most; ++i) h.forced[random.below(h.size())] = 1;
       total += h.budget;
     }
-    for (const char* name : {"uniform", "model"}) {
+    for (const char* name : {"uniform", "model", "adakv", "layer", "pyramid"}) {
       const Selection s = make_allocator(name)->allocate(c.heads, 1.0);
       int64_t kept = 0;
       for (size_t h = 0; h < s.size(); ++h) {

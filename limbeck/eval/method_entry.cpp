@@ -34,6 +34,8 @@ void set_part(MethodEntry& m, const std::string& part) {
   CompactOptions& o = m.options;
   if (key.starts_with("scorer."))
     o.scorer_options[key.substr(7)] = value;
+  else if (key.starts_with("allocator."))
+    o.allocator_options[key.substr(10)] = value;
   else if (key.starts_with("builder."))
     o.builder_options[key.substr(8)] = value;
   else if (key == "scorer")
@@ -58,8 +60,9 @@ void set_part(MethodEntry& m, const std::string& part) {
     m.head_shares = value;
   else
     throw InvalidArgument(
-        "[eval] method {}: unknown key \"{}\"; known: scorer.NAME, builder.NAME, scorer, "
-        "allocator, builder, normalize, first-share, on-policy, polish, after, head-weights, "
+        "[eval] method {}: unknown key \"{}\"; known: scorer.NAME, allocator.NAME, builder.NAME, "
+        "scorer, allocator, builder, normalize, first-share, on-policy, polish, after, "
+        "head-weights, "
         "head-shares",
         m.label, key);
 }
@@ -102,6 +105,11 @@ std::string method_fingerprint(const MethodEntry& method) {
   hash.update_u64(static_cast<uint64_t>(o.polish));
   add(hash, o.first_share ? fmt::format("{}", *o.first_share) : "");
   add(hash, o.scorer_options);
+  // Hashed when there are any, so that older records keep their fingerprints.
+  if (!o.allocator_options.empty()) {
+    add(hash, "allocator options");
+    add(hash, o.allocator_options);
+  }
   add(hash, o.builder_options);
   hash.update_u64(o.on_policy ? 1 : 0);
   add(hash, o.head_weights);

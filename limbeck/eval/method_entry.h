@@ -17,10 +17,11 @@ struct MethodEntry {
   std::vector<double> after;
 };
 
-/// Parts are separated by ':', the first is a preset, each other one `key=value` with the keys
-/// scorer.NAME and builder.NAME (options of these), scorer, allocator (or alloc), builder,
-/// normalize, first-share, on-policy (0 or 1), polish, head-weights and head-shares (files), and
-/// after (ratios joined by '+': 0.5+0.35). Throws
+/// Parts are separated by ':', the first is a preset or a scorer, perhaps with "+fit" behind it
+/// (methods/presets.h), each other one `key=value` with the keys scorer.NAME, allocator.NAME and
+/// builder.NAME (options of these), scorer, allocator (or alloc), builder, normalize, first-share,
+/// on-policy (0 or 1), polish, head-weights and head-shares (files), and after (ratios joined by
+/// '+': 0.5+0.35). Throws
 /// InvalidArgument for unknown presets and keys. Options themselves are checked where the method
 /// runs.
 MethodEntry parse_method_entry(const std::string& entry);

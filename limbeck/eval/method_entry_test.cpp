@@ -24,11 +24,15 @@ TEST(MethodEntryTest, ReadsEveryKindOfPart) {
   EXPECT_EQ(m.head_shares, "b.json");
   EXPECT_EQ(parse_method_entry("knorm:after=0.5+0.25").after, (std::vector<double>{0.5, 0.25}));
   EXPECT_EQ(parse_method_entry("knorm:allocator=model").label, "knorm:allocator=model");
+  const MethodEntry safe = parse_method_entry("snapkv+fit:alloc=adakv:allocator.safe=0.3");
+  EXPECT_EQ(safe.options.method, "snapkv+fit");
+  EXPECT_EQ(safe.options.allocator_options, (OptionTexts{{"safe", "0.3"}}));
 }
 
 TEST(MethodEntryTest, RefusesUnknownPresetsKeysAndParts) {
   EXPECT_THROW(parse_method_entry(""), InvalidArgument);
   EXPECT_THROW(parse_method_entry("no-such-method"), InvalidArgument);
+  EXPECT_THROW(parse_method_entry("no-such-method+fit"), InvalidArgument);
   EXPECT_THROW(parse_method_entry("kvzip:on-policy=maybe"), InvalidArgument);
   for (const char* after : {"0.2+0.5", "0.5+0.5", "0", "1.5", "half"})
     EXPECT_THROW(parse_method_entry(std::string("kvzip:after=") + after), InvalidArgument);
@@ -47,6 +51,9 @@ TEST(MethodEntryTest, FingerprintSeesWhatDecides) {
   EXPECT_EQ(of("kvzip:alloc=uniform"), of("kvzip:allocator=uniform"));
   EXPECT_NE(of("kvzip"), of("knorm"));
   EXPECT_NE(of("kvzip:scorer.a=b"), of("kvzip:builder.a=b"));
+  EXPECT_NE(of("kvzip:allocator.a=b"), of("kvzip:builder.a=b"));
+  EXPECT_NE(of("kvzip:allocator.a=b"), of("kvzip"));
+  EXPECT_NE(of("kvzip+fit"), of("kvzip"));
   MethodEntry weighted = parse_method_entry("kvzip");
   weighted.options.head_weights.values = {1.0, 2.0};
   EXPECT_NE(method_fingerprint(weighted), of("kvzip"));

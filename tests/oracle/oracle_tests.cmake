@@ -33,3 +33,5 @@ limbeck_oracle(NAME logits SCRIPT logits_oracle.py TOOL logits_tool MODEL
                MODULES torch transformers safetensors gguf sentencepiece google.protobuf)
 limbeck_oracle(NAME kvc SCRIPT kvc_oracle.py TOOL limbeck MODEL
                MODULES torch safetensors xxhash)
+limbeck_oracle(NAME kvpress SCRIPT kvpress_oracle.py TOOL keepset_tool MODEL
+               MODULES torch transformers safetensors numpy gguf)

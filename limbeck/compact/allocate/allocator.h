@@ -1,11 +1,13 @@
 /// Allocators: from ranked slots to kept slots. Integer planning; no tensors.
 ///
-/// Adding one: a source file with a subclass, a test, and a line in registry.cpp.
+/// Adding one: a source file with a subclass and an options struct, a test, and a line in
+/// registry.cpp.
 #pragma once
 
 #include "limbeck/base/options.h"
 #include "limbeck/compact/selection.h"
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -21,20 +23,38 @@ class Allocator {
   /// The heads' budgets are shares of a head table instead of equal ones.
   virtual bool uses_table() const { return false; }
   /// Heads in order (layer, head). Keeps all forced slots and at most `share` of the heads' budgets
-  /// in all (a head that has no more candidates keeps fewer); share 1 is the whole.
+  /// in all (a head that has no more candidates keeps fewer); share 1 is the whole. Forced slots
+  /// are charged to the budget: what is left is handed out.
   virtual Selection allocate(std::span<const HeadContest> heads, double share) const = 0;
 };
 
+using AllocatorOptions = std::map<std::string, std::string>;
+
 struct AllocatorEntry {
-  std::string name, summary;
-  std::unique_ptr<Allocator> (*make)();
+  std::string name, summary, source;  ///< source: arXiv id
+  std::unique_ptr<Allocator> (*make)(const AllocatorOptions& options);
+  std::vector<FieldInfo> (*describe)();
 };
 const std::vector<AllocatorEntry>& allocator_registry();
-/// Throws InvalidArgument that lists the known names.
-std::unique_ptr<Allocator> make_allocator(std::string_view name);
+/// Throws InvalidArgument for an unknown name (lists the known ones) or bad options.
+std::unique_ptr<Allocator> make_allocator(std::string_view name,
+                                          const AllocatorOptions& options = {});
 
-std::unique_ptr<Allocator> make_uniform_allocator();  ///< every head its own budget
-std::unique_ptr<Allocator> make_model_allocator();    ///< one ranking over all heads and layers
-std::unique_ptr<Allocator> make_table_allocator();    ///< every head its share of a table
+// One maker and one description per allocator; registry.cpp lists them.
+std::unique_ptr<Allocator> make_adakv_allocator(const AllocatorOptions& options);
+std::unique_ptr<Allocator> make_chunk_allocator(const AllocatorOptions& options);
+std::unique_ptr<Allocator> make_layer_allocator(const AllocatorOptions& options);
+std::unique_ptr<Allocator> make_model_allocator(const AllocatorOptions& options);
+std::unique_ptr<Allocator> make_norm_stop_allocator(const AllocatorOptions& options);
+std::unique_ptr<Allocator> make_pyramid_allocator(const AllocatorOptions& options);
+std::unique_ptr<Allocator> make_table_allocator(const AllocatorOptions& options);
+std::unique_ptr<Allocator> make_threshold_allocator(const AllocatorOptions& options);
+std::unique_ptr<Allocator> make_uniform_allocator(const AllocatorOptions& options);
+std::vector<FieldInfo> describe_adakv_allocator();
+std::vector<FieldInfo> describe_chunk_allocator();
+std::vector<FieldInfo> describe_norm_stop_allocator();
+std::vector<FieldInfo> describe_plain_allocator();  ///< of those without options
+std::vector<FieldInfo> describe_pyramid_allocator();
+std::vector<FieldInfo> describe_threshold_allocator();
 
 }  // namespace limbeck

@@ -1,7 +1,4 @@
-#include "limbeck/compact/allocate/allocator.h"
-
-#include <algorithm>
-#include <cmath>
+#include "limbeck/compact/allocate/ranked.h"
 
 namespace limbeck {
 namespace {
@@ -25,11 +22,14 @@ class OwnBudgetAllocator : public Allocator {
 
 }  // namespace
 
-std::unique_ptr<Allocator> make_uniform_allocator() {
+std::unique_ptr<Allocator> make_uniform_allocator(const AllocatorOptions& options) {
+  options_from_texts<NoAllocatorOptions>("uniform", options);
   return std::make_unique<OwnBudgetAllocator>(false);
 }
-std::unique_ptr<Allocator> make_table_allocator() {
+std::unique_ptr<Allocator> make_table_allocator(const AllocatorOptions& options) {
+  options_from_texts<NoAllocatorOptions>("table", options);
   return std::make_unique<OwnBudgetAllocator>(true);
 }
+std::vector<FieldInfo> describe_plain_allocator() { return options_describe<NoAllocatorOptions>(); }
 
 }  // namespace limbeck

@@ -46,6 +46,52 @@ const std::vector<Preset>& preset_registry() {
        {{"random", {}, "uniform"}},
        "fit-literal",
        {}},
+      {"chunkkv",
+       "snapkv's scores, groups of 20 neighbours, the same for every head of a layer",
+       "arXiv 2502.00299",
+       {{"snapkv", {}, "chunk"}}},
+      {"compactor",
+       "attention inside blocks and leverage, every head the same share",
+       "arXiv 2507.08143",
+       {{"compactor", {}, "uniform"}}},
+      {"compactor-adakv",
+       "the same scores, heads of a layer share their budget",
+       "arXiv 2507.08143 and 2407.11550",
+       {{"compactor", {}, "adakv"}}},
+      {"compactor-kvpress",
+       "compactor with kvpress's settings: |v|, smoothing, leverage weighs what is removed",
+       "arXiv 2507.08143",
+       {{"compactor",
+         {{"pool", "3"}, {"removed_blend", "true"}, {"value_norm", "true"}},
+         "uniform"}}},
+      {"critical",
+       "snapkv's best half, then by what slots add to the output",
+       "arXiv 2502.03805",
+       {{"critical", {}, "uniform"}}},
+      {"cur",
+       "norms of keys and values against their neighbours, every head the same share",
+       "arXiv 2509.15038",
+       {{"cur", {}, "uniform"}}},
+      {"expected",
+       "attention that queries to come are expected to give, every head the same share",
+       "arXiv 2510.00636",
+       {{"expected", {}, "uniform"}}},
+      {"expected-adakv",
+       "the same scores, heads of a layer share their budget",
+       "arXiv 2510.00636",
+       {{"expected", {{"epsilon", "0.01"}}, "adakv"}}},
+      {"fast",
+       "leverage alone: no pass over the text, heads of a layer share their budget",
+       "after arXiv 2507.08143",
+       {{"leverage", {}, "adakv"}}},
+      {"finch",
+       "what a question at the end of the text attends to; for that question only",
+       "TACL 2024, FINCH",
+       {{"finch", {}, "uniform"}}},
+      {"h2o",
+       "attention of all tokens behind a slot, every head the same share",
+       "arXiv 2306.14048",
+       {{"h2o", {}, "uniform"}}},
       {"keydiff",
        "keys unlike the crowd, every head the same share",
        "arXiv 2504.15364",
@@ -67,16 +113,40 @@ const std::vector<Preset>& preset_registry() {
        "the same scores, every head the same share",
        "arXiv 2505.23416",
        {{"kvzip", {}, "uniform"}}},
+      {"lagkv",
+       "how unevenly a token lies in the range of the next chunk",
+       "arXiv 2504.04704",
+       {{"lagkv", {}, "uniform"}}},
       {"limbeck",
        "what single queries need, then what most queries need, then fitted",
        "ours",
        {{"attention", {{"reduce", "max"}}, "model", 0.7}, {"wpc", {}, "model", 0.3}},
        "fit"},
+      {"pyramidkv",
+       "snapkv's scores, low layers keep more than high ones",
+       "arXiv 2406.02069",
+       {{"snapkv", {}, "pyramid"}}},
       {"random", "the control: a seeded random subset", "none", {{"random", {}, "uniform"}}},
+      {"sage",
+       "attention of the last token, by KV head",
+       "arXiv 2503.08879",
+       {{"sage", {}, "uniform"}}},
+      {"snapkv",
+       "smoothed attention of the last tokens, every head the same share",
+       "arXiv 2404.14469",
+       {{"snapkv", {}, "uniform"}}},
+      {"snapkv-adakv",
+       "the same scores, heads of a layer share their budget",
+       "arXiv 2407.11550",
+       {{"snapkv", {}, "adakv"}}},
       {"streaming",
        "first and newest tokens (keys keep their positions)",
        "arXiv 2309.17453",
        {{"streaming", {}, "uniform"}}},
+      {"tova",
+       "attention of the last token, mean over the layer",
+       "arXiv 2401.06104",
+       {{"tova", {}, "uniform"}}},
       {"wpc",
        "weighted pivoted Cholesky and water-filling over all heads, fitted",
        "ours",
@@ -86,13 +156,25 @@ const std::vector<Preset>& preset_registry() {
   return presets;
 }
 
-const Preset& find_preset(std::string_view name) {
+Preset find_preset(std::string_view name) {
+  constexpr std::string_view kFit = "+fit";
+  if (name.ends_with(kFit)) {
+    Preset p = find_preset(name.substr(0, name.size() - kFit.size()));
+    p.name += kFit;
+    p.builder = "fit";
+    p.builder_options.clear();
+    return p;
+  }
   std::string known;
   for (const Preset& p : preset_registry()) {
     if (p.name == name) return p;
     known += (known.empty() ? "" : ", ") + p.name;
   }
-  throw InvalidArgument("[compact] unknown method \"{}\"; known: {}", name, known);
+  for (const ScorerEntry& s : scorer_registry())
+    if (s.name == name) return {s.name, s.summary, s.source, {{s.name, {}, "uniform"}}};
+  throw InvalidArgument(
+      "[compact] unknown method \"{}\"; known: {}; scorers, and each of these with +fit", name,
+      known);
 }
 
 }  // namespace limbeck

@@ -15,6 +15,7 @@ struct Stage {
   OptionTexts options;
   std::string allocator = "uniform";
   double share = 1.0;  ///< of the budget that this stage hands out; the shares of a method sum to 1
+  OptionTexts allocator_options = {};
 };
 
 struct Preset {
@@ -25,8 +26,10 @@ struct Preset {
 };
 
 const std::vector<Preset>& preset_registry();
-/// Throws InvalidArgument that lists the known names.
-const Preset& find_preset(std::string_view name);
+/// A preset, or a scorer under its own name: then every head keeps the same share. With "+fit"
+/// behind either, its entries get fitted biases and values ("snapkv+fit"). Throws InvalidArgument
+/// that lists the presets.
+Preset find_preset(std::string_view name);
 /// What `compact`, `demo` and the rest use when no method is named.
 inline constexpr std::string_view kDefaultMethod = "limbeck";
 

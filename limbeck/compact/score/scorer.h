@@ -6,6 +6,7 @@
 
 #include "limbeck/base/options.h"
 #include "limbeck/compact/fit/head_attention.h"
+#include "limbeck/compact/queries/own_queries.h"
 #include "limbeck/compact/queries/reference_queries.h"
 #include "limbeck/compact/selection.h"
 #include "limbeck/model/model.h"
@@ -29,6 +30,9 @@ struct ScorerTraits {
   /// As a first stage it sees every reference row, layer by layer while the pass runs, instead of
   /// at most query_limit() rows afterwards.
   bool runs_in_pass = false;
+  /// Last tokens of the span whose own queries it looks at (ScoreInput::own): 0 = none, kAllRows =
+  /// the whole span's. The text is read again for them, layer by layer.
+  int64_t own_rows = 0;
   bool query_dependent = false;  ///< looks at recent tokens as a stand-in for the question
   int64_t sinks = 0;             ///< first slots of the span protected by default
   int64_t recent = 0;            ///< last slots protected by default
@@ -52,6 +56,10 @@ struct ScoreInput {
   std::span<const double> head_weights;  ///< [H] importance of the heads, or empty: all 1
   std::span<const uint8_t> forced;       ///< [n] 1 = kept already: protected or of an earlier stage
   std::span<const float> earlier;        ///< [n] scores of the stage before, or empty
+  const OwnQueries* own = nullptr;       ///< as many last rows of the span as own_rows asks for
+  /// Last positions of the span that this contest protects for the scorer: its traits' number, or
+  /// fewer under a small budget.
+  int64_t recent = 0;
 };
 
 class Scorer {
@@ -86,6 +94,18 @@ std::unique_ptr<Scorer> make_kvzip_scorer(const OptionTexts& options);
 std::unique_ptr<Scorer> make_attention_scorer(const OptionTexts& options);
 std::unique_ptr<Scorer> make_omp_scorer(const OptionTexts& options);
 std::unique_ptr<Scorer> make_wpc_scorer(const OptionTexts& options);
+std::unique_ptr<Scorer> make_compactor_scorer(const OptionTexts& options);
+std::unique_ptr<Scorer> make_critical_scorer(const OptionTexts& options);
+std::unique_ptr<Scorer> make_cur_scorer(const OptionTexts& options);
+std::unique_ptr<Scorer> make_expected_scorer(const OptionTexts& options);
+std::unique_ptr<Scorer> make_finch_scorer(const OptionTexts& options);
+std::unique_ptr<Scorer> make_h2o_scorer(const OptionTexts& options);
+std::unique_ptr<Scorer> make_lagkv_scorer(const OptionTexts& options);
+std::unique_ptr<Scorer> make_leverage_scorer(const OptionTexts& options);
+std::unique_ptr<Scorer> make_noncausal_scorer(const OptionTexts& options);
+std::unique_ptr<Scorer> make_sage_scorer(const OptionTexts& options);
+std::unique_ptr<Scorer> make_snapkv_scorer(const OptionTexts& options);
+std::unique_ptr<Scorer> make_tova_scorer(const OptionTexts& options);
 std::vector<FieldInfo> describe_random_scorer();
 std::vector<FieldInfo> describe_streaming_scorer();
 std::vector<FieldInfo> describe_knorm_scorer();
@@ -94,5 +114,17 @@ std::vector<FieldInfo> describe_kvzip_scorer();
 std::vector<FieldInfo> describe_attention_scorer();
 std::vector<FieldInfo> describe_omp_scorer();
 std::vector<FieldInfo> describe_wpc_scorer();
+std::vector<FieldInfo> describe_compactor_scorer();
+std::vector<FieldInfo> describe_critical_scorer();
+std::vector<FieldInfo> describe_cur_scorer();
+std::vector<FieldInfo> describe_expected_scorer();
+std::vector<FieldInfo> describe_finch_scorer();
+std::vector<FieldInfo> describe_h2o_scorer();
+std::vector<FieldInfo> describe_lagkv_scorer();
+std::vector<FieldInfo> describe_leverage_scorer();
+std::vector<FieldInfo> describe_noncausal_scorer();
+std::vector<FieldInfo> describe_sage_scorer();
+std::vector<FieldInfo> describe_snapkv_scorer();
+std::vector<FieldInfo> describe_tova_scorer();
 
 }  // namespace limbeck

@@ -1,84 +1,26 @@
 #include "limbeck/compact/score/scorer.h"
 
 #include "limbeck/base/random.h"
+#include "limbeck/compact/score/fixture_testing.h"
 #include "limbeck/model/model_testing.h"
 #include "limbeck/model/rotation.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cmath>
-
 namespace limbeck {
 namespace {
 
-/// Fixture F of the selection spec, section 17: two heads of twelve 4-dimensional keys.
-LayerSegment fixture_slots() {
-  constexpr int64_t heads = 2, n = 12, dim = 4;
-  LayerSegment s;
-  s.keys = at::empty({heads * n, dim}, at::kFloat);
-  s.values = at::empty({heads * n, dim}, at::kFloat);
-  s.positions = at::arange(n, at::kInt).repeat({heads});
-  s.offsets = {0, n, 2 * n};
-  auto k = s.keys.accessor<float, 2>();
-  auto v = s.values.accessor<float, 2>();
-  for (int64_t h = 0; h < heads; ++h)
-    for (int64_t j = 0; j < n; ++j)
-      for (int64_t c = 0; c < dim; ++c) {
-        k[h * n + j][c] = static_cast<float>(std::sin(.37 * (j + 1) * (c + 1) + 1.1 * h));
-        v[h * n + j][c] = static_cast<float>(std::cos(.53 * (j + 1) * (c + 1) + .7 * h));
-      }
-  return s;
-}
-
-ScoreInput input(const LayerSegment& slots, const Model* model = nullptr) {
-  ScoreInput in;
-  in.model = model;
-  in.slots = &slots;
-  in.span = {0, 12};
-  return in;
-}
-
-struct Expected {
-  double checksum;
-  std::vector<int32_t> kept;
-};
-
-/// chk = sum (j + 1) s_j and the top 4 of each head.
-void expect_fixture(const std::string& scorer, const std::vector<Expected>& expected) {
-  const LayerSegment slots = fixture_slots();
-  at::Tensor out = at::empty({24}, at::kFloat);
-  make_scorer(scorer)->score(input(slots), out);
-  for (int64_t h = 0; h < 2; ++h) {
-    const float* s = out.const_data_ptr<float>() + 12 * h;
-    double checksum = 0;
-    for (int j = 0; j < 12; ++j) checksum += (j + 1) * s[j];
-    EXPECT_NEAR(checksum, expected[h].checksum, 1e-4) << scorer << " head " << h;
-    std::vector<int32_t> positions(12);
-    for (int j = 0; j < 12; ++j) positions[j] = j;
-    HeadContest contest{0, h, {s, 12}, positions, std::vector<uint8_t>(12, 0), 4};
-    EXPECT_EQ(top_slots(contest, 4), expected[h].kept) << scorer << " head " << h;
-  }
-}
+using test::expect_fixture;
+using test::fixture_queries;
+using test::fixture_slots;
 
 TEST(ScorerFixtureTest, KnormMatches) {
-  expect_fixture("knorm", {{-109.436876, {5, 7, 8, 10}}, {-109.780586, {5, 6, 7, 11}}});
+  expect_fixture("knorm", {}, {{-109.436876, {5, 7, 8, 10}}, {-109.780586, {5, 6, 7, 11}}});
 }
 
 TEST(ScorerFixtureTest, KeydiffMatches) {
-  expect_fixture("keydiff", {{-5.672705, {5, 6, 7, 11}}, {-28.004080, {0, 2, 3, 4}}});
-}
-
-/// The fixture's queries q[g][i][c] = 2 sin(.29 (i+1)(c+1) + .9 g), four query heads.
-at::Tensor fixture_queries() {
-  at::Tensor q = at::empty({4, 12, 4}, at::kFloat);
-  auto a = q.accessor<float, 3>();
-  for (int64_t g = 0; g < 4; ++g)
-    for (int64_t i = 0; i < 12; ++i)
-      for (int64_t c = 0; c < 4; ++c)
-        a[g][i][c] = static_cast<float>(2 * std::sin(.29 * (i + 1) * (c + 1) + .9 * g));
-  return q;
+  expect_fixture("keydiff", {}, {{-5.672705, {5, 6, 7, 11}}, {-28.004080, {0, 2, 3, 4}}});
 }
 
 TEST(ScorerFixtureTest, KvzipMatchesWithContextZeroToFiveAndFedSixToEleven) {
@@ -104,7 +46,7 @@ TEST(ScorerFixtureTest, KvzipMatchesWithContextZeroToFiveAndFedSixToEleven) {
       elsewhere[g][i] = at::logsumexp(0.5 * at::mv(fed[g / 2].narrow(0, 0, i + 1), q[g][i]), {0});
   LayerQueries queries{0, 0.5, {}};
   queries.chunks.push_back({{0, 6}, 1.0, q, elsewhere, {}});
-  ScoreInput in = input(span);
+  ScoreInput in = test::fixture_input(span);
   in.cache = &cache;
   in.span = {0, 6};
   in.queries = &queries;
@@ -118,7 +60,7 @@ TEST(ScorerFixtureTest, KvzipMatchesWithContextZeroToFiveAndFedSixToEleven) {
 TEST(ScorerTest, RandomMatchesTheSpecifiedStream) {
   const LayerSegment slots = fixture_slots();
   at::Tensor out = at::empty({24}, at::kFloat);
-  make_scorer("random")->score(input(slots), out);
+  make_scorer("random")->score(test::fixture_input(slots), out);
   EXPECT_FLOAT_EQ(out[0].item<float>(), 0.8833108082136426F);
   EXPECT_FLOAT_EQ(out[1].item<float>(), 0.43152799704850997F);
   EXPECT_FLOAT_EQ(out[12].item<float>(),
@@ -129,7 +71,7 @@ TEST(ScorerTest, StreamingRanksByPositionAndProtectsSinks) {
   const LayerSegment slots = fixture_slots();
   at::Tensor out = at::empty({24}, at::kFloat);
   const auto scorer = make_scorer("streaming");
-  scorer->score(input(slots), out);
+  scorer->score(test::fixture_input(slots), out);
   EXPECT_EQ(scorer->traits().sinks, 4);
   EXPECT_LT(out[3].item<float>(), out[4].item<float>());
 }
@@ -146,8 +88,8 @@ TEST(ScorerTest, UnropedKeydiffDoesNotDependOnPosition) {
   moved.positions = at::arange(20, at::kInt) * 7;
   moved.keys = rotate_keys(plain.keys, moved.positions, model.inverse_frequencies(0));
   at::Tensor a = at::empty({20}, at::kFloat), b = at::empty({20}, at::kFloat);
-  make_scorer("keydiff", {{"unrope", "true"}})->score(input(plain, &model), a);
-  make_scorer("keydiff", {{"unrope", "true"}})->score(input(moved, &model), b);
+  make_scorer("keydiff", {{"unrope", "true"}})->score(test::fixture_input(plain, &model), a);
+  make_scorer("keydiff", {{"unrope", "true"}})->score(test::fixture_input(moved, &model), b);
   EXPECT_LT((a - b).abs().max().item<float>(), 1e-4F);
 }
 

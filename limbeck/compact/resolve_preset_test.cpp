@@ -1,0 +1,54 @@
+#include "limbeck/base/error.h"
+#include "limbeck/compact/contest.h"
+
+#include <gtest/gtest.h>
+
+namespace limbeck {
+namespace {
+
+CompactOptions named(const std::string& method) {
+  CompactOptions o;
+  o.method = method;
+  return o;
+}
+
+TEST(ResolvePresetTest, AScorerIsAMethodAndPlusFitFitsIt) {
+  const Preset p = resolve_preset(named("noncausal+fit"));
+  EXPECT_EQ(p.name, "noncausal+fit");
+  ASSERT_EQ(p.stages.size(), 1u);
+  EXPECT_EQ(p.stages[0].scorer, "noncausal");
+  EXPECT_EQ(p.stages[0].allocator, "uniform");
+  EXPECT_EQ(p.builder, "fit");
+  // Options of the published builder mean nothing to ours.
+  EXPECT_TRUE(resolve_preset(named("am-hak+fit")).builder_options.empty());
+  EXPECT_EQ(resolve_preset(named("pyramidkv+fit")).stages[0].allocator, "pyramid");
+  EXPECT_THROW(resolve_preset(named("best+fit")), InvalidArgument);
+  EXPECT_THROW(resolve_preset(named("+fit")), InvalidArgument);
+}
+
+TEST(ResolvePresetTest, EveryPresetNamesThingsThatExist) {
+  for (const Preset& p : preset_registry()) {
+    double shares = 0;
+    for (const Stage& s : p.stages) {
+      EXPECT_NO_THROW(make_scorer(s.scorer, s.options)) << p.name;
+      shares += s.share;
+    }
+    EXPECT_NEAR(shares, 1.0, 1e-9) << p.name;
+  }
+}
+
+TEST(ResolvePresetTest, AReplacedPartLosesTheOptionsOfThePreset) {
+  CompactOptions o = named("expected-adakv");
+  EXPECT_EQ(resolve_preset(o).stages[0].options.size(), 1u);
+  o.scorer = "expected";
+  EXPECT_EQ(resolve_preset(o).stages[0].options.size(), 1u);
+  o.scorer = "knorm";
+  o.scorer_options = {{"recent", "2"}};
+  EXPECT_EQ(resolve_preset(o).stages[0].options, (OptionTexts{{"recent", "2"}}));
+  o.allocator_options = {{"safe", "0.5"}};
+  EXPECT_EQ(resolve_preset(o).stages[0].allocator_options, (OptionTexts{{"safe", "0.5"}}));
+  EXPECT_EQ(resolve_preset(o).name, "knorm x adakv x copy");
+}
+
+}  // namespace
+}  // namespace limbeck

@@ -1,0 +1,166 @@
+#include "limbeck/compact/score/leverage.h"
+
+#include "limbeck/base/random.h"
+#include "limbeck/compact/parallel.h"
+#include "limbeck/compact/score/moments.h"
+#include "limbeck/model/rotation.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <numbers>
+
+namespace limbeck {
+namespace {
+
+/// [D, k] normal with variance 1/k, the same for all heads and layers. Counted, not drawn in a row,
+/// so that it does not depend on who asks first.
+at::Tensor sketch_matrix(int64_t dim, int64_t k) {
+  constexpr uint64_t kSeed = 42;
+  at::Tensor out = at::empty({dim, k}, at::kDouble);
+  double* p = out.mutable_data_ptr<double>();
+  for (int64_t i = 0; i < dim * k; ++i) {
+    const auto index = static_cast<uint64_t>(2 * i);
+    const double u = 1.0 - unit_double(splitmix64_at(kSeed, index)),
+                 v = unit_double(splitmix64_at(kSeed, index + 1));
+    p[i] = std::sqrt(-2.0 * std::log(u)) * std::cos(2.0 * std::numbers::pi * v) /
+           std::sqrt(static_cast<double>(k));
+  }
+  return out;
+}
+
+/// R^-1 of A + mu I = R R^T [D, D]; the ridge grows tenfold when the factorisation fails.
+at::Tensor inverse_factor(const at::Tensor& a, double ridge) {
+  const int64_t d = a.size(0);
+  const at::Tensor eye = at::eye(d, at::kDouble);
+  double mu = ridge * a.trace().item<double>() / static_cast<double>(d);
+  for (int attempt = 0; attempt <= 5; ++attempt, mu *= 10) {
+    const auto [factor, info] = at::linalg_cholesky_ex(a + eye * mu);
+    if (info.item<int32_t>() == 0) return at::linalg_solve_triangular(factor, eye, /*upper=*/false);
+  }
+  throw NumericalError("[leverage] the keys' Gram matrix cannot be factored; the ridge reached {}",
+                       mu / 10);
+}
+
+at::Tensor leverage_of_chunk(const at::Tensor& x, const at::Tensor& weights, double ridge) {
+  const int64_t n = x.size(0);
+  at::Tensor out = at::zeros({n}, at::kFloat);
+  Moments moments(x.size(1));
+  moments.add(x, weights);
+  if (n < 2 || moments.scatter().trace().item<double>() <= 0) return out;
+  const at::Tensor to_white = inverse_factor(moments.scatter(), ridge).t();
+  constexpr int64_t kRows = 4096;
+  for (int64_t i = 0; i < n; i += kRows) {
+    const int64_t m = std::min(kRows, n - i);
+    const at::Tensor y = at::mm(x.narrow(0, i, m).to(at::kDouble) - moments.mean(), to_white);
+    out.narrow(0, i, m).copy_(y.square().sum(1));
+  }
+  return weights.defined() ? out * weights : out;
+}
+
+struct LeverageOptions {
+  int64_t chunk = 0;
+  int64_t recent = 4;
+  double ridge = 1e-5;
+  int64_t sinks = 8;
+  int64_t sketch = 0;
+  template <class V>
+  void for_each_field(V&& v) {
+    v("chunk", chunk, closed(0, 1 << 24), "slots that compete with each other; 0 = the whole span");
+    v("recent", recent, closed(0, 1 << 20), "last slots of the span that are always kept");
+    v("ridge", ridge, open_closed(0.0, 1.0), "ridge relative to the mean eigenvalue of the Gram");
+    v("sinks", sinks, closed(0, 1 << 20), "first slots of the span that are always kept");
+    v("sketch", sketch, closed(0, 1 << 12), "project keys to so many dimensions; 0 = exact");
+  }
+};
+
+/// Keys before RoPE that the others do not explain. What is kept already takes no part.
+class LeverageScorer : public Scorer {
+ public:
+  explicit LeverageScorer(const LeverageOptions& o) : options_(o) {}
+  ScorerTraits traits() const override {
+    return {.comparable = Comparable::layer, .sinks = options_.sinks, .recent = options_.recent};
+  }
+
+  void score(const ScoreInput& in, const at::Tensor& out) const override {
+    out.zero_();
+    parallel_tasks(in.slots->kv_heads(), [&](int64_t h) {
+      const at::Tensor open = open_slots(in, h);
+      const at::Tensor x = keys_before_rope(in, h).index_select(0, open);
+      out.index_copy_(0, open + in.slots->offsets[h],
+                      leverage_scores(x, slot_weights(in, h, open),
+                                      {options_.ridge, options_.chunk, options_.sketch}));
+    });
+  }
+
+ private:
+  LeverageOptions options_;
+};
+
+}  // namespace
+
+at::Tensor leverage_scores(const at::Tensor& keys, const at::Tensor& weights,
+                           const LeverageForm& form) {
+  const int64_t n = keys.size(0), dim = keys.size(1);
+  if (form.sketch >= dim)
+    throw InvalidArgument("[leverage] sketch must be below the head dimension of {}; found {}", dim,
+                          form.sketch);
+  const at::Tensor x =
+      form.sketch > 0 ? at::mm(keys.to(at::kDouble), sketch_matrix(dim, form.sketch)) : keys;
+  const int64_t step = form.chunk > 0 ? form.chunk : std::max<int64_t>(n, 1);
+  at::Tensor out = at::empty({n}, at::kFloat);
+  for (int64_t begin = 0; begin < n;) {
+    int64_t end = std::min(n, begin + step);
+    if (n - end < 2 * dim) end = n;
+    out.narrow(0, begin, end - begin)
+        .copy_(leverage_of_chunk(
+            x.narrow(0, begin, end - begin),
+            weights.defined() ? weights.narrow(0, begin, end - begin) : at::Tensor(), form.ridge));
+    begin = end;
+  }
+  return out;
+}
+
+at::Tensor leverage_plain(const at::Tensor& keys, const at::Tensor& weights, double ridge) {
+  const int64_t dim = keys.size(1);
+  const at::Tensor w =
+      (weights.defined() ? weights : at::ones({keys.size(0)})).to(at::kDouble).unsqueeze(1);
+  at::Tensor x = keys.to(at::kDouble);
+  x = x - (x * w).sum(0) / w.sum();
+  const at::Tensor a = at::mm((x * w).t(), x);
+  const at::Tensor mu = a.trace() * (ridge / static_cast<double>(dim));
+  const at::Tensor solved = at::linalg_solve(a + at::eye(dim, at::kDouble) * mu, x.t());
+  return ((x * solved.t()).sum(1, true) * w).squeeze(1).to(at::kFloat);
+}
+
+at::Tensor keys_before_rope(const ScoreInput& in, int64_t h) {
+  const int64_t first = in.slots->offsets[h], n = in.slots->slots(h);
+  const at::Tensor keys = in.slots->keys.narrow(0, first, n).to(at::kFloat);
+  if (in.model == nullptr) return keys;
+  return rotate_keys(keys, in.slots->positions.narrow(0, first, n).neg(),
+                     in.model->inverse_frequencies(in.layer)) /
+         in.model->spec().layers[in.layer].rope.cos_sin_factor();
+}
+
+at::Tensor open_slots(const ScoreInput& in, int64_t h) {
+  const int64_t first = in.slots->offsets[h], n = in.slots->slots(h);
+  const float* bias = in.slots->bias.defined() ? in.slots->bias.const_data_ptr<float>() : nullptr;
+  std::vector<int64_t> open;
+  for (int64_t i = 0; i < n; ++i)
+    if ((in.forced.empty() || in.forced[first + i] == 0) &&
+        (bias == nullptr || bias[first + i] != kNoCandidate))
+      open.push_back(i);
+  return at::tensor(open, at::kLong);
+}
+
+at::Tensor slot_weights(const ScoreInput& in, int64_t h, const at::Tensor& slots) {
+  if (!in.slots->bias.defined()) return {};
+  return in.slots->bias.index_select(0, slots + in.slots->offsets[h]).exp();
+}
+
+std::unique_ptr<Scorer> make_leverage_scorer(const OptionTexts& options) {
+  return std::make_unique<LeverageScorer>(options_from_texts<LeverageOptions>("leverage", options));
+}
+std::vector<FieldInfo> describe_leverage_scorer() { return options_describe<LeverageOptions>(); }
+
+}  // namespace limbeck
