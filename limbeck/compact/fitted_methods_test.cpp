@@ -94,7 +94,7 @@ TEST(FittedMethodsTest, StoredQueriesGiveWhatTheOwnPassGives) {
   }
 }
 
-/// Attention-matching spec, section 7: one pass equals running the compacted layers again.
+/// One pass equals running the compacted layers again.
 TEST(FittedMethodsTest, OnPolicyFitsUseTheQueriesThatCompactLayersCause) {
   Read r;
   const KvCache before = r.cache.clone();

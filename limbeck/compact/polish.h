@@ -1,5 +1,5 @@
 /// Polish: biases and values of a compact span as parameters, trained for a few steps through the
-/// frozen model (attention-matching spec, 4.5; Cartridges, arXiv 2506.06266, from a good start).
+/// frozen model (docs/methods.md; Cartridges, arXiv 2506.06266, from a good start).
 #pragma once
 
 #include "limbeck/compact/queries/reference_queries.h"

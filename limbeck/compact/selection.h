@@ -13,7 +13,7 @@
 namespace limbeck {
 
 /// Entries kept of n: min(n, max(1, floor(ratio * n + 1e-9))); the 1e-9 repairs products such as
-/// 0.29 * 100 = 28.999. n = 0 gives 0. (Selection spec, section 2: ratio is the fraction KEPT.)
+/// 0.29 * 100 = 28.999. n = 0 gives 0. The ratio is the fraction KEPT.
 int64_t kept_of_ratio(double ratio, int64_t n);
 
 /// A slot with this score is never chosen: nothing would be gained by it.

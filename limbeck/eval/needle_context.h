@@ -1,5 +1,5 @@
 /// Evaluation contexts: an excerpt of a book with hidden needles, questions about them, and the
-/// book's own continuation (attention-matching spec, 4.5).
+/// book's own continuation.
 ///
 /// Everything follows from the texts, the tokenizer and the seed, on every machine. Context number
 /// i of a length is the same however many contexts are wanted, so that a run can be extended.

@@ -1,7 +1,7 @@
 /// Numbers per KV head: calibrated weights, budget shares, gates. One file layout for all of them.
 ///
-/// JSON, "format": "kv-head-pattern", version 1, kinds gates, binary, shares, weights (footprint
-/// spec, section 5). The authors' budget schedules of Attention Matching (arXiv 2602.16284),
+/// JSON, "format": "kv-head-pattern", version 1, kinds gates, binary, shares, weights. The
+/// authors' budget schedules of Attention Matching (arXiv 2602.16284),
 /// {"L0H0": share, ...}, are read as shares.
 #pragma once
 

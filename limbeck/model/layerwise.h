@@ -2,7 +2,7 @@
 ///
 /// For methods that need one layer's queries of a long text at once: only hidden states and one
 /// layer's keys and values are held, whatever the number of layers. The results are those of
-/// Model::forward (attention-matching spec, section 7).
+/// Model::forward (docs/methods.md, reference queries).
 #pragma once
 
 #include "limbeck/model/attention.h"

@@ -2,7 +2,7 @@
 ///
 /// a_h = mean over query positions of ||d log p(y) / d o_h||^2, y sampled from the model itself,
 /// o_h the attention output before W_O, summed over the head's group: one backward pass over a
-/// repeat of a text (attention-matching spec, 4.5). A property of the model: measured once, without
+/// repeat of a text (docs/methods.md). A property of the model: measured once, without
 /// labels.
 #pragma once
 

@@ -1,5 +1,5 @@
 /// The fit of one head: biases and values of kept slots, so that queries find the same mass and the
-/// same output in them as in all slots (arXiv 2602.16284; attention-matching spec, section 5).
+/// same output in them as in all slots (arXiv 2602.16284; docs/methods.md, the fit).
 #pragma once
 
 #include "limbeck/compact/fit/features.h"

@@ -24,7 +24,7 @@ void expect_values(const at::Tensor& got, const std::vector<double>& want, doubl
     EXPECT_NEAR(flat[static_cast<int64_t>(i)].item<double>(), want[i], tolerance) << "at " << i;
 }
 
-/// Oracle X of the attention-matching spec, section 13: four queries, five slots, d = 4.
+/// Closed-form case: four queries, five slots, d = 4.
 HeadProblem oracle() {
   const at::Tensor ex = at::tensor(std::vector<float>{4, 1, 1, 1, 1, 2, 5, 6, 2, 1,  //
                                                       1, 1, 5, 3, 6, 2, 1, 5, 6, 2},

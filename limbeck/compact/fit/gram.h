@@ -1,7 +1,7 @@
 /// The Gram matrix G = A' Omega A of attention features, whole or as a sketch.
 ///
 /// G carries everything that selection and linear fits need: A' Omega 1 = G 1 and A' Omega Y = G V,
-/// because rows of A sum to 1 and Y = A V (attention-matching spec, 4.1). It is accumulated over
+/// because rows of A sum to 1 and Y = A V (docs/methods.md). It is accumulated over
 /// batches of queries, so the number of queries has no cap.
 #pragma once
 
@@ -36,7 +36,7 @@ std::unique_ptr<Gram> tiled_gram(at::Tensor b);
 at::Tensor attention_gram(const HeadProblem& problem, int64_t batch = 2048);
 
 /// CountSketch of the features: every row sqrt(omega_i) A_i is added with a random sign to one of r
-/// random rows; B' B estimates G, and B 1 is the sketch of A 1 (spec 4.3).
+/// random rows; B' B estimates G, and B 1 is the sketch of A 1.
 at::Tensor count_sketch(const HeadProblem& problem, int64_t r, uint64_t seed, int64_t batch = 2048);
 
 }  // namespace limbeck

@@ -1,5 +1,5 @@
-/// Heads with the statistics of real ones, for tests: the generator of the attention-matching spec,
-/// 12.3 (topics of unequal popularity, a shared mean key, peaked and diffuse queries).
+/// Heads with the statistics of real ones, for tests: topics of unequal popularity, a shared mean
+/// key, peaked and diffuse queries.
 #pragma once
 
 #include "limbeck/base/random.h"

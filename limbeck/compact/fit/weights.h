@@ -9,7 +9,7 @@ namespace limbeck {
 
 /// min_w ||A_S w - 1||_Omega with w >= 0 from the Gram alone: G_SS [t, t] f64, target (G 1)_S [t].
 /// Exact: unit-diagonal scaling, ridge 1e-7 (1e-4 with exchanges), block principal pivoting with
-/// Cholesky solves (attention-matching spec, 5.1). `exchanges` >= 0 stops after so many solves and
+/// Cholesky solves (docs/methods.md, the fit). `exchanges` >= 0 stops after so many solves and
 /// sets what is not yet feasible to 0. Returns w [t] f64.
 constexpr int64_t kNnlsExact = -1;
 at::Tensor nnls_gram(const at::Tensor& g, const at::Tensor& target, int64_t exchanges = kNnlsExact);

@@ -3,7 +3,7 @@
 /// Orthogonal least squares on the targets [lam 1, Y - v0] with the attention features as
 /// dictionary: every pick is the exact best decrease of the residual energy, near-duplicates die by
 /// the test on D, and the recorded energies are an error-versus-budget curve. A prefix of the order
-/// is the answer for every smaller budget (attention-matching spec, 4.2; ours).
+/// is the answer for every smaller budget (docs/methods.md; ours).
 #pragma once
 
 #include "limbeck/compact/fit/gram.h"
@@ -48,7 +48,7 @@ WpcOrder wpc(const Gram& gram, const WpcTargets& targets, const WpcOptions& opti
 WpcOrder wpc_plain(const Gram& gram, const WpcTargets& targets, const WpcOptions& options);
 
 /// Gram orthogonal matching pursuit on mass alone: c = G1 - G_:S w with w from NNLS; picks the
-/// largest c. Takes G as f32 or f64. With omega = M^2 it is OMP with one pick a step (spec 4.1).
+/// largest c. Takes G as f32 or f64. With omega = M^2 it is OMP with one pick a step.
 std::vector<int32_t> gomp(const at::Tensor& g, int64_t limit);
 
 }  // namespace limbeck

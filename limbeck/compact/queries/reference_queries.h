@@ -3,7 +3,7 @@
 /// They come from suffixes: token sequences that the model is made to read behind the context (a
 /// repeat of the text, a conversation about it, its own continuations). All suffixes pass the model
 /// together, layer by layer, so one layer's queries are at hand at once and nothing else is held
-/// (attention-matching spec, sections 6 and 7).
+/// (docs/methods.md).
 #pragma once
 
 #include "limbeck/base/progress.h"
@@ -52,7 +52,7 @@ struct LayerQueries {
   /// The same rows in their own dtype.
   at::Tensor group_rows(int64_t kv_head, int64_t kv_heads) const;
   /// Marks the rows held out of a fit: 15 % of the tokens, in runs of 32 neighbours, the same for
-  /// every query head (spec 6.3). Order of rows_of(). 0 = fitted, 1 = decides, 2 = reports.
+  /// every query head. Order of rows_of(). 0 = fitted, 1 = decides, 2 = reports.
   std::vector<uint8_t> held_out(int64_t group) const;
 };
 

@@ -1,5 +1,5 @@
 /// The text's own continuations as reference queries: what the model says next asks for what it
-/// will need (attention-matching spec, 4.5).
+/// will need.
 #pragma once
 
 #include "limbeck/compact/queries/reference_queries.h"

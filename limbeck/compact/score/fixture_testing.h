@@ -1,4 +1,4 @@
-/// Fixture F of the selection spec, section 17, for this room's tests: two heads of twelve
+/// A deterministic fixture for this room's tests: two heads of twelve
 /// 4-dimensional keys and values without RoPE, two query heads for each, logits scaled by 1/2.
 #pragma once
 
@@ -65,7 +65,7 @@ struct Expected {
   std::vector<int32_t> kept;
 };
 
-/// Compares chk = sum (j + 1) s_j and the top 4 of each head with the spec's.
+/// Compares chk = sum (j + 1) s_j and the top 4 of each head with the expected ones.
 inline at::Tensor expect_fixture(const std::string& scorer, const OptionTexts& options,
                                  const std::vector<Expected>& expected) {
   const LayerSegment slots = fixture_slots();

@@ -7,7 +7,7 @@
 namespace limbeck {
 
 /// energy [k + 1], falling, energy[i] after i picks. Returns k gains: the steps of the curve's
-/// lower convex hull, which never rise (attention-matching spec, section 8).
+/// lower convex hull, which never rise (docs/methods.md).
 std::vector<double> hull_gains(std::span<const double> energy);
 
 }  // namespace limbeck

@@ -39,7 +39,7 @@ struct WpcScorerOptions {
   }
 };
 
-/// Weighted pivoted Cholesky (attention-matching spec, 4.2, 4.3 and 4.5, step 2). Scores are the
+/// Weighted pivoted Cholesky (docs/methods.md). Scores are the
 /// marginal gains of the hull of each head's error curve times the head's weight: one ranking over
 /// all heads is then water-filling, and a ranking within a head keeps a prefix of the order.
 class WpcScorer : public Scorer {
