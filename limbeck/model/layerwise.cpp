@@ -16,6 +16,7 @@ KvCache layer_alone(const KvCache& context, int64_t l, std::vector<LayerSegmentP
   KvCache out(shape);
   const int64_t length = context.logical_length();
   if (length == 0) return out;
+  out.adopt_stream(0, layer.stream);
   SegmentInfo info;
   info.begin = 0;
   info.end = length;
