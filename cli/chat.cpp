@@ -49,6 +49,7 @@ class RollingChat {
     const size_t before = budget_.events().size();
     const GenerateResult r = generate(lm_, cache_, prompt, o);
     fmt::print("\n");
+    std::fflush(stdout);
     unfed_.assign(r.tokens.begin() + r.fed, r.tokens.end());
     for (size_t i = before; i < budget_.events().size(); ++i)
       fmt::print(stderr, "[{}]\n", budget_.events()[i].text());

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <numeric>
 
 namespace limbeck {
@@ -86,25 +87,40 @@ FootprintReport FootprintMeter::report() const {
   FootprintReport r;
   r.rows = rows_;
   r.first_row = first_;
-  const auto heads = static_cast<double>(main_.size());
-  double total = 0, after = 0, after_heads = 0, full_peak = 0, full_bytes = 0;
+  // Heads with the same window have the same denominator: summed in integers, divided once.
+  struct Sums {
+    int64_t heads = 0, main = 0, aux = 0, after = 0, whole = 0, rest = 0;
+  };
+  std::map<int64_t, Sums> groups;
+  int64_t full_peak = 0;
+  double full_bytes = 0;
   for (size_t i = 0; i < main_.size(); ++i) {
-    const auto whole = static_cast<double>(full_sum(i, 0, rows_));
-    r.heads.push_back(fraction(static_cast<double>(main_[i]), whole));
-    r.footprint += r.heads.back() / heads;
-    total += fraction(static_cast<double>(main_[i] + aux_[i]), whole) / heads;
-    full_peak +=
-        static_cast<double>(capped(first_ + rows_, windows_[i / static_cast<size_t>(kv_heads_)]));
-    full_bytes += whole * static_cast<double>(slot_bytes_);
-    if (compacted_) {
-      const auto rest = static_cast<double>(full_sum(i, compacted_rows_, rows_));
-      after += fraction(static_cast<double>(main_[i] - compacted_main_[i]), rest);
-      after_heads += 1;
-    }
+    const int64_t window = windows_[i / static_cast<size_t>(kv_heads_)];
+    Sums& s = groups[window];
+    s.whole = full_sum(i, 0, rows_);
+    s.rest = full_sum(i, compacted_rows_, rows_);
+    ++s.heads;
+    s.main += main_[i];
+    s.aux += aux_[i];
+    if (compacted_) s.after += main_[i] - compacted_main_[i];
+    r.heads.push_back(fraction(static_cast<double>(main_[i]), static_cast<double>(s.whole)));
+    full_peak += capped(first_ + rows_, window);
+    full_bytes += static_cast<double>(s.whole) * static_cast<double>(slot_bytes_);
   }
-  r.footprint_total = total;
-  r.footprint_after = fraction(after, after_heads);
-  r.peak = fraction(static_cast<double>(peak_), full_peak);
+  const auto mean = [&](int64_t Sums::*part, int64_t Sums::*whole) {
+    double sum = 0;
+    for (const auto& [window, s] : groups) {
+      const auto share = static_cast<double>(s.heads) / static_cast<double>(main_.size());
+      sum += share * fraction(static_cast<double>(s.*part),
+                              static_cast<double>(s.*whole) * static_cast<double>(s.heads));
+    }
+    return sum;
+  };
+  r.footprint = mean(&Sums::main, &Sums::whole);
+  r.footprint_total = r.footprint + mean(&Sums::aux, &Sums::whole);
+  r.footprint_after =
+      compacted_ ? mean(&Sums::after, &Sums::rest) : std::numeric_limits<double>::quiet_NaN();
+  r.peak = fraction(static_cast<double>(peak_), static_cast<double>(full_peak));
   r.byte_footprint = fraction(static_cast<double>(byte_rows_), full_bytes);
   r.kv_bytes = kv_bytes_;
   r.kv_bytes_peak = bytes_peak_;
