@@ -196,6 +196,7 @@ TEST(RollingBudgetTest, GenerationGoesOnPastBudgetAndWindow) {
   prompt.resize(80, 3);
   KvCache small = lm.model.new_cache();
   EXPECT_THROW(generate(lm, small, prompt, o), InvalidArgument);
+  EXPECT_EQ(small.logical_length(), 0);
 }
 
 TEST(RollingBudgetTest, RefusesBudgetsWithoutRoom) {

@@ -52,16 +52,23 @@ at::Tensor feed_prompt(const Model& model, KvCache& cache, std::span<const int32
                           prompt.size(), o.prefill_chunk);
   at::Tensor logits;
   const auto total = static_cast<int64_t>(prompt.size());
-  for (int64_t done = 0; done < total;) {
-    const int64_t n = std::min(o.prefill_chunk, total - done);
-    if (!o.make_room(cache, n))
-      throw InvalidArgument("[generate] no room for the prompt; found {} of {} tokens fed", done,
-                            total);
-    ForwardOptions forward;
-    forward.logits = done + n < total ? LogitsWanted::none : LogitsWanted::last;
-    logits = model.forward(cache, prompt.subspan(done, n), forward).logits;
-    done += n;
-    report_progress(o.progress, {"prefill", "tokens", done, total});
+  // A mark would not survive what make_room may do to the segments.
+  KvCache before = cache.clone();
+  try {
+    for (int64_t done = 0; done < total;) {
+      const int64_t n = std::min(o.prefill_chunk, total - done);
+      if (!o.make_room(cache, n))
+        throw InvalidArgument("[generate] no room for the prompt; found {} of {} tokens fed", done,
+                              total);
+      ForwardOptions forward;
+      forward.logits = done + n < total ? LogitsWanted::none : LogitsWanted::last;
+      logits = model.forward(cache, prompt.subspan(done, n), forward).logits;
+      done += n;
+      report_progress(o.progress, {"prefill", "tokens", done, total});
+    }
+  } catch (...) {
+    cache = std::move(before);
+    throw;
   }
   return logits;
 }

@@ -38,7 +38,7 @@ struct GenerateResult {
 
 /// Appends prompt and generated tokens to the cache (the last generated token is not fed back).
 /// Throws InvalidArgument when prompt and max_tokens do not fit the window. An error while the
-/// prompt is fed leaves the cache as it was, unless make_room has changed it.
+/// prompt is fed leaves the cache as it was.
 GenerateResult generate(const LanguageModel& lm, KvCache& cache, std::span<const int32_t> prompt,
                         const GenerateOptions& options = {});
 

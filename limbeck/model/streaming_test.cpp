@@ -177,6 +177,30 @@ TEST(StreamingHeadsTest, WhatStreamingHeadsNoLongerSeeIsFreed) {
   EXPECT_LT(cache.meter().report().kv_bytes_peak, plain.meter().report().kv_bytes_peak * 35 / 100);
 }
 
+// Footprint spec, section 9: seven of ten heads stream, 32,768 tokens in chunks of 4096.
+TEST(StreamingHeadsSlowTest, TheHighWaterMarkOfALongTextIsBelowFortyFivePercent) {
+  ModelSpec spec = test::small_spec({0, 0});
+  spec.query_heads = spec.kv_heads = 5;
+  spec.context_length = 32768;
+  const Model model = random_model(spec, DType::bf16, 16);
+  HeadPattern pattern = pattern_of({1, 1, 0, 1, 1, 1, 0, 1, 1, 0}, 128, 1024, ChunkMask::full, 5);
+  ASSERT_DOUBLE_EQ(pattern.sparsity(), 0.7);
+  const auto tokens = test::random_tokens(32768, 11);
+  PrefillOptions o;
+  o.chunk = 4096;
+  o.logits = LogitsWanted::none;
+  KvCache cache = cache_with(model, pattern);
+  prefill(model, cache, tokens, o);
+  const FootprintReport r = cache.meter().report();
+  // The uncompressed cache, without slack.
+  EXPECT_LT(r.kv_bytes_peak, 0.45 * static_cast<double>(cache.full_bytes()));
+  const NominalRun run{32768, 0, 4096};
+  const NominalFootprint nominal =
+      nominal_mix(run, nominal_streaming(run, 128, 1024), nominal_full(run), 0.7);
+  EXPECT_NEAR(r.footprint, nominal.footprint, 1e-12);
+  EXPECT_NEAR(r.peak, nominal.peak, 1e-12);
+}
+
 TEST(StreamingHeadsTest, RollingBackAndCopyingRestoreStreams) {
   const Model model = random_model(test::small_spec(), DType::f32, 13);
   KvCache cache = cache_with(model, mixed());
