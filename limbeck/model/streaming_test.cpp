@@ -2,7 +2,7 @@
 #include "limbeck/cache/container.h"
 #include "limbeck/footprint/nominal.h"
 #include "limbeck/model/attach.h"
-#include "limbeck/model/masked_reference.h"
+#include "limbeck/model/masked_testing.h"
 #include "limbeck/model/model_testing.h"
 
 #include <gtest/gtest.h>
