@@ -40,10 +40,18 @@ int run_ask(const Globals& globals, const AskArgs& args) {
   o.sampling = args.sampling.sampling;
   o.max_tokens = args.sampling.max_tokens;
   o.stop = args.sampling.stop;
+  // What is kept always are the first tokens; the frame of the text was not charged either.
+  auto rolling = rolling_options(lm, args.rolling, Overflow::compact, frame, 4);
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
   for (const std::string& question : args.questions) {
-    // Every question sees the cache as it was loaded.
-    const KvCache::Mark mark = loaded.cache.mark();
+    // Every question sees the cache as it was loaded; what a budget does to it is not undone.
+    KvCache cache = loaded.cache.clone();
+    std::optional<RollingBudget> budget;
+    if (rolling) {
+      budget.emplace(lm.model, *rolling);
+      o.prefill_chunk = budget->chunk(GenerateOptions{}.prefill_chunk);
+      o.make_room = [&](KvCache& c, int64_t rows) { return budget->make_room(c, rows); };
+    }
     const auto prompt = question_tokens(lm, frame, question, raw);
     if (!globals.json) {
       if (args.questions.size() > 1) fmt::print("> {}\n", question);
@@ -53,10 +61,11 @@ int run_ask(const Globals& globals, const AskArgs& args) {
         return true;
       };
     }
-    const GenerateResult r = generate(lm, loaded.cache, prompt, o);
-    loaded.cache.rollback(mark);
+    const GenerateResult r = generate(lm, cache, prompt, o);
     if (!globals.json) {
       fmt::print("\n");
+      if (budget && !globals.quiet)
+        for (const RollingEvent& e : budget->events()) fmt::print(stderr, "[{}]\n", e.text());
       continue;
     }
     nlohmann::ordered_json j;
@@ -68,6 +77,8 @@ int run_ask(const Globals& globals, const AskArgs& args) {
         {"cached_tokens", loaded.cache.logical_length()},
         {"completion_tokens", r.tokens.size()}};
     j["cache"] = cache_json(loaded.cache);
+    j["footprint"] = footprint_json(cache, o.prefill_chunk);
+    if (budget) j["events"] = events_json(*budget);
     j["seconds"] = {{"prefill", r.prefill_seconds}, {"decode", r.decode_seconds}};
     all.push_back(std::move(j));
   }

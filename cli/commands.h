@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cli/common.h"
+#include "cli/kv_flags.h"
 #include "limbeck/compact/calibrate/heads.h"
 #include "limbeck/eval/compaction_eval.h"
 
@@ -11,6 +12,9 @@ struct GenerateArgs {
   std::string prompt, system;
   bool raw = false;
   SamplingFlags sampling;
+  RollingFlags rolling;
+  PatternFlags pattern;
+  std::string chunk;  ///< rows of a prefill chunk
 };
 int run_generate(const Globals& globals, const GenerateArgs& args);
 
@@ -18,6 +22,7 @@ struct CompactArgs {
   std::string file, output, system;
   bool raw = false;
   CompactFlags compact;
+  BoundedFlags bounded;
 };
 int run_compact(const Globals& globals, const CompactArgs& args);
 
@@ -25,12 +30,14 @@ struct AskArgs {
   std::vector<std::string> caches;
   std::vector<std::string> questions;
   SamplingFlags sampling;
+  RollingFlags rolling;
 };
 int run_ask(const Globals& globals, const AskArgs& args);
 
 struct ChatArgs {
   std::string system;
   SamplingFlags sampling;
+  RollingFlags rolling;
 };
 int run_chat(const Globals& globals, const ChatArgs& args);
 

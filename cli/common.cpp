@@ -47,10 +47,9 @@ std::string read_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-PreparedText read_text(const LanguageModel& lm, const std::string& text, const std::string& system,
-                       bool raw, const ProgressFn& progress) {
+PreparedText frame_text(const LanguageModel& lm, const std::string& text, const std::string& system,
+                        bool raw, std::vector<int32_t>& tokens) {
   PreparedText out{lm.model.new_cache(), {}, {}, 0};
-  std::vector<int32_t> tokens;
   if (raw) {
     tokens = lm.tokenizer.encode(text, {.add_special = true, .parse_special = true});
     if (!tokens.empty() && lm.tokenizer.bos() && tokens.front() == *lm.tokenizer.bos())
@@ -64,6 +63,13 @@ PreparedText read_text(const LanguageModel& lm, const std::string& text, const s
   }
   out.span.end = static_cast<int64_t>(tokens.size());
   if (out.span.size() < 1) throw InvalidArgument("[cli] the text is empty; nothing to read");
+  return out;
+}
+
+PreparedText read_text(const LanguageModel& lm, const std::string& text, const std::string& system,
+                       bool raw, const ProgressFn& progress) {
+  std::vector<int32_t> tokens;
+  PreparedText out = frame_text(lm, text, system, raw, tokens);
   Stopwatch watch;
   PrefillOptions options;
   options.progress = progress;

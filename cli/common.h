@@ -67,6 +67,9 @@ struct PreparedText {
   ChatFrame frame;
   double seconds = 0;
 };
+/// Token ids of frame and text for an empty cache: cache and seconds stay as they are made.
+PreparedText frame_text(const LanguageModel& lm, const std::string& text, const std::string& system,
+                        bool raw, std::vector<int32_t>& tokens);
 /// raw: the text as it is, special tokens parsed, no frame.
 PreparedText read_text(const LanguageModel& lm, const std::string& text, const std::string& system,
                        bool raw, const ProgressFn& progress);

@@ -5,6 +5,50 @@
 #include <nlohmann/json.hpp>
 
 namespace limbeck::cli {
+namespace {
+
+/// What reading and compacting came to, whichever came first.
+struct Compacted {
+  PreparedText text;
+  CompactReport report;
+  int64_t chunk = 512;  ///< rows of a prefill chunk
+  std::optional<BoundedPrefillReport> bounded;
+};
+
+Compacted read_then_compact(const LanguageModel& lm, const std::string& text,
+                            const CompactArgs& args, const ProgressFn& show) {
+  Compacted out{read_text(lm, text, args.system, args.raw, show), {}, PrefillOptions{}.chunk, {}};
+  const CompactOptions options = compact_options(lm, args.compact, out.text, show);
+  out.report = compact(lm.model, out.text.cache, options);
+  out.report.seconds.insert(out.report.seconds.begin(), {"prefill", out.text.seconds});
+  return out;
+}
+
+Compacted read_bounded(const LanguageModel& lm, const std::string& text, const CompactArgs& args,
+                       const ProgressFn& show) {
+  const BoundedFlags& f = args.bounded;
+  std::vector<int32_t> tokens;
+  Compacted out{frame_text(lm, text, args.system, args.raw, tokens), {}, 0, {}};
+  CompactFlags flags = args.compact;
+  if (!f.budget.empty()) {
+    if (flags.budget != 0 || flags.ratio != 0)
+      throw InvalidArgument("[cli] give one of --kv-budget, --budget and --ratio");
+    flags.budget = parse_kv_budget(f.budget, out.text.cache.shape(), 0.0);
+  }
+  BoundedPrefillOptions o;
+  o.compact = compact_options(lm, flags, out.text, {});
+  o.rule = chunk_rule(f.rule);
+  o.chunk = parse_chunk(f.chunk);
+  o.begin = out.text.span.begin;
+  if (!f.patch.empty()) o.patch = question_tokens(lm, out.text.frame, f.patch, args.raw);
+  o.progress = show;
+  out.bounded = prefill_bounded(lm.model, out.text.cache, tokens, o);
+  out.report = out.bounded->compaction;
+  out.chunk = out.bounded->chunk;
+  return out;
+}
+
+}  // namespace
 
 int run_compact(const Globals& globals, const CompactArgs& args) {
   const std::string text = read_file(args.file);
@@ -12,10 +56,10 @@ int run_compact(const Globals& globals, const CompactArgs& args) {
     throw ResourceError("[cli] {} is a folder; --output names the file to write", args.output);
   const LanguageModel lm = load(globals);
   const ProgressFn show = progress(globals);
-  PreparedText prepared = read_text(lm, text, args.system, args.raw, show);
-  const CompactOptions options = compact_options(lm, args.compact, prepared, show);
-  CompactReport report = compact(lm.model, prepared.cache, options);
-  report.seconds.insert(report.seconds.begin(), {"prefill", prepared.seconds});
+  Compacted done = args.bounded.given() ? read_bounded(lm, text, args, show)
+                                        : read_then_compact(lm, text, args, show);
+  PreparedText& prepared = done.text;
+  CompactReport& report = done.report;
 
   ContainerHeader header = container_header(lm);
   header.notes["raw"] = args.raw ? "true" : "false";
@@ -30,6 +74,15 @@ int run_compact(const Globals& globals, const CompactArgs& args) {
     j["model"] = lm.name;
     j["file"] = {{"path", args.output}, {"bytes", std::filesystem::file_size(args.output)}};
     j["cache"] = cache_json(prepared.cache);
+    j["footprint"] = footprint_json(prepared.cache, done.chunk);
+    if (done.bounded)
+      j["prefill"] = {{"chunk", done.bounded->chunk},
+                      {"rule", args.bounded.rule},
+                      {"query_aware", !args.bounded.patch.empty()},
+                      {"compactions", done.bounded->compactions},
+                      {"nominal_peak", done.bounded->nominal_peak},
+                      {"measured_peak", done.bounded->measured_peak},
+                      {"bytes_peak", done.bounded->bytes_peak}};
     fmt::print("{}\n", j.dump(2));
     return 0;
   }
@@ -40,6 +93,11 @@ int run_compact(const Globals& globals, const CompactArgs& args) {
   fmt::print("cache     {} -> {} ({:.1f}x smaller)\n", human_bytes(report.bytes_before),
              human_bytes(report.bytes_after),
              static_cast<double>(report.bytes_before) / static_cast<double>(report.bytes_after));
+  if (done.bounded)
+    fmt::print("prefill   {} compactions, chunks of {} rows, at most {:.0f} entries a head{}\n",
+               done.bounded->compactions, done.chunk, done.bounded->measured_peak,
+               args.bounded.patch.empty() ? "" : " (query-aware)");
+  fmt::print("held      {}\n", footprint_line(prepared.cache.meter().report()));
   fmt::print("seconds   {}\n", seconds_line(report.seconds));
   for (const std::string& note : report.notes) fmt::print("note      {}\n", note);
   fmt::print("wrote     {} ({})\n", args.output,

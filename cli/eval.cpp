@@ -48,6 +48,9 @@ int run_eval(const Globals& globals, const EvalArgs& args) {
   const EvalResult result = evaluate_compaction(lm, plan);
   if (!globals.json) {
     fmt::print("{}", summary_markdown(result.summary));
+    for (const EvalCritical& c : critical_footprints(result.summary))
+      fmt::print("critical footprint of {} at {} tokens (90 % of the full cache's needles): {}\n",
+                 c.method, c.length, c.critical.text());
     return 0;
   }
   nlohmann::ordered_json j;
@@ -55,6 +58,8 @@ int run_eval(const Globals& globals, const EvalArgs& args) {
   j["summary"] = nlohmann::ordered_json::array();
   j["rows"] = nlohmann::ordered_json::array();
   for (const EvalSummary& s : result.summary) j["summary"].push_back(summary_to_json(s));
+  for (const EvalCritical& c : critical_footprints(result.summary))
+    j["critical_footprint"].push_back(critical_to_json(c));
   for (const EvalRow& r : result.rows) j["rows"].push_back(row_to_json(r));
   fmt::print("{}\n", j.dump(2));
   return 0;

@@ -59,6 +59,46 @@ void add_compact(CLI::App* app, CompactFlags& f) {
   app->add_option("--compact-seed", f.seed, "seed of random selections")->capture_default_str();
 }
 
+void add_rolling(CLI::App* app, RollingFlags& f, const char* overflow) {
+  app->add_option("--kv-budget", f.budget,
+                  "what the cache may hold: slots a head, or bytes (512MiB); when it outgrows that "
+                  "by --kv-margin it is compacted");
+  app->add_option("--kv-margin", f.margin, "part by which it may outgrow the budget, in [0.1, 4]")
+      ->capture_default_str();
+  app->add_option("--overflow", f.overflow,
+                  std::string("when budget or window are full: error, compact, shift (drop the "
+                              "oldest), compact-shift; default ") +
+                      overflow);
+  app->add_option("--kv-recent", f.recent, "newest tokens that stay verbatim")
+      ->capture_default_str();
+  app->add_option("--kv-method", f.method, "compaction method of the budget")
+      ->capture_default_str();
+}
+
+void add_pattern(CLI::App* app, PatternFlags& f) {
+  app->add_option("--heads", f.file,
+                  "gates of DuoAttention or PruLong, TSV or JSON: heads of low gates keep only "
+                  "first and newest entries");
+  app->add_option("--sparsity", f.sparsity, "fraction of heads that stream, in [0, 1]");
+  app->add_option("--sinks", f.sinks,
+                  "first entries of a streaming head; default: the file's, 128");
+  app->add_option("--window", f.window, "newest entries; default: the file's, 1024");
+  app->add_option("--chunk-mask", f.mask,
+                  "what rows of a chunk see in streaming heads: full or window");
+}
+
+void add_bounded(CLI::App* app, BoundedFlags& f) {
+  app->add_option("--kv-budget", f.budget,
+                  "compact while reading: slots a head, or bytes (512MiB), after every chunk");
+  app->add_option("--prefill-chunk", f.chunk,
+                  "compact while reading, after so many tokens, or auto (also with --ratio)");
+  app->add_option("--prefill-rule", f.rule,
+                  "what competes after a chunk: everything, or the chunk alone")
+      ->capture_default_str();
+  app->add_option("--patch", f.patch,
+                  "the question, where it is known: its queries alone choose (query-aware)");
+}
+
 void add_eval(CLI::App* c, EvalArgs& a) {
   // Without this, a list would swallow everything up to the next flag.
   const auto list = [&](const char* flag, auto& values, const char* help) {
@@ -135,8 +175,13 @@ int main(int argc, char** argv) {
   c->add_option("--system", generate.system, "system text of the chat template");
   c->add_flag("--raw", generate.raw, "no chat template; special tokens in the prompt are parsed");
   add_sampling(c, generate.sampling);
+  add_rolling(c, generate.rolling, "compact");
+  add_pattern(c, generate.pattern);
+  c->add_option("--prefill-chunk", generate.chunk, "tokens a prefill call, or auto; default 512");
   c->footer(
-      "example: limbeck generate \"Name three uses of a limbeck.\" --temperature 0.7 --seed 1");
+      "examples: limbeck generate \"Name three uses of a limbeck.\" --temperature 0.7 --seed 1\n"
+      "          limbeck generate \"Tell me a long story.\" --max-tokens 4000 --kv-budget 1000\n"
+      "          limbeck generate \"$(cat book.txt)\" --heads gates.tsv --sparsity 0.5");
   c->callback([&] { status = run_generate(globals, generate); });
 
   CompactArgs compact;
@@ -146,9 +191,11 @@ int main(int argc, char** argv) {
   c->add_option("--system", compact.system, "system text of the chat template (kept, not charged)");
   c->add_flag("--raw", compact.raw, "no chat template; special tokens in the text are parsed");
   add_compact(c, compact.compact);
+  add_bounded(c, compact.bounded);
   c->footer(
       "examples: limbeck compact -f book.txt -o book.kvc --ratio 0.1\n"
-      "          limbeck compact -f log.txt -o log.kvc --method keydiff --budget 256");
+      "          limbeck compact -f log.txt -o log.kvc --method keydiff --budget 256\n"
+      "          limbeck compact -f shelf.txt -o shelf.kvc --kv-budget 2000 --prefill-chunk auto");
   c->callback([&] { status = run_compact(globals, compact); });
 
   CalibrateArgs calibrate;
@@ -172,6 +219,7 @@ int main(int argc, char** argv) {
       ->allow_extra_args(false);
   c->add_option("questions", ask.questions, "each is asked on its own")->required();
   add_sampling(c, ask.sampling);
+  add_rolling(c, ask.rolling, "compact");
   c->footer("example: limbeck ask -c book.kvc \"Who hid the letter?\"");
   c->callback([&] { status = run_ask(globals, ask); });
 
@@ -179,7 +227,10 @@ int main(int argc, char** argv) {
   c = app.add_subcommand("chat", "talk to the model, line by line");
   c->add_option("--system", chat.system, "system text");
   add_sampling(c, chat.sampling);
-  c->footer("example: limbeck chat --temperature 0.7");
+  add_rolling(c, chat.rolling, "compact-shift");
+  c->footer(
+      "examples: limbeck chat --temperature 0.7\n"
+      "          limbeck chat --kv-budget 1000    # never runs out of room, and says what it did");
   c->callback([&] { status = run_chat(globals, chat); });
 
   EvalArgs eval;

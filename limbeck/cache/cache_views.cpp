@@ -9,12 +9,15 @@ namespace limbeck {
 namespace {
 
 /// The part of a tail that lies in `range`, as a packed segment (copied).
-LayerSegmentPtr tail_part(const CacheShape& shape, const LayerTail& tail, PositionRange range) {
+LayerSegmentPtr tail_part(const CacheShape& shape, const LayerCache& layer, PositionRange range) {
+  const LayerTail& tail = layer.tail;
   const int64_t first = std::max(range.begin, tail.first_position) - tail.first_position;
   const int64_t last = std::min(range.end - tail.first_position, tail.length);
   auto out = std::make_shared<LayerSegment>(segment_empty(shape));
   if (tail.length == 0 || first >= last) return out;
-  const int64_t n = last - first, h = shape.kv_heads;
+  const int64_t n = last - first,
+                h = shape.kv_heads - static_cast<int64_t>(layer.stream.heads.size());
+  if (h == 0) return out;
   // Not reshape(): with one head it would be a view of rows that the tail may overwrite.
   const auto pack = [&](const at::Tensor& t) {
     return t.narrow(1, first, n).clone(at::MemoryFormat::Contiguous).view({h * n, shape.head_dim});
@@ -24,7 +27,8 @@ LayerSegmentPtr tail_part(const CacheShape& shape, const LayerTail& tail, Positi
   out->positions = at::arange(tail.first_position + first, tail.first_position + last,
                               at::TensorOptions().dtype(at::kInt))
                        .repeat({h});
-  for (int64_t i = 0; i <= h; ++i) out->offsets[i] = i * n;
+  for (int64_t i = 0; i < shape.kv_heads; ++i)
+    out->offsets[i + 1] = out->offsets[i] + (stream_has(layer.stream, i) ? 0 : n);
   return out;
 }
 
@@ -50,6 +54,15 @@ bool tensors_equal(const at::Tensor& a, const at::Tensor& b) {
   if (a.sizes() != b.sizes() || a.scalar_type() != b.scalar_type()) return false;
   const at::Tensor x = a.cpu().contiguous(), y = b.cpu().contiguous();
   return x.numel() == 0 || std::memcmp(x.const_data_ptr(), y.const_data_ptr(), x.nbytes()) == 0;
+}
+
+bool streams_equal(const LayerStream& a, const LayerStream& b) {
+  if (a.heads != b.heads || a.sinks != b.sinks || a.window != b.window || a.mask != b.mask ||
+      a.length != b.length || a.next != b.next)
+    return false;
+  return a.length == 0 ||
+         (tensors_equal(a.keys.narrow(1, 0, a.length), b.keys.narrow(1, 0, b.length)) &&
+          tensors_equal(a.values.narrow(1, 0, a.length), b.values.narrow(1, 0, b.length)));
 }
 
 bool segments_equal(const LayerSegment& a, const LayerSegment& b) {
@@ -85,7 +98,7 @@ LayerSegment cache_gather(const KvCache& cache, int64_t layer, PositionRange ran
     if (info.begin < range.end && info.end > range.begin)
       parts.push_back(segment_part(l.segments[j], range));
   }
-  parts.push_back(tail_part(cache.shape(), l.tail, range));
+  parts.push_back(tail_part(cache.shape(), l, range));
   std::erase_if(parts, [](const LayerSegmentPtr& p) { return p->slots() == 0; });
   if (parts.empty()) return segment_empty(cache.shape());
   return segment_concat(parts);
@@ -111,7 +124,7 @@ bool cache_equal(const KvCache& a, const KvCache& b) {
     return false;
   for (int64_t l = 0; l < a.shape().layer_count(); ++l) {
     const LayerCache &x = a.layer(l), &y = b.layer(l);
-    if (!tails_equal(x.kind, x.tail, y.tail)) return false;
+    if (!tails_equal(x.kind, x.tail, y.tail) || !streams_equal(x.stream, y.stream)) return false;
     for (size_t j = 0; j < x.segments.size(); ++j)
       if (!segments_equal(*x.segments[j], *y.segments[j])) return false;
   }

@@ -119,8 +119,22 @@ void add_ring(const LayerTail& ring, int64_t layer, const CacheShape& shape, Col
 
 }  // namespace
 
+namespace {
+
+/// The format has no place for streaming heads; a file without them would be another cache.
+void check_no_streams(const KvCache& cache) {
+  for (int64_t l = 0; l < cache.shape().layer_count(); ++l)
+    if (cache.layer(l).stream.active())
+      throw InvalidArgument(
+          "[kvc.save] caches with streaming heads cannot be saved; layer {} has {} of them", l,
+          cache.layer(l).stream.heads.size());
+}
+
+}  // namespace
+
 void cache_save(const KvCache& cache, const ContainerHeader& header,
                 const std::filesystem::path& path) {
+  check_no_streams(cache);
   if (cache.logical_length() == 0)
     throw InvalidArgument("[kvc.save] a cache must hold at least one token; found none");
   const CacheShape& shape = cache.shape();

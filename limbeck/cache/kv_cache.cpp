@@ -9,9 +9,18 @@
 namespace limbeck {
 namespace {
 
-at::Tensor new_rows(const CacheShape& shape, int64_t rows) {
-  return at::empty({shape.kv_heads, rows, shape.head_dim},
+at::Tensor new_rows(const CacheShape& shape, int64_t rows, int64_t heads = -1) {
+  return at::empty({heads < 0 ? shape.kv_heads : heads, rows, shape.head_dim},
                    at::TensorOptions().dtype(to_scalar_type(shape.dtype)));
+}
+
+/// KV heads that a layer's tail holds.
+int64_t tail_heads(const CacheShape& shape, const LayerCache& layer) {
+  return shape.kv_heads - static_cast<int64_t>(layer.stream.heads.size());
+}
+
+int64_t nbytes(const at::Tensor& t) {
+  return t.defined() ? static_cast<int64_t>(t.storage().nbytes()) : 0;
 }
 
 LayerTail copy_tail(const LayerTail& tail) {
@@ -24,10 +33,11 @@ LayerTail copy_tail(const LayerTail& tail) {
 }
 
 /// Rows [0, length) of a full layer's tail as a packed segment that owns exactly its rows.
-LayerSegmentPtr pack_tail(const CacheShape& shape, const LayerTail& tail, int64_t rows) {
+LayerSegmentPtr pack_tail(const CacheShape& shape, const LayerCache& layer, int64_t rows) {
+  const LayerTail& tail = layer.tail;
   auto out = std::make_shared<LayerSegment>(segment_empty(shape));
-  if (rows == 0) return out;
-  const int64_t h = shape.kv_heads;
+  const int64_t h = tail_heads(shape, layer);
+  if (rows == 0 || h == 0) return out;
   // Not contiguous(): with one head it would keep the tail's whole allocation alive.
   const auto pack = [&](const at::Tensor& t) {
     return t.narrow(1, 0, rows)
@@ -39,7 +49,8 @@ LayerSegmentPtr pack_tail(const CacheShape& shape, const LayerTail& tail, int64_
   out->positions = at::arange(tail.first_position, tail.first_position + rows,
                               at::TensorOptions().dtype(at::kInt))
                        .repeat({h});
-  for (int64_t i = 0; i <= h; ++i) out->offsets[i] = i * rows;
+  for (int64_t i = 0; i < shape.kv_heads; ++i)
+    out->offsets[i + 1] = out->offsets[i] + (stream_has(layer.stream, i) ? 0 : rows);
   return out;
 }
 
@@ -59,6 +70,10 @@ KvCache::KvCache(CacheShape shape) : shape_(std::move(shape)) {
                             kind.window);
     layers_.push_back({kind, {}, {}});
   }
+  std::vector<int64_t> windows;
+  for (const LayerKind& kind : shape_.layers)
+    windows.push_back(kind.type == LayerKind::Type::ring ? kind.window : 0);
+  meter_ = FootprintMeter(std::move(windows), shape_.kv_heads, shape_.slot_bytes());
 }
 
 KvCache KvCache::clone() const {
@@ -69,11 +84,88 @@ KvCache KvCache::clone() const {
   out.infos_ = infos_;
   out.protected_ = protected_;
   for (size_t l = 0; l < layers_.size(); ++l)
-    out.layers_[l] = {layers_[l].kind, layers_[l].segments, copy_tail(layers_[l].tail)};
+    out.layers_[l] = {layers_[l].kind, layers_[l].segments, copy_tail(layers_[l].tail),
+                      stream_copy(layers_[l].stream)};
+  out.pattern_ = pattern_;
+  out.meter_ = meter_;
+  out.segment_bytes_ = segment_bytes_;
   return out;
 }
 
-void KvCache::clear() { *this = KvCache(shape_); }
+void KvCache::clear() {
+  const std::shared_ptr<const HeadPattern> pattern = pattern_;
+  *this = KvCache(shape_);
+  if (pattern) set_head_pattern(*pattern);
+}
+
+void KvCache::set_head_pattern(const HeadPattern& pattern) {
+  head_pattern_check(pattern);
+  if (pattern.layers != shape_.layer_count() || pattern.kv_heads != shape_.kv_heads)
+    throw Mismatch("[cache] a head pattern of {} layers of {} for a cache of {} of {}",
+                   pattern.layers, pattern.kv_heads, shape_.layer_count(), shape_.kv_heads);
+  if (logical_length_ != 0)
+    throw InvalidArgument("[cache] a head pattern needs an empty cache; found {} tokens",
+                          logical_length_);
+  for (int64_t l = 0; l < shape_.layer_count(); ++l) {
+    LayerStream stream;
+    stream.sinks = pattern.sinks;
+    stream.window = pattern.window;
+    stream.mask = pattern.mask;
+    for (int64_t h = 0; h < shape_.kv_heads; ++h)
+      (pattern.at(l, h) ? stream.heads : stream.others).push_back(h);
+    const bool streams = layers_[l].kind.type == LayerKind::Type::full && !stream.heads.empty();
+    layers_[l].stream = streams ? std::move(stream) : LayerStream{};
+    layers_[l].tail = LayerTail{};
+  }
+  pattern_ = std::make_shared<HeadPattern>(pattern);
+}
+
+void KvCache::adopt_stream(int64_t layer, const LayerStream& stream) {
+  LIMBECK_CHECK(logical_length_ == 0, "{} tokens held", logical_length_);
+  layers_[layer].stream = stream_copy(stream);
+}
+
+std::vector<int64_t> KvCache::held() const {
+  std::vector<int64_t> out;
+  out.reserve(layers_.size() * static_cast<size_t>(shape_.kv_heads));
+  for (int64_t l = 0; l < shape_.layer_count(); ++l)
+    for (int64_t h = 0; h < shape_.kv_heads; ++h) out.push_back(slots(l, h));
+  return out;
+}
+
+void KvCache::note_auxiliary(int64_t rows) { meter_.on_forward(0, rows, held()); }
+
+void KvCache::adopt_meter(const KvCache& other) {
+  int64_t before = 0, now = 0;
+  for (const int64_t n : other.held()) before += n;
+  for (const int64_t n : held()) now += n;
+  meter_ = other.meter_;
+  meter_.on_transient_bytes(allocated() + other.allocated());
+  if (now < before) meter_.on_compaction(allocated());
+}
+
+int64_t KvCache::allocated() const {
+  int64_t total = segment_bytes_;
+  for (const LayerCache& layer : layers_)
+    total += nbytes(layer.tail.keys) + nbytes(layer.tail.values) + nbytes(layer.stream.keys) +
+             nbytes(layer.stream.values);
+  return total;
+}
+
+void KvCache::recount_segments() {
+  std::set<const void*> seen;
+  segment_bytes_ = 0;
+  const auto add = [&](const at::Tensor& t) {
+    if (t.defined() && t.numel() > 0 && seen.insert(t.storage().data()).second)
+      segment_bytes_ += nbytes(t);
+  };
+  for (const LayerCache& layer : layers_)
+    for (const auto& s : layer.segments) {
+      for (const at::Tensor& t : {s->keys, s->values, s->bias, s->positions}) add(t);
+      for (const auto& [name, x] : s->extras) add(x);
+      segment_bytes_ += static_cast<int64_t>(s->offsets.size() * sizeof(int64_t));
+    }
+}
 
 void KvCache::set_protected_ranges(std::vector<PositionRange> ranges) {
   for (const auto& r : ranges)
@@ -84,8 +176,10 @@ void KvCache::set_protected_ranges(std::vector<PositionRange> ranges) {
 }
 
 int64_t KvCache::slots(int64_t layer, int64_t head) const {
-  int64_t n = layers_[layer].tail.length;
-  for (const auto& s : layers_[layer].segments) n += s->slots(head);
+  const LayerCache& l = layers_[layer];
+  if (stream_has(l.stream, head)) return l.stream.length;
+  int64_t n = l.tail.length;
+  for (const auto& s : l.segments) n += s->slots(head);
   return n;
 }
 
@@ -125,9 +219,12 @@ CacheBytes KvCache::bytes() const {
         out.extras += size(x);
       }
     }
-    hold(layer.tail.keys);
-    hold(layer.tail.values);
-    out.keys_values += layer.tail.length * shape_.kv_heads * shape_.slot_bytes();
+    for (const at::Tensor& t :
+         {layer.tail.keys, layer.tail.values, layer.stream.keys, layer.stream.values})
+      hold(t);
+    out.keys_values += (layer.tail.length * tail_heads(shape_, layer) +
+                        layer.stream.length * static_cast<int64_t>(layer.stream.heads.size())) *
+                       shape_.slot_bytes();
   }
   out.slack = std::max<int64_t>(0, held - out.keys_values - out.bias - out.positions - out.extras);
   for (const LayerCache& layer : layers_)
@@ -150,8 +247,9 @@ void KvCache::reserve(int64_t rows) {
     LayerTail& tail = layer.tail;
     const int64_t needed = tail.length + rows;
     if (needed <= tail.capacity()) continue;
-    const int64_t capacity = tail_capacity(needed, kTailBlock);
-    at::Tensor keys = new_rows(shape_, capacity), values = new_rows(shape_, capacity);
+    const int64_t capacity = tail_capacity(needed, kTailBlock), heads = tail_heads(shape_, layer);
+    at::Tensor keys = new_rows(shape_, capacity, heads), values = new_rows(shape_, capacity, heads);
+    meter_.on_transient_bytes(allocated() + nbytes(keys) + nbytes(values));
     if (tail.length > 0) {
       keys.narrow(1, 0, tail.length).copy_(tail.keys.narrow(1, 0, tail.length));
       values.narrow(1, 0, tail.length).copy_(tail.values.narrow(1, 0, tail.length));
@@ -159,6 +257,16 @@ void KvCache::reserve(int64_t rows) {
     tail.keys = std::move(keys);
     tail.values = std::move(values);
   }
+}
+
+void KvCache::append_streaming(LayerCache& layer, const at::Tensor& keys,
+                               const at::Tensor& values) {
+  stream_append(layer.stream, keys, values);
+  if (layer.stream.others.empty()) return;
+  const at::Tensor index = at::tensor(layer.stream.others, at::TensorOptions().dtype(at::kLong));
+  const int64_t rows = keys.size(1), at = layer.tail.length;
+  layer.tail.keys.narrow(1, at, rows).copy_(keys.index_select(0, index));
+  layer.tail.values.narrow(1, at, rows).copy_(values.index_select(0, index));
 }
 
 void KvCache::append_ring(LayerCache& layer, const at::Tensor& keys, const at::Tensor& values) {
@@ -187,17 +295,19 @@ void KvCache::commit(std::span<const int32_t> tokens,
   const auto rows = static_cast<int64_t>(tokens.size());
   for (size_t l = 0; l < layers_.size(); ++l) {
     const LayerTail& tail = layers_[l].tail;
-    if (layers_[l].kind.type == LayerKind::Type::full)
-      LIMBECK_CHECK(tail.length + rows <= tail.capacity(), "tail of layer {} overran", l);
-    else
+    const bool full = layers_[l].kind.type == LayerKind::Type::full;
+    if (full) LIMBECK_CHECK(tail.length + rows <= tail.capacity(), "tail of layer {} overran", l);
+    if (!full || layers_[l].stream.active())
       LIMBECK_CHECK(l < ring_rows.size() && ring_rows[l].first.size(1) == rows &&
                         ring_rows[l].second.size(1) == rows,
-                    "ring layer {} needs {} rows", l, rows);
+                    "layer {} needs {} rows", l, rows);
   }
+  const std::vector<int64_t> before = held();
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
   for (size_t l = 0; l < layers_.size(); ++l) {
     LayerCache& layer = layers_[l];
     if (layer.kind.type == LayerKind::Type::full) {
+      if (layer.stream.active()) append_streaming(layer, ring_rows[l].first, ring_rows[l].second);
       if (layer.tail.length == 0) layer.tail.first_position = logical_length_;
       layer.tail.length += rows;
     } else {
@@ -205,6 +315,8 @@ void KvCache::commit(std::span<const int32_t> tokens,
     }
   }
   logical_length_ += rows;
+  meter_.on_forward(rows, 0, before);
+  meter_.on_bytes(rows, allocated());
 }
 
 void KvCache::seal() {
@@ -214,7 +326,7 @@ void KvCache::seal() {
   std::vector<LayerSegmentPtr> packed(layers_.size());
   for (size_t l = 0; l < layers_.size(); ++l) {
     if (layers_[l].kind.type != LayerKind::Type::full) continue;
-    packed[l] = pack_tail(shape_, layers_[l].tail, rows);
+    packed[l] = pack_tail(shape_, layers_[l], rows);
     layers_[l].segments.reserve(layers_[l].segments.size() + 1);
   }
   SegmentInfo info;
@@ -227,6 +339,7 @@ void KvCache::seal() {
     layers_[l].tail = LayerTail{};
   }
   tail_begin_ = logical_length_;
+  recount_segments();
 }
 
 void KvCache::unseal() {
@@ -262,6 +375,7 @@ void KvCache::unseal() {
   }
   tail_begin_ = info.begin;
   infos_.pop_back();
+  recount_segments();
 }
 
 void KvCache::truncate(int64_t length) {
@@ -278,7 +392,14 @@ void KvCache::truncate(int64_t length) {
           "mark "
           "before appending and roll back to it",
           layer.kind.window, layer.tail.first_position);
+  for (const LayerCache& layer : layers_)
+    if (layer.stream.active() && layer.stream.length < logical_length_)
+      throw InvalidArgument(
+          "[cache.truncate] streaming heads of {} sinks and a window of {} have forgotten some of "
+          "{} tokens; take a mark before appending and roll back to it",
+          layer.stream.sinks, layer.stream.window, logical_length_);
   for (LayerCache& layer : layers_) {
+    if (layer.stream.active()) stream_truncate(layer.stream, gone);
     layer.tail.length -= std::min(gone, layer.tail.length);
     if (layer.tail.length == 0 && layer.kind.type == LayerKind::Type::full)
       layer.tail = LayerTail{};
@@ -295,7 +416,10 @@ void KvCache::drop_tokens(int64_t length) {
 
 KvCache::Mark KvCache::mark() const {
   Mark mark{logical_length_, static_cast<int64_t>(infos_.size()), {}};
+  mark.meter = meter_;
   mark.rings.resize(layers_.size());
+  mark.streams.resize(layers_.size());
+  for (size_t l = 0; l < layers_.size(); ++l) mark.streams[l] = stream_copy(layers_[l].stream);
   for (size_t l = 0; l < layers_.size(); ++l)
     if (layers_[l].kind.type == LayerKind::Type::ring) mark.rings[l] = copy_tail(layers_[l].tail);
   return mark;
@@ -315,8 +439,10 @@ void KvCache::rollback(const Mark& mark) {
     } else {
       layer.tail.length = rows;
       if (rows == 0) layer.tail = LayerTail{};
+      if (layer.stream.active()) layer.stream = stream_copy(mark.streams[l]);
     }
   }
+  meter_ = mark.meter;
   drop_tokens(mark.logical_length);
 }
 
@@ -352,6 +478,12 @@ void KvCache::replace_segments(int64_t first, int64_t last, std::vector<NewSegme
     for (const NewSegment& s : segments) lists[l].push_back(s.layers[l]);
     lists[l].insert(lists[l].end(), old.begin() + stop, old.end());
   }
+  int64_t fresh_bytes = 0, kept = 0, before = 0;
+  for (const NewSegment& s : segments)
+    for (const LayerSegmentPtr& layer : s.layers)
+      if (layer) fresh_bytes += nbytes(layer->keys) + nbytes(layer->values) + nbytes(layer->bias);
+  for (const int64_t n : held()) before += n;
+  meter_.on_transient_bytes(allocated() + fresh_bytes);
   // From here on nothing throws.
   infos_.swap(infos);
   for (size_t l = 0; l < layers_.size(); ++l) {
@@ -360,6 +492,9 @@ void KvCache::replace_segments(int64_t first, int64_t last, std::vector<NewSegme
     if (takes_tail) layers_[l].tail = LayerTail{};
   }
   if (takes_tail) tail_begin_ = logical_length_;
+  recount_segments();
+  for (const int64_t n : held()) kept += n;
+  if (kept < before) meter_.on_compaction(allocated());
 }
 
 void KvCache::append_segment(SegmentInfo info, std::vector<LayerSegmentPtr> layers,
@@ -376,6 +511,8 @@ void KvCache::append_segment(SegmentInfo info, std::vector<LayerSegmentPtr> laye
     if (layers_[l].kind.type == LayerKind::Type::full) {
       LIMBECK_CHECK(layers[l], "no segment for layer {}", l);
       segment_check(*layers[l], shape_);
+      for (const int64_t h : layers_[l].stream.heads)
+        LIMBECK_CHECK(layers[l]->slots(h) == 0, "layer {} head {} streams and has slots", l, h);
     } else if (!rings.empty() && rings[l].keys.defined()) {
       LIMBECK_CHECK(rings[l].capacity() == layers_[l].kind.window - 1 &&
                         rings[l].length <= rings[l].capacity() &&
@@ -395,6 +532,8 @@ void KvCache::append_segment(SegmentInfo info, std::vector<LayerSegmentPtr> laye
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
   logical_length_ = tail_begin_ = info.end;
   infos_.push_back(std::move(info));
+  recount_segments();
+  meter_.restart(logical_length_);
 }
 
 }  // namespace limbeck

@@ -7,7 +7,9 @@
 /// segments are shared), paging to disk.
 #pragma once
 
+#include "limbeck/cache/layer_stream.h"
 #include "limbeck/cache/segment.h"
+#include "limbeck/footprint/meter.h"
 
 #include <cstdint>
 #include <functional>
@@ -19,9 +21,9 @@
 namespace limbeck {
 
 /// The newest slots of a layer, dense. Full layers: keys [H, capacity, D], rows [0, length) in use,
-/// row i at logical position first_position + i. Ring layers: capacity window - 1 (what the next
-/// token may see besides itself), the slot of position p at row p % (window - 1), the last `length`
-/// positions present.
+/// row i at logical position first_position + i; H are the heads that do not stream. Ring layers:
+/// capacity window - 1 (what the next token may see besides itself), the slot of position p at row
+/// p % (window - 1), the last `length` positions present.
 struct LayerTail {
   at::Tensor keys, values;
   int64_t length = 0;
@@ -33,6 +35,7 @@ struct LayerCache {
   LayerKind kind;
   std::vector<LayerSegmentPtr> segments;  ///< full layers only, parallel to KvCache::segments()
   LayerTail tail;
+  LayerStream stream = {};  ///< full layers with streaming heads; these hold nothing elsewhere
 };
 
 /// Bytes that a cache's tensors hold, each allocation counted once.
@@ -67,6 +70,23 @@ class KvCache {
   /// Ranges that compaction keeps as they are. Throws InvalidArgument beyond the logical length.
   void set_protected_ranges(std::vector<PositionRange> ranges);
 
+  /// Makes heads of full layers stream; ring layers take no part, their window is their own. Only
+  /// for a cache that holds nothing; Mismatch for a pattern of another shape.
+  void set_head_pattern(const HeadPattern& pattern);
+  /// Null when no pattern was set.
+  const HeadPattern* head_pattern() const { return pattern_.get(); }
+  /// Takes over another cache's streaming heads of one layer, for a cache that holds nothing.
+  void adopt_stream(int64_t layer, const LayerStream& stream);
+
+  /// What was held, and for how long (footprint/meter.h). Copies of a cache go on measuring from
+  /// here; rollback() goes back in it as well, truncate() does not: those rows have been run. A
+  /// segment that is appended whole makes the measurement begin anew behind it.
+  const FootprintMeter& meter() const { return meter_; }
+  /// For a cache that takes the place of `other`: goes on with its measurement.
+  void adopt_meter(const KvCache& other);
+  /// Rows that the model reads behind the cache without becoming part of it.
+  void note_auxiliary(int64_t rows);
+
   /// Slots held by (layer, head), tail included; ring layers: the ring's.
   int64_t slots(int64_t layer, int64_t head) const;
   /// Mean slots over all heads of full layers.
@@ -89,10 +109,12 @@ class KvCache {
   /// otherwise InvalidArgument (use mark and rollback).
   void truncate(int64_t length);
 
-  /// A point to come back to: lengths, and copies of the rings.
+  /// A point to come back to: lengths, copies of the rings and of streaming heads.
   struct Mark {
     int64_t logical_length = 0, segment_count = 0;
     std::vector<LayerTail> rings;
+    std::vector<LayerStream> streams = {};
+    FootprintMeter meter = {};
   };
   Mark mark() const;
   /// Back to the mark; segments sealed since are not undone (InvalidArgument).
@@ -117,13 +139,17 @@ class KvCache {
   void reserve(int64_t rows);
   LayerCache& layer_for_append(int64_t l) { return layers_[l]; }
   /// Makes the rows written behind the tails part of the cache. `ring_rows` [layers] holds for each
-  /// ring layer the new keys and values [H, rows, D].
+  /// ring layer, and each layer with streaming heads, the new keys and values [H, rows, D].
   void commit(std::span<const int32_t> tokens,
               const std::vector<std::pair<at::Tensor, at::Tensor>>& ring_rows);
 
  private:
   void append_ring(LayerCache& layer, const at::Tensor& keys, const at::Tensor& values);
+  void append_streaming(LayerCache& layer, const at::Tensor& keys, const at::Tensor& values);
   void drop_tokens(int64_t length);
+  std::vector<int64_t> held() const;
+  int64_t allocated() const;
+  void recount_segments();
 
   CacheShape shape_;
   int64_t logical_length_ = 0;
@@ -132,13 +158,17 @@ class KvCache {
   std::vector<SegmentInfo> infos_;
   std::vector<PositionRange> protected_;
   std::vector<LayerCache> layers_;
+  std::shared_ptr<const HeadPattern> pattern_;
+  FootprintMeter meter_;
+  int64_t segment_bytes_ = 0;  ///< that the segments hold, each allocation counted once
 };
 
 /// True when both hold bit-equal contents (tail capacities may differ).
 bool cache_equal(const KvCache& a, const KvCache& b);
 
 /// All slots of one full layer with position in [range.begin, range.end), packed by head in order
-/// of storage. Copies, except that a segment taken whole shares its (immutable) tensors.
+/// of storage; streaming heads have none. Copies, except that a segment taken whole shares its
+/// (immutable) tensors.
 LayerSegment cache_gather(const KvCache& cache, int64_t layer, PositionRange range);
 
 /// Keys and values of a ring layer in order of position: [H, length, D] each.

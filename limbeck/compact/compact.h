@@ -47,6 +47,7 @@ struct CompactOptions {
   int64_t repeat_chunk = 2000;              ///< tokens of one repeat
   std::vector<ReferenceSuffix> references;  ///< more suffixes, beside the repeat
   bool prefill_queries = false;             ///< the span's own queries as well
+  bool query_aware = false;     ///< label: the references know the question (segments say so)
   int64_t sampled_tokens = 0;   ///< continue the text by so many sampled tokens, as queries
   double sampled_weight = 3.0;  ///< row weight of these
   const StoredQueries* queries = nullptr;  ///< captured before for this cache and span: no pass

@@ -244,6 +244,7 @@ class Compaction {
     double scoring = 0;
     std::vector<HeadAttention> all;  // what the rows of the layer at hand see
     const auto visit = [&](const LayerQueries& q) -> LayerAnswer {
+      note_pass(q);
       if (limit_ > 0) rows_[q.layer] = q.subset(limit_, cache_.shape().kv_heads);
       if (!runs_in_pass(0)) return {};
       Stopwatch score_watch;
@@ -266,6 +267,12 @@ class Compaction {
     }
     report_.seconds.emplace_back("queries", watch.seconds() - scoring);
     pass_scoring_ = scoring;
+  }
+
+  /// The rows of a reference pass belong to the cache's footprint.
+  void note_pass(const LayerQueries& q) {
+    if (q.layer != layers_.front().layer) return;
+    for (const QueryChunk& c : q.chunks) cache_.note_auxiliary(c.queries.size(1));
   }
 
   LayerPlan& plan_of(int64_t layer) {
@@ -443,6 +450,7 @@ class Compaction {
     for_each_query_layer(
         model_, cache_, span_, reference_suffixes(model_, cache_, span_, options_),
         [&](const LayerQueries& q) {
+          note_pass(q);
           const LayerPlan& plan = plan_of(q.layer);
           const LayerQueries rows = q.subset(limit_, cache_.shape().kv_heads);
           built[q.layer] = build_layer(plan, &rows, nullptr, statistics[&plan - layers_.data()]);
@@ -474,6 +482,7 @@ class Compaction {
     info.end = span_.end;
     info.state = SpanState::compacted;
     info.method = report_.method;
+    info.query_aware = options_.query_aware;
     for (const Stage& stage : preset_.stages) {
       for (const auto& [key, value] : stage.options) info.options[stage.scorer + "." + key] = value;
       for (const auto& [key, value] : stage.allocator_options)

@@ -56,6 +56,17 @@ TEST(CompactionEvalTest, FullIsExactNoneIsEmptyAndMethodsLieBetween) {
     // Two layers of two heads, 16 numbers a key, f32.
     EXPECT_EQ(rows[0].span_bytes, 300 * 2 * 2 * 2 * 16 * 4);
     EXPECT_EQ(rows[5].span_bytes, 0);
+    EXPECT_DOUBLE_EQ(rows[0].footprint, 1.0);
+    EXPECT_DOUBLE_EQ(rows[0].peak, 1.0);
+    for (size_t i = 1; i < 6; ++i) {
+      // The whole text was held while it was read; what comes after shows the method.
+      EXPECT_GT(rows[i].footprint, 0.5);
+      EXPECT_LT(rows[i].footprint, 1.0);
+      EXPECT_LT(rows[i].footprint_after, 0.75);
+    }
+    // kvzip reads the text again, knorm reads nothing.
+    EXPECT_GT(rows[1].footprint_total, rows[1].footprint + 0.5);
+    EXPECT_EQ(rows[2].footprint_total, rows[2].footprint);
     EXPECT_EQ(rows[5].kept, 0.0);
     for (size_t i = 1; i < 6; ++i) {
       EXPECT_GT(rows[i].answers.kl, 0.0);

@@ -25,6 +25,20 @@ int64_t bytes_of_span(const KvCache& cache, PositionRange span) {
   return bytes;
 }
 
+/// Means over the questions.
+void set_footprint(const std::vector<FootprintReport>& reports, EvalRow& row) {
+  if (reports.empty()) return;
+  row.footprint = row.footprint_total = row.footprint_after = row.peak = 0;
+  const auto n = static_cast<double>(reports.size());
+  for (const FootprintReport& r : reports) {
+    row.footprint += r.footprint / n;
+    row.footprint_total += r.footprint_total / n;
+    row.footprint_after += r.footprint_after / n;
+    row.peak += r.peak / n;
+    row.bytes_peak = std::max(row.bytes_peak, r.kv_bytes_peak);
+  }
+}
+
 void drop_span(KvCache& cache, PositionRange span) {
   SegmentInfo info;
   info.begin = span.begin;
@@ -126,13 +140,16 @@ void ContextEval::compare(const Predictions& p, EvalRow& row) const {
 void ContextEval::ask(KvCache& cache, EvalRow& row) const {
   GenerateOptions o;
   o.max_tokens = kAnswerTokens;
+  std::vector<FootprintReport> reports;
   for (const NeedleQuestion& q : context_.questions) {
     const KvCache::Mark mark = cache.mark();
     row.outputs.push_back(generate(lm_, cache, q.prompt, o).text);
+    reports.push_back(cache.meter().report());
     cache.rollback(mark);
     ++row.needles;
     if (row.outputs.back().find(q.digits) != std::string::npos) ++row.needles_right;
   }
+  set_footprint(reports, row);
 }
 
 int64_t ContextEval::tokens_needed(const NeedleContext& context) {

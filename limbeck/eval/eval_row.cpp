@@ -81,6 +81,11 @@ ordered_json row_to_json(const EvalRow& r) {
   j["kept"] = r.kept;
   j["bytes"] = r.bytes;
   j["span_bytes"] = r.span_bytes;
+  j["footprint"] = r.footprint;
+  j["footprint_total"] = r.footprint_total;
+  j["footprint_after"] = r.footprint_after;
+  j["peak"] = r.peak;
+  j["kv_bytes_peak"] = r.bytes_peak;
   j["shared_seconds"] = to_json(r.shared);
   j["compaction_seconds"] = to_json(r.compaction);
   j["statistics"] = r.statistics;
@@ -103,6 +108,14 @@ EvalRow row_from_json(const json& j, std::string_view what) {
   r.kept = field<double>(j, "kept", what);
   r.bytes = field<int64_t>(j, "bytes", what);
   r.span_bytes = field<int64_t>(j, "span_bytes", what);
+  // Records of versions without a meter go on to be read.
+  if (j.contains("footprint")) {
+    r.footprint = field<double>(j, "footprint", what);
+    r.footprint_total = field<double>(j, "footprint_total", what);
+    r.footprint_after = field<double>(j, "footprint_after", what);
+    r.peak = field<double>(j, "peak", what);
+    r.bytes_peak = field<int64_t>(j, "kv_bytes_peak", what);
+  }
   r.shared = field<StageSeconds>(j, "shared_seconds", what);
   r.compaction = field<StageSeconds>(j, "compaction_seconds", what);
   for (const auto& [name, value] : field<std::map<std::string, json>>(j, "statistics", what))

@@ -8,6 +8,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <string>
 #include <string_view>
@@ -28,6 +29,8 @@ struct EvalKey {
   auto operator<=>(const EvalKey&) const = default;
 };
 
+inline constexpr double kNoFootprint = std::numeric_limits<double>::quiet_NaN();
+
 struct EvalRow {
   EvalKey key;
   std::string fingerprint;         ///< of the method's options; empty for "full" and "none"
@@ -39,6 +42,11 @@ struct EvalRow {
   double kept = 1.0;                 ///< stored entries / entries, over the span
   int64_t bytes = 0;                 ///< of the whole cache, as allocated
   int64_t span_bytes = 0;            ///< keys, values and biases of the span
+  /// KV footprint of context, question and answer as if asked alone, a mean over the questions
+  /// (footprint/meter.h). NaN in records of earlier versions.
+  double footprint = kNoFootprint, footprint_total = kNoFootprint, footprint_after = kNoFootprint;
+  double peak = kNoFootprint;
+  int64_t bytes_peak = 0;  ///< high-water mark of the cache's memory, transient copies included
   /// Work that all methods of a context share: "prefill", "queries" (captured once; 0 when nothing
   /// of this context needed them).
   StageSeconds shared;

@@ -65,6 +65,11 @@ EvalSummary summarise(const Rows& rows) {
       rows, [](const EvalRow& r) { return r.continuation.nll_other - r.continuation.nll_full; }));
   s.bytes = mean(rows, [](const EvalRow& r) { return static_cast<double>(r.bytes); });
   s.span_bytes = mean(rows, [](const EvalRow& r) { return static_cast<double>(r.span_bytes); });
+  s.footprint = mean(rows, [](const EvalRow& r) { return r.footprint; });
+  s.footprint_total = mean(rows, [](const EvalRow& r) { return r.footprint_total; });
+  s.footprint_after = mean(rows, [](const EvalRow& r) { return r.footprint_after; });
+  s.peak = mean(rows, [](const EvalRow& r) { return r.peak; });
+  s.bytes_peak = mean(rows, [](const EvalRow& r) { return static_cast<double>(r.bytes_peak); });
   std::vector<double> seconds;
   for (const EvalRow* r : rows) seconds.push_back(r->compaction_seconds());
   s.compaction_seconds = median(seconds);
@@ -84,14 +89,19 @@ std::string escape_cell(const std::string& text) {
   return out;
 }
 
+std::string percent(double fraction) {
+  return std::isnan(fraction) ? "-" : fmt::format("{:.1f}", 100 * fraction);
+}
+
 std::string table_row(const EvalSummary& s) {
   const bool compacted = s.method != kFullLabel && s.method != kNoneLabel;
-  return fmt::format("| {} | {:.4f} | {} | {} | {} | {:.1f} / {:.1f} | {:.4f} | {:.2f} | {} |\n",
-                     escape_cell(s.method), s.kept, with_error(s.kl_answers, 4),
-                     with_error(s.kl_continuation, 4), with_error(s.needles, 1, 100),
-                     100 * s.top1_answers, 100 * s.top1_continuation, s.perplexity_ratio,
-                     s.bytes / (1024.0 * 1024.0),
-                     compacted ? fmt::format("{:.2f}", s.compaction_seconds) : "-");
+  return fmt::format(
+      "| {} | {:.4f} | {} | {} | {} | {:.1f} / {:.1f} | {:.4f} | {:.2f} | {} / {} / {} | {} |\n",
+      escape_cell(s.method), s.kept, with_error(s.kl_answers, 4), with_error(s.kl_continuation, 4),
+      with_error(s.needles, 1, 100), 100 * s.top1_answers, 100 * s.top1_continuation,
+      s.perplexity_ratio, s.bytes / (1024.0 * 1024.0), percent(s.footprint_total),
+      percent(s.footprint_after), percent(s.peak),
+      compacted ? fmt::format("{:.2f}", s.compaction_seconds) : "-");
 }
 
 }  // namespace
@@ -110,6 +120,35 @@ std::vector<EvalSummary> summarise_rows(std::span<const EvalRow> rows) {
   return out;
 }
 
+std::vector<EvalCritical> critical_footprints(std::span<const EvalSummary> summaries, double phi) {
+  std::vector<EvalCritical> out;
+  for (const EvalSummary& s : summaries) {
+    if (s.method == kFullLabel || s.method == kNoneLabel) continue;
+    auto known = std::find_if(out.begin(), out.end(), [&](const EvalCritical& c) {
+      return c.length == s.length && c.method == s.method;
+    });
+    if (known == out.end()) known = out.insert(out.end(), {s.length, s.method, {}, {}});
+    known->grid.push_back({s.footprint_total, s.needles.mean});
+  }
+  for (EvalCritical& c : out)
+    for (const EvalSummary& s : summaries)
+      if (s.length == c.length && s.method == kFullLabel)
+        c.critical = critical_footprint(s.needles.mean, c.grid, phi);
+  return out;
+}
+
+nlohmann::ordered_json critical_to_json(const EvalCritical& c, double phi) {
+  nlohmann::ordered_json grid = nlohmann::ordered_json::array();
+  for (const FootprintPoint& p : c.grid)
+    grid.push_back({{"footprint_total", p.footprint}, {"needle_accuracy", p.score}});
+  return {{"length", c.length},
+          {"method", c.method},
+          {"phi", phi},
+          {"critical", c.critical.text()},
+          {"censored", c.critical.censored()},
+          {"grid", std::move(grid)}};
+}
+
 std::string summary_markdown(std::span<const EvalSummary> summaries) {
   std::string out;
   int64_t length = -1;
@@ -125,8 +164,9 @@ std::string summary_markdown(std::span<const EvalSummary> summaries) {
                          s.contexts, s.contexts == 1 ? "" : "s", shared);
       out +=
           "| method | kept | KL answers | KL continuation | needles % | same top token %: answers "
-          "/ continuation | perplexity ratio | MiB | seconds |\n"
-          "|---|---|---|---|---|---|---|---|---|\n";
+          "/ continuation | perplexity ratio | MiB | footprint %: total / after / peak | seconds "
+          "|\n"
+          "|---|---|---|---|---|---|---|---|---|---|\n";
     }
     out += table_row(s);
   }
@@ -151,6 +191,11 @@ nlohmann::ordered_json summary_to_json(const EvalSummary& s) {
   j["perplexity_ratio"] = s.perplexity_ratio;
   j["bytes"] = s.bytes;
   j["span_bytes"] = s.span_bytes;
+  j["footprint"] = s.footprint;
+  j["footprint_total"] = s.footprint_total;
+  j["footprint_after"] = s.footprint_after;
+  j["peak"] = s.peak;
+  j["kv_bytes_peak"] = s.bytes_peak;
   j["compaction_seconds"] = s.compaction_seconds;
   for (const auto& [stage, seconds] : s.seconds) j["seconds"][stage] = seconds;
   return j;

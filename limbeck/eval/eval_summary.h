@@ -2,6 +2,7 @@
 #pragma once
 
 #include "limbeck/eval/eval_row.h"
+#include "limbeck/footprint/critical.h"
 
 #include <span>
 #include <string>
@@ -27,12 +28,29 @@ struct EvalSummary {
   /// exp of the mean change of the negative log-likelihood, on the continuation.
   double perplexity_ratio = 1.0;
   double bytes = 0, span_bytes = 0;  ///< means
-  double compaction_seconds = 0;     ///< median
-  StageSeconds seconds;              ///< medians: shared stages, then the method's own
+  /// Means; NaN when a record of an earlier version is among the rows, footprint_after also when
+  /// nothing was compacted.
+  double footprint = 0, footprint_total = 0, footprint_after = 0, peak = 0;
+  double bytes_peak = 0;
+  double compaction_seconds = 0;  ///< median
+  StageSeconds seconds;           ///< medians: shared stages, then the method's own
 };
 
 /// In order of first appearance.
 std::vector<EvalSummary> summarise_rows(std::span<const EvalRow> rows);
+
+/// The critical footprint of one method at one length: over its ratios, needle accuracy against the
+/// full cache's (footprint/critical.h).
+struct EvalCritical {
+  int64_t length = 0;
+  std::string method;
+  CriticalFootprint critical;
+  std::vector<FootprintPoint> grid;
+};
+/// Of every method but the bounds, in order of appearance.
+std::vector<EvalCritical> critical_footprints(std::span<const EvalSummary> summaries,
+                                              double phi = 0.9);
+nlohmann::ordered_json critical_to_json(const EvalCritical& critical, double phi = 0.9);
 
 /// One Markdown table for each length.
 std::string summary_markdown(std::span<const EvalSummary> summaries);

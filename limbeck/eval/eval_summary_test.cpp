@@ -54,22 +54,47 @@ TEST(EvalSummaryTest, GroupsByLengthMethodAndRatioInOrder) {
 }
 
 TEST(EvalSummaryTest, MarkdownIsATableForEachLength) {
-  const std::vector<EvalRow> rows = {
+  std::vector<EvalRow> rows = {
       row(1024, 0, "full", 1.0, 0, 4, 0), row(1024, 1, "full", 1.0, 0, 4, 0),
       row(1024, 0, "a|b", 0.1, 0.1, 3, 0.5), row(1024, 1, "a|b", 0.1, 0.1, 1, 0.5),
       row(512, 0, "full", 1.0, 0, 4, 0)};
+  for (const size_t i : {2, 3}) {
+    rows[i].footprint = 0.9;
+    rows[i].footprint_total = 0.95;
+    rows[i].footprint_after = 0.125;
+    rows[i].peak = 0.97;
+  }
   const std::string head =
       "| method | kept | KL answers | KL continuation | needles % | same top token %: answers / "
-      "continuation | perplexity ratio | MiB | seconds |\n|---|---|---|---|---|---|---|---|---|\n";
-  EXPECT_EQ(summary_markdown(summarise_rows(rows)),
-            "### 1024 tokens, 2 contexts; median seconds: prefill 1.00\n\n" + head +
-                "| full | 1.0000 | 0.0000 ± 0.0000 | 0.0000 ± 0.0000 | 100.0 ± 0.0 | 50.0 / 75.0 | "
-                "1.0000 | 1.00 | - |\n"
-                "| a\\|b | 0.1000 | 0.1000 ± 0.0000 | 0.0500 ± 0.0000 | 50.0 ± 25.0 | 50.0 / 75.0 "
-                "| 1.1052 | 1.00 | 0.50 |\n"
-                "\n### 512 tokens, 1 context; median seconds: prefill 1.00\n\n" +
-                head +
-                "| full | 1.0000 | 0.0000 | 0.0000 | 100.0 | 50.0 / 75.0 | 1.0000 | 1.00 | - |\n");
+      "continuation | perplexity ratio | MiB | footprint %: total / after / peak | seconds "
+      "|\n|---|---|---|---|---|---|---|---|---|---|\n";
+  EXPECT_EQ(
+      summary_markdown(summarise_rows(rows)),
+      "### 1024 tokens, 2 contexts; median seconds: prefill 1.00\n\n" + head +
+          "| full | 1.0000 | 0.0000 ± 0.0000 | 0.0000 ± 0.0000 | 100.0 ± 0.0 | 50.0 / 75.0 | "
+          "1.0000 | 1.00 | - / - / - | - |\n"
+          "| a\\|b | 0.1000 | 0.1000 ± 0.0000 | 0.0500 ± 0.0000 | 50.0 ± 25.0 | 50.0 / 75.0 "
+          "| 1.1052 | 1.00 | 95.0 / 12.5 / 97.0 | 0.50 |\n"
+          "\n### 512 tokens, 1 context; median seconds: prefill 1.00\n\n" +
+          head +
+          "| full | 1.0000 | 0.0000 | 0.0000 | 100.0 | 50.0 / 75.0 | 1.0000 | 1.00 | - / - / - "
+          "| - |\n");
+}
+
+TEST(EvalSummaryTest, CriticalFootprintsCarryTheirGridAndSign) {
+  std::vector<EvalRow> rows = {row(512, 0, "full", 1.0, 0, 4, 0), row(512, 0, "a", 0.5, 0, 4, 0),
+                               row(512, 0, "a", 0.1, 0, 2, 0), row(512, 0, "b", 0.1, 0, 4, 0)};
+  const std::vector<double> footprints = {1.0, 0.8, 0.6, 0.7};
+  for (size_t i = 0; i < rows.size(); ++i) rows[i].footprint_total = footprints[i];
+  const std::vector<EvalCritical> critical = critical_footprints(summarise_rows(rows));
+  ASSERT_EQ(critical.size(), 2u);
+  // From all four needles at 0.8 to two at 0.6: 90 % of four are reached at 0.76.
+  EXPECT_NEAR(critical[0].critical.value, 0.76, 1e-12);
+  EXPECT_EQ(critical[1].critical.text(), "< 0.7");
+  const auto j = nlohmann::json::parse(critical_to_json(critical[1]).dump());
+  EXPECT_TRUE(j["censored"].get<bool>());
+  EXPECT_EQ(j["phi"], 0.9);
+  EXPECT_EQ(j["grid"][0]["footprint_total"], 0.7);
 }
 
 TEST(EvalSummaryTest, JsonHasNullForAnErrorOfOneContext) {

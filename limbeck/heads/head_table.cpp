@@ -1,5 +1,7 @@
 #include "limbeck/heads/head_table.h"
 
+#include "limbeck/heads/head_tsv.h"
+
 #include "limbeck/base/error.h"
 #include "limbeck/io/atomic_file.h"
 #include "limbeck/io/json.h"
@@ -37,6 +39,14 @@ std::string text_field(const json& j, const char* name, std::string_view what) {
   return j[name].get<std::string>();
 }
 
+int64_t count_field(const json& j, const char* name, std::string_view what, int64_t least) {
+  if (!j.contains(name)) return -1;
+  if (!j[name].is_number_integer() || j[name].get<int64_t>() < least)
+    throw FormatError("{}: \"{}\" must be a whole number of at least {}; found {}", what, name,
+                      least, j[name].dump());
+  return j[name].get<int64_t>();
+}
+
 HeadTable parse_native(const json& j, std::string_view what, int64_t layers, int64_t kv_heads) {
   if (j.value("version", json()) != json(1))
     throw FormatError("{}: \"version\" must be 1; found {}", what,
@@ -51,6 +61,12 @@ HeadTable parse_native(const json& j, std::string_view what, int64_t layers, int
     t.architecture = text_field(j["model"], "architecture", what);
     t.fingerprint = text_field(j["model"], "fingerprint", what);
   }
+  t.sinks = count_field(j, "sinks", what, 0);
+  t.window = count_field(j, "window", what, 1);
+  t.chunk_mask = text_field(j, "chunk_mask", what);
+  if (!t.chunk_mask.empty() && t.chunk_mask != "full" && t.chunk_mask != "window")
+    throw FormatError("{}: \"chunk_mask\" must be full or window; found \"{}\"", what,
+                      t.chunk_mask);
   t.layers = layers;
   t.kv_heads = kv_heads;
   if (!j.contains("values") || !j["values"].is_array() ||
@@ -92,6 +108,11 @@ HeadTable parse_schedule(const json& j, std::string_view what, int64_t layers, i
 
 HeadTable parse_head_table(std::string_view text, std::string_view what, int64_t layers,
                            int64_t kv_heads) {
+  const size_t start = text.find_first_not_of(" \t\r\n");
+  // A pattern of numbers without braces is the authors' exchange format.
+  if (start != std::string_view::npos && text[start] != '{' && text[start] != '[' &&
+      text[start] != '"')
+    return parse_head_tsv(text, what, layers, kv_heads);
   const json j = parse_json(text, what);
   if (!j.is_object()) throw FormatError("{}: the document must be an object", what);
   if (!j.contains("format")) return parse_schedule(j, what, layers, kv_heads);
@@ -118,6 +139,9 @@ std::string head_table_json(const HeadTable& t) {
                 {"layers", t.layers},
                 {"kv_heads", t.kv_heads},
                 {"fingerprint", t.fingerprint}};
+  if (t.sinks >= 0) j["sinks"] = t.sinks;
+  if (t.window >= 0) j["window"] = t.window;
+  if (!t.chunk_mask.empty()) j["chunk_mask"] = t.chunk_mask;
   j["values"] = nlohmann::ordered_json::array();
   for (int64_t l = 0; l < t.layers; ++l) {
     auto row = nlohmann::ordered_json::array();

@@ -1,8 +1,9 @@
 /// Numbers per KV head: calibrated weights, budget shares, gates. One file layout for all of them.
 ///
-/// JSON, "format": "kv-head-pattern", version 1, kinds gates, binary, shares, weights. The
-/// authors' budget schedules of Attention Matching (arXiv 2602.16284),
-/// {"L0H0": share, ...}, are read as shares.
+/// JSON, "format": "kv-head-pattern", version 1, kinds gates, binary, shares, weights. The authors'
+/// budget schedules of Attention Matching (arXiv 2602.16284), {"L0H0": share, ...}, are read as
+/// shares, and the tab-separated gates of DuoAttention (2410.10819) and PruLong (2506.17121) as
+/// gates (head_tsv.h).
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,9 @@ struct HeadTable {
   std::string architecture, fingerprint;  ///< of the model; empty = any
   int64_t layers = 0, kv_heads = 0;
   std::vector<double> values;  ///< [layers * kv_heads], layer by layer
+  // What the gates were trained with, which is part of what they mean; absent from other tables.
+  int64_t sinks = -1, window = -1;  ///< entries; below 0 = not said
+  std::string chunk_mask = {};      ///< "full", "window"; empty = not said
 
   bool empty() const { return values.empty(); }
   double at(int64_t layer, int64_t head) const { return values[layer * kv_heads + head]; }

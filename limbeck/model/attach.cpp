@@ -1,7 +1,7 @@
 #include "limbeck/model/attach.h"
 
 #include "limbeck/base/error.h"
-#include "limbeck/model/rotation.h"
+#include "limbeck/model/moved_parts.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -9,43 +9,16 @@
 #include <algorithm>
 
 namespace limbeck {
-namespace {
-
-LayerSegmentPtr moved(const Model& model, int64_t layer, LayerSegment segment, int64_t distance) {
-  if (distance != 0 && segment.slots() > 0) {
-    const at::Tensor offsets = at::full({segment.slots()}, distance, at::kLong);
-    segment.keys = rotate_keys(segment.keys, offsets, model.inverse_frequencies(layer));
-    segment.positions = segment.positions + distance;
-  }
-  return std::make_shared<LayerSegment>(std::move(segment));
-}
-
-/// The piece's ring, rotated, at the slots where its new positions belong.
-LayerTail moved_ring(const Model& model, int64_t layer, const LayerTail& ring, int64_t distance) {
-  if (ring.length == 0) return {};
-  LayerTail out = ring;
-  const auto [keys, values] = ring_linear(ring);
-  const int64_t heads = keys.size(0), n = keys.size(1), dim = keys.size(2),
-                capacity = ring.capacity();
-  const at::Tensor offsets = at::full({heads * n}, distance, at::kLong);
-  const at::Tensor rotated =
-      rotate_keys(keys.reshape({heads * n, dim}), offsets, model.inverse_frequencies(layer));
-  out.first_position = ring.first_position + distance;
-  const at::Tensor slots =
-      at::arange(out.first_position, out.first_position + n).remainder(capacity);
-  out.keys = at::zeros_like(ring.keys).index_copy(1, slots, rotated.view({heads, n, dim}));
-  out.values = at::zeros_like(ring.values).index_copy(1, slots, values);
-  return out;
-}
-
-}  // namespace
-
 void cache_attach(const Model& model, KvCache& cache, const KvCache& piece,
                   std::optional<PositionRange> range) {
   c10::NoGradGuard guard;
   if (!(cache.shape() == piece.shape()) ||
       !(cache.shape() == model.spec().cache_shape(model.dtype())))
     throw Mismatch("[cache.attach] both caches must have been made by this model");
+  if (cache.head_pattern() != nullptr || piece.head_pattern() != nullptr)
+    throw InvalidArgument(
+        "[cache.attach] caches with streaming heads cannot be joined: what these heads hold of a "
+        "piece depends on where it stood");
   const PositionRange part = range.value_or(PositionRange{0, piece.logical_length()});
   if (part.begin < 0 || part.end > piece.logical_length() || part.size() < 1)
     throw InvalidArgument(
@@ -81,7 +54,7 @@ void cache_attach(const Model& model, KvCache& cache, const KvCache& piece,
     s.layers.resize(piece.shape().layer_count());
     for (int64_t l = 0; l < piece.shape().layer_count(); ++l)
       if (piece.layer(l).kind.type == LayerKind::Type::full)
-        s.layers[l] = moved(model, l, cache_gather(piece, l, cut), distance);
+        s.layers[l] = moved_segment(model, l, cache_gather(piece, l, cut), distance);
     fresh.push_back(std::move(s));
   }
   std::vector<LayerTail> new_rings(piece.shape().layer_count());

@@ -23,6 +23,9 @@ struct AttentionInput {
   at::Tensor queries;                 ///< [Hq, n, D] contiguous
   at::Tensor keys, values;            ///< [H, n, D], last dimension contiguous
   double scale = 1.0;
+  /// Only for attention_wide over a full layer without segments: [n, tail rows + n] f32, added to
+  /// the logits of the tail's and the own rows instead of the causal mask.
+  at::Tensor mask = {};
 };
 
 /// Writes softmax(scale q k + bias) v over everything each row may see into out [n, Hq * D]

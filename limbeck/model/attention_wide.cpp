@@ -76,6 +76,24 @@ Partial attend_own(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v
   return {out, lse, 0};
 }
 
+/// The tail and the own rows under the caller's mask.
+Partial attend_masked(const AttentionInput& in, const at::Tensor& q, const Shape& s) {
+  LIMBECK_CHECK(in.cache->segments.empty(), "a mask over {} segments", in.cache->segments.size());
+  const LayerTail& tail = in.cache->tail;
+  at::Tensor k = in.keys, v = in.values;
+  if (tail.length > 0) {
+    k = at::cat({tail.keys.narrow(1, 0, tail.length), k}, 1);
+    v = at::cat({tail.values.narrow(1, 0, tail.length), v}, 1);
+  }
+  const int64_t keys = k.size(1);
+  const auto expand = [&](const at::Tensor& x) {
+    return x.unsqueeze(1).expand({s.heads, s.group, keys, s.dim});
+  };
+  auto [out, lse] = at::_scaled_dot_product_flash_attention_for_cpu(
+      q, expand(k), expand(v), 0.0, false, in.mask.view({1, 1, s.rows, keys}), in.scale);
+  return {out, lse, 0};
+}
+
 /// A sliding-window layer: the ring in order, then the own rows, under one band mask.
 Partial attend_ring(const AttentionInput& in, const at::Tensor& q, const Shape& s) {
   at::Tensor k = in.keys, v = in.values;
@@ -157,7 +175,9 @@ void attention_wide(const AttentionInput& in, const at::Tensor& out, at::Tensor*
                 "queries and out must be contiguous");
   const at::Tensor q = in.queries.view({s.heads, s.group, s.rows, s.dim});
   std::vector<Partial> partials;
-  if (in.cache->kind.type == LayerKind::Type::ring) {
+  if (in.mask.defined()) {
+    partials.push_back(attend_masked(in, q, s));
+  } else if (in.cache->kind.type == LayerKind::Type::ring) {
     partials.push_back(attend_ring(in, q, s));
   } else {
     for (const auto& segment : in.cache->segments)

@@ -28,6 +28,11 @@ at::Tensor activate(const at::Tensor& x, Activation kind) {
 ForwardResult Model::forward_differentiable(const KvCache& cache, std::span<const int32_t> tokens,
                                             const ForwardOptions& options, Probe* probe) const {
   check_feed(cache, tokens);
+  if (cache.head_pattern() != nullptr)
+    throw InvalidArgument(
+        "[forward_differentiable] streaming heads are not differentiable; found a head pattern "
+        "that makes {} of the heads stream",
+        cache.head_pattern()->sparsity());
   const auto n = static_cast<int64_t>(tokens.size());
   const at::ScalarType type = weights_.embedding.scalar_type();
   std::vector<int64_t> positions(n);

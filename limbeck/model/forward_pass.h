@@ -5,6 +5,7 @@
 #pragma once
 
 #include "limbeck/model/attention.h"
+#include "limbeck/model/attention_streaming.h"
 #include "limbeck/model/kernels/linear.h"
 #include "limbeck/model/kernels/rowwise.h"
 #include "limbeck/model/model.h"
@@ -105,7 +106,8 @@ class ForwardPass {
     const Split& s = splits_[0];
     apart_ = buffer(rows_, spec_.query_heads * spec_.head_dim);
     apart_lse_.reset();
-    attend_rows({&cache.layer(0), s.q, s.k, s.v, spec_.softmax_scale}, apart_, &apart_lse_);
+    attend_any({&cache.layer(0), s.q, s.k, s.v, spec_.softmax_scale}, apart_, &apart_lse_,
+               cache.logical_length());
     cache.commit(feeds_[0].tokens, ring_rows_[0]);
     input_.reset();  // a pass of many blocks holds as little as it can
     qkv_.reset();
@@ -280,12 +282,12 @@ class ForwardPass {
     return s;
   }
 
-  /// Where the new rows of a feed are stored: behind the tail, or for rings in tensors of their
-  /// own.
+  /// Where the new rows of a feed are stored: behind the tail, or for rings and layers with
+  /// streaming heads in tensors of their own.
   std::pair<at::Tensor, at::Tensor> storage(int64_t l, size_t f) {
     const auto n = static_cast<int64_t>(feeds_[f].tokens.size());
     LayerCache& cache = feeds_[f].cache->layer_for_append(slot(l));
-    if (cache.kind.type == LayerKind::Type::full)
+    if (cache.kind.type == LayerKind::Type::full && !cache.stream.active())
       return {cache.tail.keys.narrow(1, cache.tail.length, n),
               cache.tail.values.narrow(1, cache.tail.length, n)};
     const auto type = model_.dtype_ == DType::f32 ? at::kFloat : at::kBFloat16;
@@ -303,12 +305,12 @@ class ForwardPass {
     const bool probed = (needs & kProbeSkip) == 0;
     const Split& s = splits_[f];
     const LayerCache& cache = feed.cache->layer(slot(l));
-    AttentionInput in{&cache, s.q, s.k, s.v, spec_.softmax_scale};
+    const AttentionInput in{&cache, s.q, s.k, s.v, spec_.softmax_scale};
     const at::Tensor out = attention.narrow(0, starts_[f], n);
     at::Tensor lse;
     at::Tensor* want_lse = probed && (needs & kProbeLse) != 0 ? &lse : nullptr;
     if (output_needed || (probed && (needs & (kProbeAttention | kProbeLse)) != 0))
-      attend_rows(in, out, want_lse);
+      attend_any(in, out, want_lse, feed.cache->logical_length());
     if (!probed) return;
     LayerSignals signals{l,  feed.cache->logical_length(), &cache, {}, {}, s.k, s.v, {}, {}, {},
                          lse};
@@ -323,8 +325,17 @@ class ForwardPass {
     feed.probe->on_layer(signals);
   }
 
+  /// Streaming heads and the others attend apart; each group is a layer of its own.
+  void attend_any(const AttentionInput& in, const at::Tensor& out, at::Tensor* lse,
+                  int64_t position) const {
+    if (!in.cache->stream.active()) return attend_rows(in, out, lse);
+    attention_by_groups(in, position, out, lse,
+                        [&](const AttentionInput& group, const at::Tensor& part,
+                            at::Tensor* part_lse) { attend_rows(group, part, part_lse); });
+  }
+
   void attend_rows(const AttentionInput& in, const at::Tensor& out, at::Tensor* lse) const {
-    if (in.queries.size(1) == 1) {
+    if (in.queries.size(1) == 1 && !in.mask.defined()) {
       if (in.queries.scalar_type() == at::kFloat) return attention_one(in, out, lse);
       AttentionInput f = in;
       f.queries = in.queries.to(at::kFloat);

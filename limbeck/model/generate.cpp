@@ -39,6 +39,42 @@ std::string StopFilter::push(std::string_view piece) {
 
 std::string StopFilter::finish() { return std::exchange(held_, {}); }
 
+namespace {
+
+/// The prompt chunk by chunk, with room made before each.
+at::Tensor feed_prompt(const Model& model, KvCache& cache, std::span<const int32_t> prompt,
+                       const GenerateOptions& o) {
+  if (!o.make_room)
+    return prefill(model, cache, prompt,
+                   {o.prefill_chunk, o.progress, nullptr, LogitsWanted::last});
+  if (prompt.empty() || o.prefill_chunk < 1)
+    throw InvalidArgument("[generate] need a prompt and a chunk of at least 1; found {} and {}",
+                          prompt.size(), o.prefill_chunk);
+  at::Tensor logits;
+  const auto total = static_cast<int64_t>(prompt.size());
+  // A mark would not survive what make_room may do to the segments.
+  KvCache before = cache.clone();
+  try {
+    for (int64_t done = 0; done < total;) {
+      const int64_t n = std::min(o.prefill_chunk, total - done);
+      if (!o.make_room(cache, n))
+        throw InvalidArgument("[generate] no room for the prompt; found {} of {} tokens fed", done,
+                              total);
+      ForwardOptions forward;
+      forward.logits = done + n < total ? LogitsWanted::none : LogitsWanted::last;
+      logits = model.forward(cache, prompt.subspan(done, n), forward).logits;
+      done += n;
+      report_progress(o.progress, {"prefill", "tokens", done, total});
+    }
+  } catch (...) {
+    cache = std::move(before);
+    throw;
+  }
+  return logits;
+}
+
+}  // namespace
+
 GenerateResult generate(const LanguageModel& lm, KvCache& cache, std::span<const int32_t> prompt,
                         const GenerateOptions& o) {
   options_validate("generate", o.sampling);
@@ -46,18 +82,17 @@ GenerateResult generate(const LanguageModel& lm, KvCache& cache, std::span<const
   const Model& model = lm.model;
   const int64_t room =
       model.spec().context_length - cache.logical_length() - static_cast<int64_t>(prompt.size());
-  if (o.max_tokens < 0 || room < std::min<int64_t>(o.max_tokens, 1))
+  if (o.max_tokens < 0 || (!o.make_room && room < std::min<int64_t>(o.max_tokens, 1)))
     throw InvalidArgument(
         "[generate] the model's window is {} tokens; found {} already seen, a prompt of {} and "
         "max_tokens {}",
         model.spec().context_length, cache.logical_length(), prompt.size(), o.max_tokens);
-  const int64_t most = std::min(o.max_tokens, room);
+  const int64_t most = o.make_room ? o.max_tokens : std::min(o.max_tokens, room);
 
   GenerateResult result;
   result.finish_reason = "length";
   Stopwatch watch;
-  at::Tensor logits =
-      prefill(model, cache, prompt, {o.prefill_chunk, o.progress, nullptr, LogitsWanted::last});
+  at::Tensor logits = feed_prompt(model, cache, prompt, o);
   result.prefill_seconds = watch.restart();
 
   StreamDecoder decoder(lm.tokenizer);
@@ -93,7 +128,9 @@ GenerateResult generate(const LanguageModel& lm, KvCache& cache, std::span<const
       result.finish_reason = "stop";
       break;
     }
-    if (step + 1 < most) logits = model.forward(cache, {&id, 1}).logits;
+    if (step + 1 == most || (o.make_room && !o.make_room(cache, 1))) break;
+    logits = model.forward(cache, {&id, 1}).logits;
+    ++result.fed;
   }
   if (!filter.stopped()) emit(filter.push(decoder.finish()));
   if (!filter.stopped()) emit(filter.finish());

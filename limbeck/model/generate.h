@@ -19,6 +19,10 @@ struct GenerateOptions {
   std::vector<std::string> stop;  ///< up to 8; found across token borders, not returned
   int64_t prefill_chunk = 512;
   ProgressFn progress;  ///< of the prompt
+  /// Called before `rows` more tokens are fed; may compact or shorten the cache. False: no room,
+  /// the generation ends with "length" (InvalidArgument when it was the prompt). With it the
+  /// model's window is the caller's business.
+  std::function<bool(KvCache& cache, int64_t rows)> make_room = {};
   /// Called with every piece of text that is certain; false stops the generation.
   std::function<bool(std::string_view)> on_text;
 };
@@ -29,10 +33,12 @@ struct GenerateResult {
   std::string text;  ///< up to a stop string
   std::string finish_reason;  ///< "stop" (EOS, stop string), "length", "cancelled"
   double prefill_seconds = 0, decode_seconds = 0;
+  int64_t fed = 0;  ///< of the generated tokens, those that have become part of the cache
 };
 
 /// Appends prompt and generated tokens to the cache (the last generated token is not fed back).
-/// Throws InvalidArgument when prompt and max_tokens do not fit the window.
+/// Throws InvalidArgument when prompt and max_tokens do not fit the window. An error while the
+/// prompt is fed leaves the cache as it was.
 GenerateResult generate(const LanguageModel& lm, KvCache& cache, std::span<const int32_t> prompt,
                         const GenerateOptions& options = {});
 

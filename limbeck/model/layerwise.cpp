@@ -17,6 +17,7 @@ KvCache layer_around(const KvCache& context, int64_t l, PositionRange span) {
   KvCache out(shape);
   const int64_t length = context.logical_length();
   if (length == 0) return out;
+  out.adopt_stream(0, layer.stream);
   SegmentInfo info;
   info.begin = 0;
   info.end = length;
@@ -68,8 +69,10 @@ void forward_layerwise(const Model& model, const KvCache& context,
   }
   const int64_t layers = model.spec().layer_count();
   for (int64_t l = 0; l < layers; ++l) {
-    const bool full = context.layer(l).kind.type == LayerKind::Type::full;
-    const PositionRange span = full ? options.span : PositionRange{};
+    // Rings, and streaming heads, forget while the rows pass: they attend to all at once.
+    const LayerCache& layer = context.layer(l);
+    const bool apart = layer.kind.type == LayerKind::Type::full && !layer.stream.active();
+    const PositionRange span = apart ? options.span : PositionRange{};
     const KvCache around = layer_around(context, l, span);
     LayerwiseRows seen{l, {}, {}, {}};
     for (Suffix& s : rows) {

@@ -100,6 +100,32 @@ def works(run, folder, texts):
     return files
 
 
+def stays_small(run, folder, text):
+    """Budgets while reading and while talking, and heads that stream."""
+    source, target = folder / "0.txt", folder / "bounded.kvc"
+    report = run.json("compact", "-f", source, "-o", target, "--kv-budget", 200, "--prefill-chunk", 256,
+                      "--method", "keydiff")
+    prefill, held = report["prefill"], report["footprint"]
+    check("reading within a budget holds what is predicted", prefill["measured_peak"] == prefill["nominal_peak"], prefill)
+    check("the peak is a part of the text", held["peak"] < 0.6 and held["footprint"] < 0.6, held)
+    check("the bounded cache answers", len(run.json("ask", "-c", target, question("harbor"), "--max-tokens", 4)) == 1)
+
+    gates = folder / "gates.tsv"
+    gates.write_text("\n".join("\t".join(f"{(7 * l + 3 * h) % 10 / 10}" for h in range(3)) for l in range(30)))
+    plain = run.json("generate", text, "--max-tokens", 4)["footprint"]
+    heads = run.json("generate", text, "--max-tokens", 4, "--heads", gates, "--sparsity", 0.7, "--sinks", 4,
+                     "--window", 64)["footprint"]
+    check("a full cache has footprint 1", plain["footprint"] == 1 and plain["peak"] == 1, plain)
+    check("streaming heads free memory", heads["kv_bytes"] < 0.5 * plain["kv_bytes"], heads)
+    check("the pattern is reported", heads["heads"]["sparsity"] == 0.7 and heads["heads"]["window"] == 64, heads)
+
+    line = " ".join(text.split()[:150]) + "\n"
+    chat = run("chat", "--max-tokens", 4, "--kv-budget", 160, "--kv-recent", 32, "--kv-method", "keydiff",
+               stdin=10 * line)
+    check("chat goes on past its budget and says so", chat.returncode == 0 and chat.stderr.count("compacted") > 9,
+          chat.stderr)
+
+
 def refuses(run, folder, cache):
     def refused(name, status, text, *arguments):
         result = run(*arguments)
@@ -118,6 +144,12 @@ def refuses(run, folder, cache):
     refused("invalid UTF-8", 2, "invalid UTF-8 at byte 10", "compact", "-f", bad, "-o", out, "--ratio", 0.5)
     refused("a missing file", 5, "cannot open", "compact", "-f", folder / "no.txt", "-o", out, "--ratio", 0.5)
     refused("a missing model", 5, "no file, folder or known name", "-m", "no-such-model", "generate", "x")
+    gates = folder / "bad.tsv"
+    gates.write_text("0.5\t0.5\n")
+    refused("a pattern of another model", 4, "row 0 must have 3 columns", "generate", "x", "--heads", gates, "--sparsity", 0.5)
+    refused("a budget without a number", 2, "kv-budget", "chat", "--kv-budget", "much")
+    refused("an unknown overflow policy", 2, "compact-shift", "chat", "--overflow", "loop")
+    refused("a budget and a ratio", 2, "--kv-budget", "compact", "-f", source, "-o", out, "--kv-budget", 100, "--ratio", 0.5)
     refused("an unknown flag", 2, "--nope", "generate", "x", "--nope")
     check("nothing was left half-written", not out.exists() and not list(folder.glob("*.tmp*")))
 
@@ -147,6 +179,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         files = works(run, folder, texts)
+        stays_small(run, folder, texts[0])
         refuses(run, folder, files[0])
     print(f"{len(failures)} checks failed")
     return 1 if failures else 0

@@ -6,6 +6,8 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <cmath>
+
 namespace limbeck {
 
 int64_t LayerQueries::tokens() const {
@@ -155,12 +157,18 @@ void for_each_query_layer(const Model& model, const KvCache& cache, PositionRang
       [&](const LayerwiseRows& rows) -> LayerwiseAnswer {
         if (!is_full(rows.layer)) return {};
         std::vector<QueryChunk> chunks;
+        // Where heads stream the span was not apart: then nothing is known of the rest.
+        const bool streams = cache.layer(rows.layer).stream.active();
         for (size_t s = 0; s < behind.size(); ++s)
           chunks.push_back(
-              {behind[s]->chunk, behind[s]->weight, rows.queries[s], rows.elsewhere[s], {}});
+              {behind[s]->chunk,
+               behind[s]->weight,
+               rows.queries[s],
+               streams ? at::full_like(rows.elsewhere[s], -INFINITY) : rows.elsewhere[s],
+               {}});
         const LayerAnswer answer = visit(rows.layer, std::move(chunks));
         if (answer.instead != nullptr) return {answer.instead, {}};
-        if (answer.seen == nullptr || answer.seen->empty() || in_place) return {};
+        if (answer.seen == nullptr || answer.seen->empty() || in_place || streams) return {};
         return {nullptr, parts_of(*answer.seen, rows.queries)};
       },
       options);

@@ -1,0 +1,210 @@
+#include "limbeck/compact/bounded_prefill.h"
+
+#include "limbeck/base/error.h"
+#include "limbeck/base/timing.h"
+
+#include <algorithm>
+
+namespace limbeck {
+namespace {
+
+/// Slots a head that rule, ratio or budget leave of a text of `total` tokens when [0, end) has been
+/// read and the last chunk began at `begin`.
+int64_t target(const BoundedPrefillOptions& o, int64_t begin, int64_t end, int64_t total) {
+  if (o.rule == ChunkRule::everything)
+    return o.compact.budget ? *o.compact.budget : kept_of_ratio(*o.compact.ratio, end);
+  if (o.compact.ratio) return kept_of_ratio(*o.compact.ratio, end - begin);
+  // Shares of a budget: differences of rounded sums, so that they add up.
+  const auto share = [&](int64_t at) {
+    return static_cast<int64_t>(static_cast<__int128>(*o.compact.budget) * at / total);
+  };
+  return std::max<int64_t>(1, share(end) - share(begin));
+}
+
+/// Mean slots of the full layers' heads in [begin, ...).
+double held_from(const KvCache& cache, int64_t begin) {
+  int64_t slots = 0, heads = 0;
+  for (int64_t l = 0; l < cache.shape().layer_count(); ++l) {
+    const LayerCache& layer = cache.layer(l);
+    if (layer.kind.type != LayerKind::Type::full) continue;
+    const int64_t members =
+        cache.shape().kv_heads - static_cast<int64_t>(layer.stream.heads.size());
+    heads += members;
+    for (size_t s = 0; s < cache.segments().size(); ++s)
+      if (cache.segments()[s].begin >= begin) slots += layer.segments[s]->slots();
+    if (cache.tail_begin() >= begin) slots += members * layer.tail.length;
+  }
+  return heads > 0 ? static_cast<double>(slots) / static_cast<double>(heads) : 0.0;
+}
+
+class Reader {
+ public:
+  Reader(const Model& model, KvCache& cache, std::span<const int32_t> tokens,
+         const BoundedPrefillOptions& options)
+      : model_(model), cache_(cache), tokens_(tokens), options_(options) {}
+
+  BoundedPrefillReport run() {
+    check();
+    first_ = cache_.logical_length() + options_.begin;
+    if (options_.begin > 0) read(0, options_.begin);
+    cache_.seal();  // what stays verbatim is a segment of its own
+    for (int64_t at = options_.begin; at < size();) {
+      const int64_t end = std::min(at + report_.chunk, size());
+      read(at, end);
+      report_.measured_peak = std::max(report_.measured_peak, cache_.mean_slots());
+      report_.bytes_peak = std::max(report_.bytes_peak, cache_.bytes().total());
+      compact_chunk(at, end);
+      at = end;
+      report_progress(options_.progress, {"prefill", "tokens", at, size()});
+    }
+    finish();
+    return std::move(report_);
+  }
+
+ private:
+  int64_t size() const { return static_cast<int64_t>(tokens_.size()); }
+
+  void check() {
+    const BoundedPrefillOptions& o = options_;
+    const int64_t window = model_.spec().context_length;
+    if (o.begin < 0 || o.begin >= size())
+      throw InvalidArgument("[prefill] begin must be in [0, {}); found {}", size(), o.begin);
+    if (cache_.logical_length() + size() > window)
+      throw InvalidArgument(
+          "[prefill] the model's window is {} tokens; found {} already seen and {} more", window,
+          cache_.logical_length(), size());
+    if (o.compact.ratio.has_value() == o.compact.budget.has_value())
+      throw InvalidArgument("[compact] give either a ratio or a budget; found {}",
+                            o.compact.ratio ? "both" : "neither");
+    if (o.compact.ratio && !(*o.compact.ratio > 0.0 && *o.compact.ratio <= 1.0))
+      throw InvalidArgument("[compact] ratio must be in (0, 1]; found {}", *o.compact.ratio);
+    if (o.chunk < 0)
+      throw InvalidArgument("[prefill] chunk must be at least 0 (0 = auto); found {}", o.chunk);
+    if (o.compact.budget && *o.compact.budget < 1)
+      throw InvalidArgument("[compact] budget must be at least 1 slot per head; found {}",
+                            *o.compact.budget);
+    report_.chunk = o.chunk > 0 ? o.chunk : auto_chunk(size() - o.begin);
+    report_.nominal_peak = static_cast<double>(nominal_bounded_peak(
+        {size() - o.begin, 0, report_.chunk}, o, cache_.logical_length() + o.begin));
+  }
+
+  void read(int64_t begin, int64_t end) {
+    Stopwatch watch;
+    PrefillOptions p;
+    // A chunk is one forward call: rows see what was held when it began.
+    p.chunk = end - begin;
+    p.logits = LogitsWanted::none;
+    prefill(model_, cache_, tokens_.subspan(begin, end - begin), p);
+    prefill_seconds_ += watch.seconds();
+  }
+
+  void compact_chunk(int64_t begin, int64_t end) {
+    const int64_t slots =
+        target(options_, begin - options_.begin, end - options_.begin, size() - options_.begin);
+    CompactOptions o = options_.compact;
+    const bool all = options_.rule == ChunkRule::everything;
+    const int64_t from = all ? first_ : cache_.logical_length() - (end - begin);
+    if (static_cast<double>(slots) >= held_from(cache_, from)) return;
+    o.span = PositionRange{from, cache_.logical_length()};
+    o.ratio.reset();
+    o.budget = slots;
+    if (!options_.patch.empty()) {
+      o.repeat = {};
+      o.prefill_queries = false;
+      o.sampled_tokens = 0;
+      o.references = {{.tokens = options_.patch, .chunk = *o.span}};
+      o.query_aware = true;
+    }
+    CompactReport r = compact(model_, cache_, o);
+    ++report_.compactions;
+    const bool asked = std::any_of(r.seconds.begin(), r.seconds.end(),
+                                   [](const auto& s) { return s.first == "queries"; });
+    if (!options_.patch.empty() && !asked)
+      throw InvalidArgument("[prefill] a patch needs a method that learns from queries; found {}",
+                            r.method);
+    add(std::move(r));
+  }
+
+  void add(CompactReport r) {
+    CompactReport& sum = report_.compaction;
+    for (const auto& [stage, s] : r.seconds) {
+      const auto known = std::find_if(sum.seconds.begin(), sum.seconds.end(),
+                                      [&](const auto& x) { return x.first == stage; });
+      if (known == sum.seconds.end())
+        sum.seconds.emplace_back(stage, s);
+      else
+        known->second += s;
+    }
+    for (const std::string& note : r.notes)
+      if (std::find(sum.notes.begin(), sum.notes.end(), note) == sum.notes.end())
+        sum.notes.push_back(note);
+    sum.method = r.method;
+    sum.builder = r.builder;
+    sum.statistics = std::move(r.statistics);
+    sum.bytes_before = std::max(sum.bytes_before, r.bytes_before);
+  }
+
+  /// The report speaks of the text as a whole.
+  void finish() {
+    CompactReport& sum = report_.compaction;
+    const int64_t text = size() - options_.begin;
+    sum.span = {first_, cache_.logical_length()};
+    sum.seconds.insert(sum.seconds.begin(), {"prefill", prefill_seconds_});
+    for (int64_t l = 0; l < cache_.shape().layer_count(); ++l) {
+      const LayerCache& layer = cache_.layer(l);
+      if (layer.kind.type != LayerKind::Type::full) continue;
+      const LayerSegment all = cache_gather(cache_, l, sum.span);
+      for (int64_t h = 0; h < all.kv_heads(); ++h) {
+        sum.kept.push_back(all.slots(h));
+        sum.entries_after += all.slots(h);
+        if (!stream_has(layer.stream, h)) sum.entries_before += text;
+      }
+    }
+    sum.achieved_ratio = sum.entries_before > 0 ? static_cast<double>(sum.entries_after) /
+                                                      static_cast<double>(sum.entries_before)
+                                                : 1.0;
+    sum.requested_ratio = options_.compact.ratio.value_or(std::min(
+        1.0,
+        static_cast<double>(options_.compact.budget.value_or(text)) / static_cast<double>(text)));
+    if (sum.method.empty()) sum.method = find_preset(options_.compact.method).name;
+    sum.bytes_before = std::max(sum.bytes_before, report_.bytes_peak);
+    sum.bytes_after = cache_.bytes().total();
+  }
+
+  const Model& model_;
+  KvCache& cache_;
+  std::span<const int32_t> tokens_;
+  const BoundedPrefillOptions& options_;
+  int64_t first_ = 0;  ///< position of the first token that may be compacted
+  double prefill_seconds_ = 0;
+  BoundedPrefillReport report_;
+};
+
+}  // namespace
+
+int64_t nominal_bounded_peak(const NominalRun& run, const BoundedPrefillOptions& o,
+                             int64_t before) {
+  int64_t held = 0, peak = 0;
+  for (int64_t a = 0; a < run.prompt; a += run.chunk) {
+    const int64_t end = std::min(a + run.chunk, run.prompt), rows = end - a;
+    peak = std::max(peak, held + rows);
+    const int64_t kept = target(o, a, end, run.prompt);
+    held =
+        o.rule == ChunkRule::everything ? std::min(kept, held + rows) : held + std::min(kept, rows);
+  }
+  return before + std::max(peak, held + run.decoded);
+}
+
+BoundedPrefillReport prefill_bounded(const Model& model, KvCache& cache,
+                                     std::span<const int32_t> tokens,
+                                     const BoundedPrefillOptions& options) {
+  KvCache before = cache.clone();
+  try {
+    return Reader(model, cache, tokens, options).run();
+  } catch (...) {
+    cache = std::move(before);
+    throw;
+  }
+}
+
+}  // namespace limbeck
