@@ -58,6 +58,7 @@ TEST(CompactionEvalTest, FullIsExactNoneIsEmptyAndMethodsLieBetween) {
     EXPECT_EQ(rows[5].span_bytes, 0);
     EXPECT_DOUBLE_EQ(rows[0].footprint, 1.0);
     EXPECT_DOUBLE_EQ(rows[0].peak, 1.0);
+    EXPECT_EQ(rows[0].chunk, 512);
     for (size_t i = 1; i < 6; ++i) {
       // The whole text was held while it was read; what comes after shows the method.
       EXPECT_GT(rows[i].footprint, 0.5);

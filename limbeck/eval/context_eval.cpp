@@ -85,6 +85,7 @@ EvalRow ContextEval::run(const EvalUnit& unit) {
   row.source = context_.source;
   row.offset = context_.offset;
   row.shared = shared_;
+  row.chunk = PrefillOptions{}.chunk;
   KvCache cache = full_.clone();
   if (unit.method != nullptr)
     compact_with(unit, cache, row);

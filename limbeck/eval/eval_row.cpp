@@ -86,6 +86,7 @@ ordered_json row_to_json(const EvalRow& r) {
   j["footprint_after"] = r.footprint_after;
   j["peak"] = r.peak;
   j["kv_bytes_peak"] = r.bytes_peak;
+  j["chunk"] = r.chunk;
   j["shared_seconds"] = to_json(r.shared);
   j["compaction_seconds"] = to_json(r.compaction);
   j["statistics"] = r.statistics;
@@ -115,6 +116,7 @@ EvalRow row_from_json(const json& j, std::string_view what) {
     r.footprint_after = field<double>(j, "footprint_after", what);
     r.peak = field<double>(j, "peak", what);
     r.bytes_peak = field<int64_t>(j, "kv_bytes_peak", what);
+    r.chunk = field<int64_t>(j, "chunk", what);
   }
   r.shared = field<StageSeconds>(j, "shared_seconds", what);
   r.compaction = field<StageSeconds>(j, "compaction_seconds", what);

@@ -46,6 +46,7 @@ struct EvalRow {
   /// (footprint/meter.h). NaN in records of earlier versions.
   double footprint = kNoFootprint, footprint_total = kNoFootprint, footprint_after = kNoFootprint;
   double peak = kNoFootprint;
+  int64_t chunk = 0;       ///< rows of a prefill call
   int64_t bytes_peak = 0;  ///< high-water mark of the cache's memory, transient copies included
   /// Work that all methods of a context share: "prefill", "queries" (captured once; 0 when nothing
   /// of this context needed them).

@@ -49,9 +49,9 @@ CriticalFootprint crossing(const FootprintPoint& fails, const FootprintPoint& pa
 std::string CriticalFootprint::text() const {
   switch (kind) {
     case Kind::not_available: return "n/a";
-    case Kind::exact: return fmt::format("{}", value);
-    case Kind::above: return fmt::format("> {}", value);
-    case Kind::below: return fmt::format("< {}", value);
+    case Kind::exact: return fmt::format("{:.4g}", value);
+    case Kind::above: return fmt::format("> {:.4g}", value);
+    case Kind::below: return fmt::format("< {:.4g}", value);
   }
   return "n/a";
 }
