@@ -6,7 +6,7 @@
 #     packages         Debian packages of the build and the tests
 #     format-packages  clang-format
 #     torch            torch in .venv, unless TORCH_DIR names an installed one
-#     oracles          the Python packages of tools/requirements-test.txt in .venv
+#     oracles          the Python packages of tools/requirements-test.txt and -peers.txt in .venv
 #     model            the default model in $LIMBECK_MODELS (default ~/.cache/limbeck/models)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -98,6 +98,7 @@ install_oracles() {
     return
   fi
   pip_install tools/requirements-test.txt
+  pip_install tools/requirements-peers.txt --no-deps
 }
 
 fetch_model() {
