@@ -150,7 +150,7 @@ const std::vector<Preset>& preset_registry() {
       {"wpc",
        "weighted pivoted Cholesky and water-filling over all heads, fitted",
        "ours",
-       {{"wpc", {}, "model"}},
+       {{"wpc", {{"reach", "3"}}, "model"}},
        "fit"},
   };
   return presets;
