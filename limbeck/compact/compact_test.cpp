@@ -2,8 +2,8 @@
 
 #include "limbeck/base/error.h"
 #include "limbeck/cache/container.h"
+#include "limbeck/compact/read_testing.h"
 #include "limbeck/model/attention.h"
-#include "limbeck/model/model_testing.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -16,25 +16,13 @@ namespace {
 constexpr int64_t kText = 100;
 
 /// A model with full and ring layers that has read kText tokens.
-struct Read {
+struct Read : test::Read {
   explicit Read(std::vector<int64_t> windows = {0, 6, 0}, DType dtype = DType::f32)
-      : model(random_model(test::small_spec(std::move(windows)), dtype, 21)),
-        cache(model.new_cache()) {
-    prefill(model, cache, test::random_tokens(kText, 4));
-  }
-  Model model;
-  KvCache cache;
+      : test::Read(std::move(windows), dtype, kText) {}
 };
 
 CompactOptions options_for(const std::string& method, double ratio) {
-  CompactOptions o;
-  o.method = method;
-  o.ratio = ratio;
-  o.repeat.first = test::random_tokens(5, 1);
-  o.repeat.before_quote = test::random_tokens(4, 2);
-  o.repeat.after_quote = test::random_tokens(3, 3);
-  o.repeat_chunk = 40;
-  return o;
+  return test::compact_options(method, ratio, 40);
 }
 
 template <class F>

@@ -1,7 +1,6 @@
 #include "limbeck/base/error.h"
 #include "limbeck/compact/build/builder.h"
-#include "limbeck/compact/compact.h"
-#include "limbeck/model/model_testing.h"
+#include "limbeck/compact/read_testing.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -12,24 +11,13 @@ namespace {
 constexpr int64_t kText = 90;
 
 /// A model of full layers that has read kText tokens, and options for compacting that.
-struct Read {
-  Read()
-      : model(random_model(test::small_spec({0, 0, 0}), DType::f32, 21)), cache(model.new_cache()) {
-    prefill(model, cache, test::random_tokens(kText, 4));
-  }
+struct Read : test::Read {
+  Read() : test::Read({0, 0, 0}, DType::f32, kText) {}
   static CompactOptions options(const std::string& method, double ratio) {
-    CompactOptions o;
-    o.method = method;
-    o.ratio = ratio;
+    CompactOptions o = test::compact_options(method, ratio, 50);
     o.span = PositionRange{6, 84};
-    o.repeat.first = test::random_tokens(5, 1);
-    o.repeat.before_quote = test::random_tokens(4, 2);
-    o.repeat.after_quote = test::random_tokens(3, 3);
-    o.repeat_chunk = 50;
     return o;
   }
-  Model model;
-  KvCache cache;
 };
 
 /// The segment of the span in a layer of a compacted cache.

@@ -99,6 +99,26 @@ void expect_wide_is_plain(Drawn d) {
   EXPECT_LT(max_difference(lse, plain_lse), exact ? kFloatLseTolerance : kBfloatLseTolerance);
 }
 
+/// One segment apart from the rest, then joined: as attending to all at once.
+void expect_parts_join(Drawn d, at::ScalarType part_type) {
+  if (d.cache.segments.empty()) return;
+  const LayerSegmentPtr apart = d.cache.segments.back();
+  d.input.cache = &d.cache;
+  at::Tensor plain_lse, lse;
+  const at::Tensor want = attention_plain(d.input, &plain_lse), &q = d.input.queries;
+  d.cache.segments.pop_back();
+  at::Tensor out = poisoned({q.size(1), q.size(0) * q.size(2)}, q.scalar_type());
+  attention_wide(d.input, out, &lse);
+  AttentionPart part = attention_over(*apart, q, d.input.scale);
+  part.out = part.out.to(part_type);
+  attention_join(out, lse, part);
+  const bool exact = q.scalar_type() == at::kFloat && part_type == at::kFloat;
+  // bf16 is rounded once more than by attention over everything.
+  EXPECT_LT(max_difference(out, want), exact ? kFloatTolerance : 2 * kBfloatTolerance);
+  EXPECT_LT(max_difference(at::logaddexp(lse, part.lse), plain_lse),
+            q.scalar_type() == at::kFloat ? kFloatLseTolerance : kBfloatLseTolerance);
+}
+
 void expect_one_is_plain(Drawn d) {
   d.input.cache = &d.cache;
   d.input.queries = d.input.queries.to(at::kFloat);
@@ -152,6 +172,17 @@ INSTANTIATE_TEST_SUITE_P(Types, AttentionTest, testing::Values(at::kFloat, at::k
 
 /// The formula in f64 loops, for the plain path itself: two heads, one segment, bias, tail, causal
 /// rows.
+TEST(AttentionPartTest, ASegmentApartJoinsToTheWhole) {
+  Random random(31);
+  for (int trial = 0; trial < 40; ++trial)
+    for (const auto type : {at::kFloat, at::kBFloat16})
+      for (const auto part : {at::kFloat, at::kBFloat16}) {
+        SCOPED_TRACE(trial);
+        expect_parts_join(draw_full(random, 2 + static_cast<int64_t>(random.below(30)), type),
+                          part);
+      }
+}
+
 TEST(AttentionPlainTest, IsTheFormula) {
   Random random(7);
   Drawn d;

@@ -1,6 +1,7 @@
 #include "limbeck/compact/allocate/allocator.h"
 
 #include "limbeck/base/random.h"
+#include "limbeck/compact/contests_testing.h"
 #include "limbeck/compact/score/fixture_testing.h"
 #include "limbeck/compact/score/hull.h"
 
@@ -12,23 +13,7 @@
 namespace limbeck {
 namespace {
 
-/// Scores and positions that outlive the contests that view them.
-struct Contests {
-  std::vector<std::vector<float>> scores;
-  std::vector<std::vector<int32_t>> positions;
-  std::vector<HeadContest> heads;
-
-  void add(int64_t layer, int64_t head, std::vector<float> s, int64_t budget) {
-    std::vector<int32_t> p(s.size());
-    std::iota(p.begin(), p.end(), 0);
-    scores.push_back(std::move(s));
-    positions.push_back(std::move(p));
-    heads.push_back({layer, head, {}, {}, std::vector<uint8_t>(scores.back().size(), 0), budget});
-    for (size_t i = 0; i < heads.size(); ++i) {
-      heads[i].scores = scores[i];
-      heads[i].positions = positions[i];
-    }
-  }
+struct Contests : test::Contests {
   std::vector<int64_t> kept(const std::string& name, const AllocatorOptions& options = {}) const {
     std::vector<int64_t> out;
     for (const auto& slots : make_allocator(name, options)->allocate(heads, 1.0))

@@ -26,10 +26,8 @@ struct Errors {
   double output = 0, mass = 0;
 };
 
-/// Heads that keep more slots take cheaper steps: their many slots leave less to be fitted, and the
-/// cost of the exact ones grows with the cube.
-constexpr int64_t kLarge = 400;
-/// Exchanges of the non-negative least squares there; what is not yet feasible is set to 0.
+/// Exchanges of the non-negative least squares of large heads; what is not yet feasible is set to
+/// 0.
 constexpr int64_t kLargeExchanges = 3;
 constexpr int64_t kLargeSteps = 1;
 
@@ -127,7 +125,7 @@ class HeadFit {
   at::Tensor gram_of(const at::Tensor& x, const at::Tensor& weights) const {
     const at::Tensor xw = x * weights.sqrt().unsqueeze(1);
     at::Tensor g = at::mm(xw.t(), xw);
-    if (t_ <= kLarge) g = g.to(at::kDouble);
+    if (t_ <= o_.large) g = g.to(at::kDouble);
     return 0.5 * (g + g.t());
   }
 
@@ -161,11 +159,11 @@ class HeadFit {
     const at::Tensor g = at::mm(as.t(), as).to(at::kDouble);
     const at::Tensor w =
         nnls_gram(0.5 * (g + g.t()), at::mv(as.t(), root.squeeze(1)).to(at::kDouble),
-                  t_ <= kLarge ? kNnlsExact : kLargeExchanges);
+                  t_ <= o_.large ? kNnlsExact : kLargeExchanges);
     const double top = std::max(7.0, std::log(static_cast<double>(p_.keys.size(0))));
     beta_ = w.clamp_min(std::exp(-5.0)).log_().clamp_(kBiasLow, top);
     const at::Tensor linear = beta_.clone();
-    const int64_t steps = t_ <= kLarge ? o_.lm_steps : std::min(o_.lm_steps, kLargeSteps);
+    const int64_t steps = t_ <= o_.large ? o_.lm_steps : std::min(o_.lm_steps, kLargeSteps);
     for (int64_t i = 0; i < steps && lm_step(); ++i) beta_.clamp_(kBiasLow, top);
     if (deciding_.size() > 0 && mass_loss_at(deciding_, beta_) > mass_loss_at(deciding_, linear))
       beta_ = linear;

@@ -12,6 +12,9 @@ struct FitOptions {
   /// "exact": NNLS on the Gram, then Levenberg-Marquardt steps on beta. "literal": as published.
   std::string weights = "exact";
   int64_t lm_steps = 3;
+  /// Heads that keep more slots take cheaper steps: their many slots leave less to be fitted, and
+  /// the cost of exact ones grows with the cube.
+  int64_t large = 400;
   int64_t iterations = 0;            ///< literal: projected gradient steps
   double low = 1e-12, high = 1e300;  ///< literal: bounds of w
   /// Ridge centred on "prior": values interpolated by Nystrom weights, or "local": the mean output

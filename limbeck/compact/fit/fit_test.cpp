@@ -364,6 +364,40 @@ TEST(NnlsTest, MatchesAProjectedGradientSolution) {
   }
 }
 
+TEST(NnlsTest, ExchangesStopEarlyAndEndAtTheSolution) {
+  Random random(13);
+  for (int trial = 0; trial < 10; ++trial) {
+    const at::Tensor a = normal({80, 20}, random).to(at::kDouble);
+    const at::Tensor b = normal({80}, random).to(at::kDouble);
+    const at::Tensor g = at::mm(a.t(), a), target = at::mv(a.t(), b);
+    const auto loss = [&](const at::Tensor& w) { return (at::mv(a, w) - b).norm().item<double>(); };
+    const at::Tensor exact = nnls_gram(g, target);
+    EXPECT_LT((nnls_gram(g, target, 200) - exact).abs().max().item<double>(), 1e-3);
+    for (int64_t exchanges : {0, 1, 3}) {
+      const at::Tensor w = nnls_gram(g, target, exchanges);
+      EXPECT_GE(w.min().item<double>(), 0.0);
+      EXPECT_GE(loss(w), loss(exact) - 1e-9);
+    }
+    EXPECT_LT(loss(nnls_gram(g, target, 3)), 1.05 * loss(exact));
+  }
+}
+
+TEST(FitTest, StepsOfLargeHeadsStayCloseToTheExactOnes) {
+  for (uint64_t seed : {84, 85}) {
+    const SyntheticHead head = synthetic_head(seed, 0.5, 400, 1200, 600, 32);
+    std::vector<int32_t> kept;
+    for (int32_t j = 0; j < 400; j += 3) kept.push_back(j);
+    FitOptions exact, cheap;
+    cheap.large = 100;
+    const FitResult a = fit_head(head.train, kept, {}, exact),
+                    b = fit_head(head.train, kept, {}, cheap);
+    const test::HeadErrors ea = head_errors(head.test, kept, a.bias, a.values),
+                           eb = head_errors(head.test, kept, b.bias, b.values);
+    EXPECT_LT(eb.output, 1.1 * ea.output);
+    EXPECT_LT(eb.mass, 1.25 * ea.mass);
+  }
+}
+
 TEST(FitTest, EverySlotKeptGivesBackTheHead) {
   const SyntheticHead head = synthetic_head(80, 0.6, 24, 400, 100, 16);
   std::vector<int32_t> all(24);

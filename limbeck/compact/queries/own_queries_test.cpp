@@ -1,8 +1,7 @@
 #include "limbeck/compact/queries/own_queries.h"
 
 #include "limbeck/base/error.h"
-#include "limbeck/compact/compact.h"
-#include "limbeck/model/model_testing.h"
+#include "limbeck/compact/read_testing.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -15,14 +14,9 @@ namespace {
 
 constexpr int64_t kText = 90;
 
-struct Read {
+struct Read : test::Read {
   explicit Read(std::vector<int64_t> windows = {0, 0, 0}, DType type = DType::f32)
-      : model(random_model(test::small_spec(std::move(windows)), type, 21)),
-        cache(model.new_cache()) {
-    prefill(model, cache, test::random_tokens(kText, 4));
-  }
-  Model model;
-  KvCache cache;
+      : test::Read(std::move(windows), type, kText) {}
 };
 
 /// The queries of a whole forward pass, layer by layer.
@@ -73,14 +67,8 @@ TEST(OwnQueriesTest, TheCacheIsNotChanged) {
 }
 
 CompactOptions options_for(const std::string& method, double ratio) {
-  CompactOptions o;
-  o.method = method;
-  o.ratio = ratio;
+  CompactOptions o = test::compact_options(method, ratio, 50);
   o.span = PositionRange{6, 84};
-  o.repeat.first = test::random_tokens(5, 1);
-  o.repeat.before_quote = test::random_tokens(4, 2);
-  o.repeat.after_quote = test::random_tokens(3, 3);
-  o.repeat_chunk = 50;
   return o;
 }
 

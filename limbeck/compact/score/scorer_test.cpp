@@ -57,6 +57,55 @@ TEST(ScorerFixtureTest, KvzipMatchesWithContextZeroToFiveAndFedSixToEleven) {
   for (int i = 0; i < 12; ++i) EXPECT_NEAR(out[i].item<float>(), expected[i], 2e-6) << i;
 }
 
+/// Two repeats of two parts of a span with context before and behind it, against the formula.
+TEST(ScorerTest, KvzipEqualsItsFormulaWithBothNorms) {
+  Random random(17);
+  constexpr int64_t kHeads = 2, kGroup = 2, kDim = 8, kTokens = 20, kFed = 7;
+  const PositionRange span{3, 17};
+  KvCache cache({kHeads, kDim, DType::f32, {LayerKind{}}});
+  cache.reserve(kTokens);
+  LayerTail& tail = cache.layer_for_append(0).tail;
+  tail.keys.narrow(1, 0, kTokens).copy_(test::random_tensor({kHeads, kTokens, kDim}, random));
+  tail.values.narrow(1, 0, kTokens).copy_(test::random_tensor({kHeads, kTokens, kDim}, random));
+  cache.commit(std::vector<int32_t>(kTokens, 1), std::vector<std::pair<at::Tensor, at::Tensor>>(1));
+  const at::Tensor keys = cache_gather(cache, 0, {0, kTokens}).keys.view({kHeads, kTokens, kDim});
+  LayerQueries queries{0, 0.7, {}};
+  for (const PositionRange chunk : {PositionRange{3, 10}, PositionRange{10, 17}})
+    queries.chunks.push_back({chunk,
+                              1.0,
+                              test::random_tensor({kHeads * kGroup, kFed, kDim}, random),
+                              test::random_tensor({kHeads * kGroup, kFed}, random),
+                              {}});
+  const LayerSegment slots = cache_gather(cache, 0, span);
+  ScoreInput in;
+  in.cache = &cache;
+  in.slots = &slots;
+  in.span = span;
+  in.queries = &queries;
+  for (const char* norm : {"local", "all"}) {
+    at::Tensor out = at::empty({slots.slots()}, at::kFloat);
+    make_scorer("kvzip", {{"norm", norm}})->score(in, out);
+    for (int64_t h = 0; h < kHeads; ++h)
+      for (int64_t j = span.begin; j < span.end; ++j) {
+        double want = 0;
+        for (const QueryChunk& c : queries.chunks) {
+          if (!c.chunk.contains(j)) continue;
+          for (int64_t g = h * kGroup; g < (h + 1) * kGroup; ++g)
+            for (int64_t i = 0; i < kFed; ++i) {
+              const at::Tensor e = (0.7 * at::mv(keys[h], c.queries[g][i])).to(at::kDouble).exp();
+              const double mass =
+                  std::string(norm) == "all"
+                      ? e.sum().item<double>()
+                      : e.narrow(0, c.chunk.begin, c.chunk.size()).sum().item<double>() +
+                            std::exp(c.elsewhere[g][i].item<double>());
+              want = std::max(want, e[j].item<double>() / mass);
+            }
+        }
+        EXPECT_NEAR(out[h * span.size() + j - span.begin].item<double>(), want, 1e-5) << norm;
+      }
+  }
+}
+
 TEST(ScorerTest, RandomMatchesTheSpecifiedStream) {
   const LayerSegment slots = fixture_slots();
   at::Tensor out = at::empty({24}, at::kFloat);

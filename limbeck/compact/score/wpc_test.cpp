@@ -1,0 +1,116 @@
+#include "limbeck/compact/fit/synthetic_heads.h"
+#include "limbeck/compact/score/scorer.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+#include <set>
+
+namespace limbeck {
+namespace {
+
+constexpr int64_t kSlots = 300, kRows = 500, kForced = 30, kPicks = 40;
+
+/// One head as a layer with one KV head and one query head; some slots are kept already.
+struct OneHead {
+  explicit OneHead(uint64_t seed) : head(test::synthetic_head(seed, 0.5, kSlots, kRows, 1)) {
+    const HeadProblem& p = head.train;
+    slots.keys = p.keys;
+    slots.values = p.values;
+    slots.offsets = {0, kSlots};
+    slots.positions = at::arange(kSlots, at::kInt);
+    queries = {0, p.scale, {{{0, kSlots}, 1.0, p.queries.unsqueeze(0), {}, {}}}};
+    features = at::softmax(p.scale * at::mm(p.queries, p.keys.t()), 1).to(at::kDouble);
+    // The stage before: coverage.
+    const at::Tensor best = std::get<0>(features.max(0)).to(at::kFloat);
+    earlier.assign(best.const_data_ptr<float>(), best.const_data_ptr<float>() + kSlots);
+    order.resize(kSlots);
+    std::iota(order.begin(), order.end(), 0);
+    std::sort(order.begin(), order.end(), [&](int a, int b) { return earlier[a] > earlier[b]; });
+    forced.assign(kSlots, 0);
+    for (int64_t i = 0; i < kForced; ++i) forced[order[i]] = 1;
+  }
+
+  std::vector<float> scores(const OptionTexts& options) const {
+    ScoreInput in;
+    in.slots = &slots;
+    in.span = {0, kSlots};
+    in.queries = &queries;
+    in.open_budget = kPicks;
+    in.budgets = budgets;
+    in.forced = forced;
+    in.earlier = earlier;
+    at::Tensor out = at::empty({kSlots}, at::kFloat);
+    make_scorer("wpc", options)->score(in, out);
+    const float* p = out.const_data_ptr<float>();
+    return {p, p + kSlots};
+  }
+
+  /// The forced slots and the first kPicks of a ranking.
+  std::vector<int64_t> kept(const std::vector<float>& scores) const {
+    std::vector<int64_t> all(kSlots), out;
+    std::iota(all.begin(), all.end(), 0);
+    std::stable_sort(all.begin(), all.end(),
+                     [&](int64_t a, int64_t b) { return scores[a] > scores[b]; });
+    for (int64_t i = 0; i < kPicks; ++i) out.push_back(all[i]);
+    for (int64_t i = 0; i < kForced; ++i) out.push_back(order[i]);
+    return out;
+  }
+
+  /// What least squares on the kept slots' features leaves of the outputs.
+  double residual(const std::vector<int64_t>& slots_kept) const {
+    const at::Tensor x = features.index_select(1, at::tensor(slots_kept, at::kLong));
+    const at::Tensor y = at::mm(features, head.train.values.to(at::kDouble));
+    at::Tensor g = at::mm(x.t(), x);
+    g.diagonal().add_(1e-12);
+    const at::Tensor c =
+        at::cholesky_solve(at::mm(x.t(), y), std::get<0>(at::linalg_cholesky_ex(g)));
+    return (y - at::mm(x, c)).norm().item<double>();
+  }
+
+  test::SyntheticHead head;
+  LayerSegment slots;
+  LayerQueries queries;
+  at::Tensor features;
+  std::vector<float> earlier;
+  std::vector<int> order;
+  std::vector<uint8_t> forced;
+  std::vector<int64_t> budgets{kForced + kPicks};
+};
+
+TEST(WpcScorerTest, SampledRowsPickAboutAsWellAsTheWholeGram) {
+  for (uint64_t seed : {1, 2, 3}) {
+    const OneHead h(seed);
+    const auto full = h.kept(h.scores({{"gram", "full"}}));
+    // Every row, every slot: only the projection and its precision differ.
+    const auto all = h.kept(h.scores({{"gram", "sampled"}, {"rows", "100000"}, {"pool", "1"}}));
+    std::set<int64_t> both(full.begin(), full.end());
+    const auto same =
+        std::count_if(all.begin(), all.end(), [&](int64_t s) { return both.contains(s); });
+    EXPECT_GE(same, kForced + 9 * kPicks / 10);
+    EXPECT_LT(h.residual(all), 1.02 * h.residual(full));
+    // Few rows lose something, but stay far from a random choice.
+    const auto few = h.kept(h.scores({{"gram", "sampled"}, {"rows", "250"}, {"pool", "1"}}));
+    EXPECT_LT(h.residual(few), 1.25 * h.residual(full));
+  }
+}
+
+TEST(WpcScorerTest, APoolHoldsWhatTheStageBeforeRatesHighest) {
+  const OneHead h(4);
+  const std::vector<float> scores =
+      h.scores({{"gram", "sampled"}, {"pool", "0.5"}, {"reach", "1"}});
+  const int64_t pool = kSlots / 2;
+  int64_t ranked = 0;
+  for (int64_t i = 0; i < kSlots; ++i) {
+    if (scores[h.order[i]] == kNoCandidate) continue;
+    ++ranked;
+    EXPECT_LT(i, pool);
+    EXPECT_EQ(h.forced[h.order[i]], 0);
+  }
+  EXPECT_GE(ranked, kPicks);
+}
+
+}  // namespace
+}  // namespace limbeck
