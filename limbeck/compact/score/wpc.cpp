@@ -20,7 +20,7 @@ struct WpcScorerOptions {
   std::string gram = "auto";
   int64_t floor = 4;
   int64_t dense = 1100;
-  double pool = 0.3;
+  double pool = 0.6;
   int64_t rows = 2048;
   template <class V>
   void for_each_field(V&& v) {
