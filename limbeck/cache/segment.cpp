@@ -1,10 +1,16 @@
 #include "limbeck/cache/segment.h"
 
 #include "limbeck/base/error.h"
+#include "limbeck/cache/vector_math.h"
 
 #include <algorithm>
 
 namespace limbeck {
+namespace {
+
+[[maybe_unused]] const bool settled = settle_vector_math();
+
+}  // namespace
 
 at::ScalarType to_scalar_type(DType type) {
   switch (type) {

@@ -1,8 +1,15 @@
 #include "limbeck/compact/fit/features.h"
 
+#include "limbeck/cache/vector_math.h"
+
 #include <ATen/ATen.h>
 
 namespace limbeck {
+namespace {
+
+[[maybe_unused]] const bool settled = settle_vector_math();
+
+}  // namespace
 
 at::Tensor attention_logits(const at::Tensor& queries, const at::Tensor& keys,
                             const at::Tensor& bias, double scale) {
