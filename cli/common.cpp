@@ -110,20 +110,24 @@ std::map<std::string, std::string> option_texts(const std::vector<std::string>& 
 }
 
 void choose_queries(CompactOptions& o, const std::string& sources) {
-  bool repeat = false;
+  if (sources.empty()) return;  // the method's own
+  QuerySources passes{.repeat = false};
   std::stringstream list(sources);
   for (std::string name; std::getline(list, name, ',');) {
     if (name == "repeat")
-      repeat = true;
+      passes.repeat = true;
+    else if (name == "excerpts")
+      passes.excerpts = kExcerptTokens;
     else if (name == "prefill")
       o.prefill_queries = true;
     else if (name == "sampled")
       o.sampled_tokens = 96;
     else
-      throw InvalidArgument("[cli] --queries takes repeat, prefill and sampled; found \"{}\"",
-                            name);
+      throw InvalidArgument(
+          "[cli] --queries takes repeat, excerpts, prefill and sampled; found \"{}\"", name);
   }
-  if (!repeat) o.repeat = {};
+  if (passes == QuerySources{.repeat = false}) o.repeat = {};
+  o.sources = passes;
 }
 
 }  // namespace

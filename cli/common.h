@@ -42,7 +42,7 @@ struct CompactFlags {
   std::vector<std::string> allocator_options;
   std::vector<std::string> builder_options;
   std::string head_weights, head_shares;  ///< files; weights are found by the model when not given
-  std::string queries = "repeat";         ///< reference queries, comma-separated sources
+  std::string queries;                    ///< sources of reference queries; "" = the method's own
   double first_share = -1;                ///< below 0 = the preset's
   bool on_policy = false;
   int64_t polish = 0;

@@ -141,13 +141,15 @@ int run_demo(const Globals& globals, const DemoArgs& args) {
     full_right += is_right(full.back(), q) ? 1 : 0;
   }
 
-  // The method that was asked for makes its own pass over the text; the others borrow its queries.
+  // The method that was asked for makes its own pass over the text; the others share a repeat.
   watch.restart();
   CompactOptions options = compact_options(lm, args.compact, text, show);
   std::vector<Row> rows = {measure(lm, story, text, options)};
   for (const auto& s : rows[0].report.seconds) seconds.push_back(s);
   if (args.compare) {
-    const StoredQueries queries = capture_queries(lm.model, text.cache, options);
+    CompactOptions repeat = options;
+    repeat.sources = QuerySources{};
+    const StoredQueries queries = capture_queries(lm.model, text.cache, repeat);
     for (const char* other : {"kvzip", "am-omp-fast"}) {
       if (options.method == other) continue;
       CompactOptions o;

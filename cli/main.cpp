@@ -41,8 +41,8 @@ void add_compact(CLI::App* app, CompactFlags& f) {
                   "calibrated importance of heads; default: MODEL.heads.json, or what ships");
   app->add_option("--head-shares", f.head_shares, "budget shares for the allocator table");
   app->add_option("--queries", f.queries,
-                  "reference queries to learn from: repeat, prefill, sampled (comma-separated)")
-      ->capture_default_str();
+                  "reference queries to learn from: repeat, excerpts, prefill, sampled "
+                  "(comma-separated); default: the method's own");
   app->add_option(
       "--polish", f.polish,
       "training steps on biases and values afterwards; each costs about three prefills");

@@ -43,8 +43,9 @@ struct CompactOptions {
 
   // Reference queries, for methods that learn from them. With none of these such a method is
   // refused.
-  RepeatPrompt repeat;                      ///< a repeat pass over the span (the default source)
-  int64_t repeat_chunk = 2000;              ///< tokens of one repeat
+  RepeatPrompt repeat;          ///< instructions of the passes over the span; empty = no such pass
+  int64_t repeat_chunk = 2000;  ///< tokens of one suffix of such a pass
+  std::optional<QuerySources> sources;      ///< of these passes; default: the method's own
   std::vector<ReferenceSuffix> references;  ///< more suffixes, beside the repeat
   bool prefill_queries = false;             ///< the span's own queries as well
   bool query_aware = false;     ///< label: the references know the question (segments say so)

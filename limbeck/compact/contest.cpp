@@ -4,6 +4,7 @@
 #include "limbeck/compact/allocate/allocator.h"
 #include "limbeck/compact/build/builder.h"
 #include "limbeck/compact/parallel.h"
+#include "limbeck/compact/queries/excerpts.h"
 #include "limbeck/compact/queries/sampled.h"
 #include "limbeck/compact/score/normalize.h"
 #include "limbeck/compact/span_surgery.h"
@@ -401,33 +402,33 @@ class Compaction {
 
   // ---- the new segment
 
-  LayerSegmentPtr build_layer(const LayerPlan& plan, const LayerQueries* queries,
-                              const std::vector<HeadAttention>* seen,
-                              BuildStatistics& statistics) const {
-    const LayerSegment slots = cache_gather(cache_, plan.layer, span_);
-    std::vector<std::vector<int32_t>> kept(plan.offsets.size() - 1);
-    for (size_t h = 0; h < kept.size(); ++h)
-      for (int64_t i = plan.offsets[h]; i < plan.offsets[h + 1]; ++i)
-        if (plan.forced[i] != 0) kept[h].push_back(static_cast<int32_t>(i - plan.offsets[h]));
-    return std::make_shared<LayerSegment>(
-        builder_->build({plan.layer, &slots, kept, queries, seen}, statistics));
-  }
+  /// A layer's slots and what was chosen of them.
+  struct LayerBuild {
+    LayerBuild(const KvCache& cache, PositionRange span, const LayerPlan& plan)
+        : layer(plan.layer),
+          slots(cache_gather(cache, plan.layer, span)),
+          kept(plan.offsets.size() - 1) {
+      for (size_t h = 0; h < kept.size(); ++h)
+        for (int64_t i = plan.offsets[h]; i < plan.offsets[h + 1]; ++i)
+          if (plan.forced[i] != 0) kept[h].push_back(static_cast<int32_t>(i - plan.offsets[h]));
+    }
+    BuildInput input(const LayerQueries* queries, const std::vector<HeadAttention>* seen) const {
+      return {layer, &slots, kept, queries, seen};
+    }
+    int64_t layer;
+    LayerSegment slots;
+    std::vector<std::vector<int32_t>> kept;
+  };
 
   void build() {
     Stopwatch watch;
     std::vector<LayerSegmentPtr> built(cache_.shape().layer_count());
     std::vector<BuildStatistics> statistics(layers_.size());
     const auto total = static_cast<int64_t>(layers_.size());
-    if (options_.on_policy && builder_->needs_queries()) {
+    if (options_.on_policy && builder_->needs_queries())
       build_on_policy(built, statistics);
-    } else {
-      const std::vector<int64_t> order = largest_first();
-      parallel_tasks(total, [&](int64_t task) {
-        const int64_t i = order[task], l = layers_[i].layer;
-        built[l] = rows_.empty() ? build_layer(layers_[i], nullptr, nullptr, statistics[i])
-                                 : build_layer(layers_[i], &rows_[l], &seen_[l], statistics[i]);
-      });
-    }
+    else
+      build_heads(built, statistics);
     report_progress(options_.progress, {"build", "layers", total, total});
     for (const LayerPlan& plan : layers_)
       for (int64_t h = 0; h < built[plan.layer]->kv_heads(); ++h) {
@@ -442,6 +443,38 @@ class Compaction {
     report_.bytes_after = cache_.bytes().total();
   }
 
+  /// Heads by falling number of slots kept, each layer's segment when its last head is done.
+  void build_heads(std::vector<LayerSegmentPtr>& built, std::vector<BuildStatistics>& statistics) {
+    struct Task {
+      size_t layer;
+      int64_t head, kept;
+    };
+    std::vector<Task> tasks;
+    std::vector<std::vector<std::optional<FittedHead>>> fitted(layers_.size());
+    std::vector<std::atomic<int64_t>> open(layers_.size());
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      const LayerPlan& plan = layers_[i];
+      for (size_t h = 0; h + 1 < plan.offsets.size(); ++h)
+        tasks.push_back({i, static_cast<int64_t>(h),
+                         std::count(plan.forced.begin() + plan.offsets[h],
+                                    plan.forced.begin() + plan.offsets[h + 1], uint8_t{1})});
+      fitted[i].resize(plan.offsets.size() - 1);
+      open[i] = static_cast<int64_t>(fitted[i].size());
+    }
+    std::stable_sort(tasks.begin(), tasks.end(),
+                     [](const Task& a, const Task& b) { return a.kept > b.kept; });
+    parallel_tasks(static_cast<int64_t>(tasks.size()), [&](int64_t t) {
+      const size_t i = tasks[t].layer;
+      const LayerBuild part(cache_, span_, layers_[i]);
+      const BuildInput in = rows_.empty() ? part.input(nullptr, nullptr)
+                                          : part.input(&rows_[part.layer], &seen_[part.layer]);
+      fitted[i][tasks[t].head] = builder_->fit(in, tasks[t].head);
+      if (--open[i] == 0)
+        built[part.layer] =
+            std::make_shared<LayerSegment>(builder_->build(in, fitted[i], statistics[i]));
+    });
+  }
+
   /// The queries of layer l come from a model that already reads compact layers below it.
   void build_on_policy(std::vector<LayerSegmentPtr>& built,
                        std::vector<BuildStatistics>& statistics) {
@@ -453,7 +486,9 @@ class Compaction {
           note_pass(q);
           const LayerPlan& plan = plan_of(q.layer);
           const LayerQueries rows = q.subset(limit_, cache_.shape().kv_heads);
-          built[q.layer] = build_layer(plan, &rows, nullptr, statistics[&plan - layers_.data()]);
+          built[q.layer] = std::make_shared<LayerSegment>(
+              builder_->build(LayerBuild(cache_, span_, plan).input(&rows, nullptr),
+                              statistics[&plan - layers_.data()]));
           return LayerAnswer{built[q.layer], nullptr};
         },
         options_.progress);
@@ -535,8 +570,14 @@ std::vector<ReferenceSuffix> reference_suffixes(const Model& model, const KvCach
                                                 PositionRange span, const CompactOptions& o) {
   std::vector<ReferenceSuffix> out = o.references;
   if (!o.repeat.first.empty() || (out.empty() && !o.prefill_queries && o.sampled_tokens == 0)) {
-    auto repeat = repeat_suffixes(model, cache, span, o.repeat, o.repeat_chunk);
-    out.insert(out.begin(), repeat.begin(), repeat.end());
+    const QuerySources from = o.sources.value_or(find_preset(o.method).queries);
+    std::vector<ReferenceSuffix> passes;
+    if (from.repeat) passes = repeat_suffixes(model, cache, span, o.repeat, o.repeat_chunk);
+    if (from.excerpts > 0)
+      for (ReferenceSuffix& s :
+           excerpt_suffixes(model, cache, span, o.repeat, from.excerpts, o.repeat_chunk, o.seed))
+        passes.push_back(std::move(s));
+    out.insert(out.begin(), passes.begin(), passes.end());
   }
   if (o.sampled_tokens > 0)
     out.push_back(sampled_suffix(model, cache, span, o.sampled_tokens, o.sampled_weight, o.seed));

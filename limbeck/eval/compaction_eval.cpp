@@ -114,11 +114,8 @@ class Runner {
   void run_context(int64_t length, int64_t i) {
     const std::vector<const EvalUnit*> todo = pending(length, i);
     if (todo.empty()) return;
-    const bool queries = std::any_of(todo.begin(), todo.end(), [](const EvalUnit* u) {
-      return u->method != nullptr && !u->method->options.on_policy;
-    });
     // Contexts of different lengths may share a seed; those of one length do not.
-    ContextEval context(lm_, contexts_.context(length, i), queries, repeat_prompt(lm_, frame_),
+    ContextEval context(lm_, contexts_.context(length, i), repeat_prompt(lm_, frame_),
                         static_cast<int64_t>(splitmix64_at(plan_.needles.seed, i) >> 1));
     for (const EvalUnit* u : todo) {
       EvalRow row = context.run(*u);

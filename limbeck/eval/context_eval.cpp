@@ -54,7 +54,7 @@ void drop_span(KvCache& cache, PositionRange span) {
 
 }  // namespace
 
-ContextEval::ContextEval(const LanguageModel& lm, const NeedleContext& context, bool queries,
+ContextEval::ContextEval(const LanguageModel& lm, const NeedleContext& context,
                          const RepeatPrompt& repeat, int64_t seed)
     : lm_(lm), context_(context), full_(lm.model.new_cache()) {
   span_.begin = static_cast<int64_t>(context.prefix.size());
@@ -70,11 +70,7 @@ ContextEval::ContextEval(const LanguageModel& lm, const NeedleContext& context, 
   full_.seal();
   prefill(lm.model, full_, context.span, prefill_options);
   full_.seal();
-  shared_.emplace_back("prefill", watch.restart());
-  if (queries) {
-    queries_ = capture_queries(lm.model, full_, options_);
-    shared_.emplace_back("queries", watch.seconds());
-  }
+  shared_.emplace_back("prefill", watch.seconds());
   KvCache copy = full_.clone();
   reference_ = predict(copy);
 }
@@ -99,7 +95,19 @@ EvalRow ContextEval::run(const EvalUnit& unit) {
   return row;
 }
 
-void ContextEval::compact_with(const EvalUnit& unit, KvCache& cache, EvalRow& row) const {
+const ContextEval::Captured& ContextEval::captured(const CompactOptions& options) {
+  const QuerySources from = options.sources.value_or(find_preset(options.method).queries);
+  for (const Captured& c : captured_)
+    if (c.sources == from) return c;
+  CompactOptions o = options_;
+  o.sources = from;
+  Stopwatch watch;
+  captured_.push_back({from, capture_queries(lm_.model, full_, o), 0.0});
+  captured_.back().seconds = watch.seconds();
+  return captured_.back();
+}
+
+void ContextEval::compact_with(const EvalUnit& unit, KvCache& cache, EvalRow& row) {
   CompactOptions o = unit.method->options;
   o.span = options_.span;
   o.repeat = options_.repeat;
@@ -110,7 +118,12 @@ void ContextEval::compact_with(const EvalUnit& unit, KvCache& cache, EvalRow& ro
   for (size_t i = 0; i < targets.size(); ++i) {
     o.ratio = i == 0 ? targets[0] : targets[i] / targets[i - 1];
     // On-policy fits make their own; a compact cache causes others than the full one.
-    o.queries = i == 0 && !o.on_policy && queries_ ? &*queries_ : nullptr;
+    o.queries = nullptr;
+    if (i == 0 && !o.on_policy) {
+      const Captured& c = captured(o);
+      o.queries = &c.queries;
+      row.shared.emplace_back("queries", c.seconds);
+    }
     const CompactReport report = compact(lm_.model, cache, o);
     row.kept *= report.achieved_ratio;
     row.compaction.insert(row.compaction.end(), report.seconds.begin(), report.seconds.end());

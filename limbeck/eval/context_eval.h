@@ -5,7 +5,7 @@
 #include "limbeck/eval/method_entry.h"
 #include "limbeck/eval/needle_context.h"
 
-#include <optional>
+#include <list>
 #include <string>
 #include <vector>
 
@@ -24,13 +24,13 @@ inline constexpr int64_t kAnswerTokens = 12;
 
 class ContextEval {
  public:
-  /// Reads the text, captures its queries when `queries` is set, and predicts everything once with
-  /// the full cache. Holds log-probabilities [scored tokens, vocabulary] f32. `lm` and `context`
-  /// must outlive it.
-  ContextEval(const LanguageModel& lm, const NeedleContext& context, bool queries,
-              const RepeatPrompt& repeat, int64_t seed);
+  /// Reads the text and predicts everything once with the full cache. Holds log-probabilities
+  /// [scored tokens, vocabulary] f32. `lm` and `context` must outlive it.
+  ContextEval(const LanguageModel& lm, const NeedleContext& context, const RepeatPrompt& repeat,
+              int64_t seed);
 
   /// Compacts a copy and measures it. The row's key is the caller's. Throws what compact() throws.
+  /// Reference queries are captured once for each kind that methods ask for.
   EvalRow run(const EvalUnit& unit);
 
   /// Positions that measuring takes, answers included (the repeat pass adapts to the window).
@@ -42,7 +42,14 @@ class ContextEval {
     std::vector<at::Tensor> answers;  ///< per question
     at::Tensor continuation;
   };
-  void compact_with(const EvalUnit& unit, KvCache& cache, EvalRow& row) const;
+  /// Queries of one kind and what they took.
+  struct Captured {
+    QuerySources sources;
+    StoredQueries queries;
+    double seconds = 0;
+  };
+  const Captured& captured(const CompactOptions& options);
+  void compact_with(const EvalUnit& unit, KvCache& cache, EvalRow& row);
   Predictions predict(KvCache& cache) const;
   void compare(const Predictions& p, EvalRow& row) const;
   void ask(KvCache& cache, EvalRow& row) const;
@@ -53,7 +60,7 @@ class ContextEval {
   CompactOptions options_;
   KvCache full_;
   StageSeconds shared_;
-  std::optional<StoredQueries> queries_;
+  std::list<Captured> captured_;
   Predictions reference_;
 };
 

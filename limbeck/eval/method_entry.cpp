@@ -25,6 +25,30 @@ std::vector<double> parse_ratios(const std::string& label, const std::string& te
   return out;
 }
 
+/// "repeat", "excerpts", "repeat+excerpts=32".
+QuerySources parse_sources(const std::string& label, const std::string& text) {
+  QuerySources out{.repeat = false};
+  std::stringstream parts(text);
+  for (std::string part; std::getline(parts, part, '+');) {
+    const size_t equals = part.find('=');
+    const std::string name = part.substr(0, equals);
+    if (part == "repeat")
+      out.repeat = true;
+    else if (name == "excerpts")
+      out.excerpts = equals == std::string::npos
+                         ? kExcerptTokens
+                         : detail::parse_int("excerpts", part.substr(equals + 1));
+    else
+      throw InvalidArgument(
+          "[eval] method {}: queries takes repeat and excerpts or excerpts=LENGTH, joined by '+'; "
+          "found \"{}\"",
+          label, part);
+  }
+  if (out.excerpts < 0 || out == QuerySources{.repeat = false})
+    throw InvalidArgument("[eval] method {}: queries names no pass; found \"{}\"", label, text);
+  return out;
+}
+
 void set_part(MethodEntry& m, const std::string& part) {
   const size_t equals = part.find('=');
   if (equals == std::string::npos || equals == 0)
@@ -46,6 +70,8 @@ void set_part(MethodEntry& m, const std::string& part) {
     o.builder = value;
   else if (key == "normalize")
     o.normalize = value;
+  else if (key == "queries")
+    o.sources = parse_sources(m.label, value);
   else if (key == "first-share")
     o.first_share = detail::parse_number(key, value);
   else if (key == "on-policy")
@@ -61,9 +87,8 @@ void set_part(MethodEntry& m, const std::string& part) {
   else
     throw InvalidArgument(
         "[eval] method {}: unknown key \"{}\"; known: scorer.NAME, allocator.NAME, builder.NAME, "
-        "scorer, allocator, builder, normalize, first-share, on-policy, polish, after, "
-        "head-weights, "
-        "head-shares",
+        "scorer, allocator, builder, normalize, queries, first-share, on-policy, polish, after, "
+        "head-weights, head-shares",
         m.label, key);
 }
 
@@ -114,6 +139,9 @@ std::string method_fingerprint(const MethodEntry& method) {
   hash.update_u64(o.on_policy ? 1 : 0);
   add(hash, o.head_weights);
   add(hash, o.head_shares);
+  const QuerySources from = o.sources.value_or(find_preset(o.method).queries);
+  if (!(from == QuerySources{}))
+    add(hash, fmt::format("queries {} {}", from.repeat, from.excerpts));
   for (const double ratio : method.after) hash.update_u64(std::bit_cast<uint64_t>(ratio));
   return hash_hex(hash.digest());
 }

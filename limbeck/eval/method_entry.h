@@ -9,7 +9,7 @@ namespace limbeck {
 
 struct MethodEntry {
   std::string label;  ///< as given; names the method in tables
-  /// Method and replaced parts. Ratio, span, queries and seed belong to whoever runs it.
+  /// Method and replaced parts. Ratio, span, prompts and seed belong to whoever runs it.
   CompactOptions options;
   std::string head_weights, head_shares;  ///< files for options of these names; may be empty
   /// Ratios to which the same method compacts first, one after another: all of the original text,
@@ -19,9 +19,9 @@ struct MethodEntry {
 
 /// Parts are separated by ':', the first is a preset or a scorer, perhaps with "+fit" behind it
 /// (methods/presets.h), each other one `key=value` with the keys scorer.NAME, allocator.NAME and
-/// builder.NAME (options of these), scorer, allocator (or alloc), builder, normalize, first-share,
-/// on-policy (0 or 1), polish, head-weights and head-shares (files), and after (ratios joined by
-/// '+': 0.5+0.35). Throws
+/// builder.NAME (options of these), scorer, allocator (or alloc), builder, normalize, queries
+/// (repeat, excerpts, excerpts=LENGTH, joined by '+'), first-share, on-policy (0 or 1), polish,
+/// head-weights and head-shares (files), and after (ratios joined by '+': 0.5+0.35). Throws
 /// InvalidArgument for unknown presets and keys. Options themselves are checked where the method
 /// runs.
 MethodEntry parse_method_entry(const std::string& entry);

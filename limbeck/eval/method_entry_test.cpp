@@ -23,6 +23,11 @@ TEST(MethodEntryTest, ReadsEveryKindOfPart) {
   EXPECT_EQ(m.head_weights, "a.json");
   EXPECT_EQ(m.head_shares, "b.json");
   EXPECT_EQ(parse_method_entry("knorm:after=0.5+0.25").after, (std::vector<double>{0.5, 0.25}));
+  EXPECT_FALSE(m.options.sources.has_value());
+  EXPECT_EQ(parse_method_entry("limbeck:queries=repeat+excerpts").options.sources,
+            (QuerySources{.repeat = true, .excerpts = kExcerptTokens}));
+  EXPECT_EQ(parse_method_entry("limbeck:queries=excerpts=32").options.sources,
+            (QuerySources{.repeat = false, .excerpts = 32}));
   EXPECT_EQ(parse_method_entry("knorm:allocator=model").label, "knorm:allocator=model");
   const MethodEntry safe = parse_method_entry("snapkv+fit:alloc=adakv:allocator.safe=0.3");
   EXPECT_EQ(safe.options.method, "snapkv+fit");
@@ -36,6 +41,9 @@ TEST(MethodEntryTest, RefusesUnknownPresetsKeysAndParts) {
   EXPECT_THROW(parse_method_entry("kvzip:on-policy=maybe"), InvalidArgument);
   for (const char* after : {"0.2+0.5", "0.5+0.5", "0", "1.5", "half"})
     EXPECT_THROW(parse_method_entry(std::string("kvzip:after=") + after), InvalidArgument);
+  for (const char* queries : {"", "prefill", "excerpts=0", "excerpts=-1"})
+    EXPECT_THROW(parse_method_entry(std::string("kvzip:queries=") + queries), InvalidArgument)
+        << queries;
   EXPECT_EQ(test::error_text<InvalidArgument>([] { parse_method_entry("kvzip:copy"); }),
             "[eval] method kvzip:copy: a part behind ':' must be key=value; found \"copy\"");
   EXPECT_TRUE(test::error_text<InvalidArgument>([] {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,14 +40,27 @@ struct BuildStatistics {
   std::vector<HeadErrors> heads;            ///< of each head that was fitted
 };
 
+/// New biases [t] f32 and values [t, D] f32 of a head's kept slots, and how they did.
+struct FittedHead {
+  at::Tensor bias, values;
+  double output_error = 0, mass_error = 0;
+  int64_t fallbacks = 0;
+};
+
 class Builder {
  public:
   virtual ~Builder() = default;
   virtual bool needs_queries() const { return false; }
   /// Most reference rows per KV head that are worth having, given the mean budget of a head.
   virtual int64_t query_limit(int64_t mean_budget) const { return 0; }
-  /// Layers may be built by several threads at once.
-  virtual LayerSegment build(const BuildInput& in, BuildStatistics& statistics) const = 0;
+  /// The work of one head, if there is any. Heads differ in it by orders of magnitude, so several
+  /// threads take heads, not layers.
+  virtual std::optional<FittedHead> fit(const BuildInput& in, int64_t head) const { return {}; }
+  /// The kept slots of a layer with what fit() gave for its heads [H].
+  LayerSegment build(const BuildInput& in, std::span<const std::optional<FittedHead>> fitted,
+                     BuildStatistics& statistics) const;
+  /// Both, head by head.
+  LayerSegment build(const BuildInput& in, BuildStatistics& statistics) const;
 };
 
 struct BuilderEntry {

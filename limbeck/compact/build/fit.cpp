@@ -68,34 +68,16 @@ class FitBuilder : public Builder {
   /// All rows, within reason: each head chooses its own from them.
   int64_t query_limit(int64_t) const override { return 50000; }
 
-  LayerSegment build(const BuildInput& in, BuildStatistics& statistics) const override {
-    LayerSegment out = copy_slots(in);
-    // Keys are final; biases are fitted first, then values with what will be stored.
-    at::Tensor bias = out.bias.defined() ? out.bias.clone() : at::zeros({out.slots()}, at::kFloat);
-    at::Tensor values = out.values.clone();
-    bool any = false;
-    for (int64_t h = 0; h < out.kv_heads(); ++h) {
-      const int64_t t = out.slots(h), all = in.slots->slots(h);
-      if (t == 0 || t == all || static_cast<double>(t) > most_ * static_cast<double>(all))
-        continue;  // nothing to fit, or so much kept that a copy is as good
-      any = true;
-      const FitResult r = fit(in, h);
-      bias.narrow(0, out.offsets[h], t).copy_(r.bias);
-      values.narrow(0, out.offsets[h], t).copy_(r.values);
-      ++statistics.fitted;
-      statistics.fallbacks += r.fallbacks;
-      statistics.output_error += r.output_error;
-      statistics.mass_error += r.mass_error;
-      statistics.heads.push_back({in.layer, h, t, r.output_error, r.mass_error});
-    }
-    if (!any) return out;
-    out.bias = bias;
-    out.values = values;
-    return out;
+  std::optional<FittedHead> fit(const BuildInput& in, int64_t h) const override {
+    const auto t = static_cast<int64_t>(in.kept[h].size()), all = in.slots->slots(h);
+    if (t == 0 || t == all || static_cast<double>(t) > most_ * static_cast<double>(all))
+      return {};  // nothing to fit, or so much kept that a copy is as good
+    const FitResult r = fitted(in, h);
+    return FittedHead{r.bias, r.values, r.output_error, r.mass_error, r.fallbacks};
   }
 
  private:
-  FitResult fit(const BuildInput& in, int64_t h) const {
+  FitResult fitted(const BuildInput& in, int64_t h) const {
     const std::vector<int32_t>& kept = in.kept[h];
     HeadAttention own;
     const HeadAttention* seen = in.seen != nullptr && !in.seen->empty() ? &(*in.seen)[h] : nullptr;

@@ -18,11 +18,22 @@ struct Stage {
   OptionTexts allocator_options = {};
 };
 
+/// What is read behind the text for the sake of its queries.
+struct QuerySources {
+  bool repeat = true;    ///< the text in its order (queries/repeat.h)
+  int64_t excerpts = 0;  ///< the text in passages of so many tokens (queries/excerpts.h); 0 = none
+  bool operator==(const QuerySources&) const = default;
+};
+
+/// Length of the passages where nothing else is asked for.
+inline constexpr int64_t kExcerptTokens = 64;
+
 struct Preset {
   std::string name, summary, source;
   std::vector<Stage> stages;
   std::string builder = "copy";
   OptionTexts builder_options = {};
+  QuerySources queries = {};
 };
 
 const std::vector<Preset>& preset_registry();

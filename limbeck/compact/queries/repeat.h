@@ -14,7 +14,9 @@ namespace limbeck {
 struct RepeatPrompt {
   std::vector<int32_t> first;  ///< instruction and assistant header of the first chunk
   std::vector<int32_t> before_quote,
-      after_quote;  ///< later chunks quote where to start between these
+      after_quote;                   ///< later chunks quote where to start between these
+  std::vector<int32_t> excerpts;     ///< instruction and assistant header of excerpts.h
+  std::vector<int32_t> open, close;  ///< around each passage there
 };
 /// In the model's chat format; `frame` as the context itself was wrapped.
 RepeatPrompt repeat_prompt(const LanguageModel& lm, const ChatFrame& frame);
@@ -24,9 +26,14 @@ inline constexpr int64_t kRepeatQuote = 8;
 /// A window that leaves fewer tokens than this for a chunk is refused.
 inline constexpr int64_t kRepeatChunkLeast = 256;
 
+/// Tokens of text that fit behind the cache and the longest instruction, at most `chunk`. Throws
+/// InvalidArgument without a prompt, and naming window and lengths when fewer than
+/// kRepeatChunkLeast fit (less for shorter spans and chunks).
+int64_t repeat_room(const Model& model, const KvCache& cache, PositionRange span,
+                    const RepeatPrompt& prompt, int64_t chunk);
+
 /// The span in chunks (at most `chunk` tokens, less when the model's window is near), each behind
-/// its instruction. Throws InvalidArgument naming window and lengths when fewer than
-/// kRepeatChunkLeast tokens fit.
+/// its instruction. Throws as repeat_room() does.
 std::vector<ReferenceSuffix> repeat_suffixes(const Model& model, const KvCache& cache,
                                              PositionRange span, const RepeatPrompt& prompt,
                                              int64_t chunk);
