@@ -12,11 +12,25 @@ inline __m256i round_bf16(__m512 x) {
   return _mm512_cvtepi32_epi16(_mm512_srli_epi32(sum, 16));
 }
 
+/// 2^x for x <= 0, relative error below 2e-7, 0 for -inf, NaN kept. The polynomial interpolates 2^r
+/// at the Chebyshev points of [-1/2, 1/2].
+inline __m512 exp2_ps(__m512 x) {
+  x = _mm512_max_ps(_mm512_set1_ps(-151.0F), x);  // in this order NaN stays
+  const __m512 n = _mm512_roundscale_ps(x, 0), r = _mm512_sub_ps(x, n);
+  __m512 p = _mm512_set1_ps(1.339086336e-3F);
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(9.676031918e-3F));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.550357114e-2F));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(2.402210749e-1F));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(6.931471880e-1F));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0F));
+  return _mm512_scalef_ps(p, n);
+}
+
 }  // namespace
 
 void softmax_block_avx512(const SoftmaxBlock& b) {
   const __m512 lowest = _mm512_set1_ps(-__builtin_inff());
-  const __m512 scale = _mm512_set1_ps(b.scale);
+  const __m512 scale = _mm512_set1_ps(b.scale), log2e = _mm512_set1_ps(kLog2E);
   for (int64_t r = 0; r < b.rows; ++r) {
     float* s = b.logits + r * b.stride;
     // The logits are read twice rather than scaled in memory: loads are cheaper than stores.
@@ -40,20 +54,22 @@ void softmax_block_avx512(const SoftmaxBlock& b) {
     }
     const float top = _mm512_reduce_max_ps(_mm512_max_ps(top_a, top_b));
     const __m512 shift = _mm512_set1_ps(top > -__builtin_inff() ? top : 0.0F);
+    // Subtracted first: the difference keeps its digits, whatever the size of the logits.
+    const auto power = [&](int64_t j, __mmask16 mask) {
+      return exp2_ps(_mm512_mul_ps(_mm512_sub_ps(logit(j, mask), shift), log2e));
+    };
     __m512 mass_a = _mm512_setzero_ps(), mass_b = _mm512_setzero_ps();
     for (int64_t j = 0; j < whole; j += 32) {
-      const __m512 x = exp_ps(_mm512_sub_ps(logit(j, all), shift));
-      const __m512 y = exp_ps(_mm512_sub_ps(logit(j + 16, all), shift));
+      const __m512 x = power(j, all);
+      const __m512 y = power(j + 16, all);
       _mm512_storeu_ps(s + j, x);
       _mm512_storeu_ps(s + j + 16, y);
       mass_a = _mm512_add_ps(mass_a, x);
       mass_b = _mm512_add_ps(mass_b, y);
     }
     if (whole < b.columns) {
-      const __m512 x =
-          _mm512_maskz_mov_ps(last_a, exp_ps(_mm512_sub_ps(logit(whole, last_a), shift)));
-      const __m512 y =
-          _mm512_maskz_mov_ps(last_b, exp_ps(_mm512_sub_ps(logit(whole + 16, last_b), shift)));
+      const __m512 x = _mm512_maskz_mov_ps(last_a, power(whole, last_a));
+      const __m512 y = _mm512_maskz_mov_ps(last_b, power(whole + 16, last_b));
       _mm512_storeu_ps(s + whole, x);
       _mm512_storeu_ps(s + whole + 16, y);
       mass_a = _mm512_add_ps(mass_a, x);
