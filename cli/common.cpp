@@ -1,6 +1,7 @@
 #include "cli/common.h"
 
 #include "limbeck/base/error.h"
+#include "limbeck/compact/queries/self_study.h"
 
 #include <ATen/Parallel.h>
 #include <nlohmann/json.hpp>
@@ -109,7 +110,8 @@ std::map<std::string, std::string> option_texts(const std::vector<std::string>& 
   return out;
 }
 
-void choose_queries(CompactOptions& o, const std::string& sources) {
+void choose_queries(const LanguageModel& lm, const PreparedText& text, const ProgressFn& progress,
+                    CompactOptions& o, const std::string& sources) {
   if (sources.empty()) return;  // the method's own
   QuerySources passes{.repeat = false};
   std::stringstream list(sources);
@@ -118,13 +120,21 @@ void choose_queries(CompactOptions& o, const std::string& sources) {
       passes.repeat = true;
     else if (name == "excerpts")
       passes.excerpts = kExcerptTokens;
-    else if (name == "prefill")
+    else if (name == "selfstudy") {
+      if (text.cache.logical_length() < text.span.end)
+        throw InvalidArgument("[cli] --queries selfstudy needs the whole text in the cache");
+      SelfStudyOptions study;
+      study.seed = o.seed;
+      study.progress = progress;
+      o.references = self_study(lm, text.cache, text.span, text.frame, study).suffixes;
+    } else if (name == "prefill")
       o.prefill_queries = true;
     else if (name == "sampled")
       o.sampled_tokens = 96;
     else
       throw InvalidArgument(
-          "[cli] --queries takes repeat, excerpts, prefill and sampled; found \"{}\"", name);
+          "[cli] --queries takes repeat, excerpts, prefill, sampled and selfstudy; found \"{}\"",
+          name);
   }
   if (passes == QuerySources{.repeat = false}) o.repeat = {};
   o.sources = passes;
@@ -168,6 +178,7 @@ CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& f,
   o.builder_options = option_texts(f.builder_options, "--set-builder");
   if (f.first_share >= 0) o.first_share = f.first_share;
   o.on_policy = f.on_policy;
+  o.only_new = f.only_new;
   o.polish = f.polish;
   o.head_weights = head_weights(lm, f.head_weights);
   if (!f.head_shares.empty())
@@ -180,7 +191,7 @@ CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& f,
   o.chunk = f.chunk;
   o.seed = f.seed;
   o.repeat = repeat_prompt(lm, text.frame);
-  choose_queries(o, f.queries);
+  choose_queries(lm, text, progress, o, f.queries);
   o.progress = progress;
   return o;
 }

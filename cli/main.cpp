@@ -41,7 +41,7 @@ void add_compact(CLI::App* app, CompactFlags& f) {
                   "calibrated importance of heads; default: MODEL.heads.json, or what ships");
   app->add_option("--head-shares", f.head_shares, "budget shares for the allocator table");
   app->add_option("--queries", f.queries,
-                  "reference queries to learn from: repeat, excerpts, prefill, sampled "
+                  "reference queries to learn from: repeat, excerpts, prefill, sampled, selfstudy "
                   "(comma-separated); default: the method's own");
   app->add_option(
       "--polish", f.polish,
@@ -55,6 +55,7 @@ void add_compact(CLI::App* app, CompactFlags& f) {
   app->add_option("--chunk", f.chunk,
                   "select within pieces of about this many tokens; 0 = over the whole text")
       ->capture_default_str();
+  app->add_flag("--only-new", f.only_new, "leave alone what has been compacted before");
   app->add_option("--protect", f.protect, "token range begin:end of the text to keep (repeatable)");
   app->add_option("--compact-seed", f.seed, "seed of random selections")->capture_default_str();
 }

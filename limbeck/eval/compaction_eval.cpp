@@ -115,7 +115,7 @@ class Runner {
     const std::vector<const EvalUnit*> todo = pending(length, i);
     if (todo.empty()) return;
     // Contexts of different lengths may share a seed; those of one length do not.
-    ContextEval context(lm_, contexts_.context(length, i), repeat_prompt(lm_, frame_),
+    ContextEval context(lm_, contexts_.context(length, i), frame_,
                         static_cast<int64_t>(splitmix64_at(plan_.needles.seed, i) >> 1));
     for (const EvalUnit* u : todo) {
       EvalRow row = context.run(*u);

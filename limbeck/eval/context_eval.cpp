@@ -1,6 +1,7 @@
 #include "limbeck/eval/context_eval.h"
 
 #include "limbeck/base/error.h"
+#include "limbeck/compact/queries/self_study.h"
 #include "limbeck/compact/span_surgery.h"
 
 #include <ATen/ATen.h>
@@ -55,12 +56,12 @@ void drop_span(KvCache& cache, PositionRange span) {
 }  // namespace
 
 ContextEval::ContextEval(const LanguageModel& lm, const NeedleContext& context,
-                         const RepeatPrompt& repeat, int64_t seed)
-    : lm_(lm), context_(context), full_(lm.model.new_cache()) {
+                         const ChatFrame& frame, int64_t seed)
+    : lm_(lm), context_(context), frame_(frame), full_(lm.model.new_cache()) {
   span_.begin = static_cast<int64_t>(context.prefix.size());
   span_.end = span_.begin + static_cast<int64_t>(context.span.size());
   options_.span = span_;
-  options_.repeat = repeat;
+  options_.repeat = repeat_prompt(lm, frame);
   options_.seed = seed;
   PrefillOptions prefill_options;
   prefill_options.logits = LogitsWanted::none;
@@ -95,14 +96,20 @@ EvalRow ContextEval::run(const EvalUnit& unit) {
   return row;
 }
 
-const ContextEval::Captured& ContextEval::captured(const CompactOptions& options) {
-  const QuerySources from = options.sources.value_or(find_preset(options.method).queries);
+const ContextEval::Captured& ContextEval::captured(const MethodEntry& method) {
+  const QuerySources from =
+      method.options.sources.value_or(find_preset(method.options.method).queries);
   for (const Captured& c : captured_)
-    if (c.sources == from) return c;
+    if (c.sources == from && c.self_study == method.self_study) return c;
   CompactOptions o = options_;
   o.sources = from;
   Stopwatch watch;
-  captured_.push_back({from, capture_queries(lm_.model, full_, o), 0.0});
+  if (method.self_study) {
+    SelfStudyOptions study;
+    study.seed = o.seed;
+    o.references = self_study(lm_, full_, span_, frame_, study).suffixes;
+  }
+  captured_.push_back({from, method.self_study, capture_queries(lm_.model, full_, o), 0.0});
   captured_.back().seconds = watch.seconds();
   return captured_.back();
 }
@@ -120,7 +127,7 @@ void ContextEval::compact_with(const EvalUnit& unit, KvCache& cache, EvalRow& ro
     // On-policy fits make their own; a compact cache causes others than the full one.
     o.queries = nullptr;
     if (i == 0 && !o.on_policy) {
-      const Captured& c = captured(o);
+      const Captured& c = captured(*unit.method);
       o.queries = &c.queries;
       row.shared.emplace_back("queries", c.seconds);
     }

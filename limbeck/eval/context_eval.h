@@ -26,7 +26,7 @@ class ContextEval {
  public:
   /// Reads the text and predicts everything once with the full cache. Holds log-probabilities
   /// [scored tokens, vocabulary] f32. `lm` and `context` must outlive it.
-  ContextEval(const LanguageModel& lm, const NeedleContext& context, const RepeatPrompt& repeat,
+  ContextEval(const LanguageModel& lm, const NeedleContext& context, const ChatFrame& frame,
               int64_t seed);
 
   /// Compacts a copy and measures it. The row's key is the caller's. Throws what compact() throws.
@@ -45,10 +45,11 @@ class ContextEval {
   /// Queries of one kind and what they took.
   struct Captured {
     QuerySources sources;
+    bool self_study = false;
     StoredQueries queries;
     double seconds = 0;
   };
-  const Captured& captured(const CompactOptions& options);
+  const Captured& captured(const MethodEntry& method);
   void compact_with(const EvalUnit& unit, KvCache& cache, EvalRow& row);
   Predictions predict(KvCache& cache) const;
   void compare(const Predictions& p, EvalRow& row) const;
@@ -57,6 +58,7 @@ class ContextEval {
   const LanguageModel& lm_;
   const NeedleContext& context_;
   PositionRange span_;
+  ChatFrame frame_;
   CompactOptions options_;
   KvCache full_;
   StageSeconds shared_;

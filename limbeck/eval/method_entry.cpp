@@ -25,8 +25,8 @@ std::vector<double> parse_ratios(const std::string& label, const std::string& te
   return out;
 }
 
-/// "repeat", "excerpts", "repeat+excerpts=32".
-QuerySources parse_sources(const std::string& label, const std::string& text) {
+/// "repeat", "excerpts", "repeat+excerpts=32", "repeat+selfstudy".
+void set_sources(MethodEntry& m, const std::string& text) {
   QuerySources out{.repeat = false};
   std::stringstream parts(text);
   for (std::string part; std::getline(parts, part, '+');) {
@@ -34,19 +34,22 @@ QuerySources parse_sources(const std::string& label, const std::string& text) {
     const std::string name = part.substr(0, equals);
     if (part == "repeat")
       out.repeat = true;
+    else if (part == "selfstudy")
+      m.self_study = true;
     else if (name == "excerpts")
       out.excerpts = equals == std::string::npos
                          ? kExcerptTokens
                          : detail::parse_int("excerpts", part.substr(equals + 1));
     else
       throw InvalidArgument(
-          "[eval] method {}: queries takes repeat and excerpts or excerpts=LENGTH, joined by '+'; "
-          "found \"{}\"",
-          label, part);
+          "[eval] method {}: queries takes repeat, excerpts or excerpts=LENGTH, and selfstudy, "
+          "joined "
+          "by '+'; found \"{}\"",
+          m.label, part);
   }
-  if (out.excerpts < 0 || out == QuerySources{.repeat = false})
-    throw InvalidArgument("[eval] method {}: queries names no pass; found \"{}\"", label, text);
-  return out;
+  if (out.excerpts < 0 || (out == QuerySources{.repeat = false} && !m.self_study))
+    throw InvalidArgument("[eval] method {}: queries names no pass; found \"{}\"", m.label, text);
+  m.options.sources = out;
 }
 
 void set_part(MethodEntry& m, const std::string& part) {
@@ -71,7 +74,7 @@ void set_part(MethodEntry& m, const std::string& part) {
   else if (key == "normalize")
     o.normalize = value;
   else if (key == "queries")
-    o.sources = parse_sources(m.label, value);
+    set_sources(m, value);
   else if (key == "first-share")
     o.first_share = detail::parse_number(key, value);
   else if (key == "on-policy")
@@ -142,6 +145,7 @@ std::string method_fingerprint(const MethodEntry& method) {
   const QuerySources from = o.sources.value_or(find_preset(o.method).queries);
   if (!(from == QuerySources{}))
     add(hash, fmt::format("queries {} {}", from.repeat, from.excerpts));
+  if (method.self_study) add(hash, "self-study");
   for (const double ratio : method.after) hash.update_u64(std::bit_cast<uint64_t>(ratio));
   return hash_hex(hash.digest());
 }

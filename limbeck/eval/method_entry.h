@@ -12,6 +12,7 @@ struct MethodEntry {
   /// Method and replaced parts. Ratio, span, prompts and seed belong to whoever runs it.
   CompactOptions options;
   std::string head_weights, head_shares;  ///< files for options of these names; may be empty
+  bool self_study = false;                ///< reads conversations about the text as well
   /// Ratios to which the same method compacts first, one after another: all of the original text,
   /// falling. Empty: one shot.
   std::vector<double> after;
@@ -20,8 +21,8 @@ struct MethodEntry {
 /// Parts are separated by ':', the first is a preset or a scorer, perhaps with "+fit" behind it
 /// (methods/presets.h), each other one `key=value` with the keys scorer.NAME, allocator.NAME and
 /// builder.NAME (options of these), scorer, allocator (or alloc), builder, normalize, queries
-/// (repeat, excerpts, excerpts=LENGTH, joined by '+'), first-share, on-policy (0 or 1), polish,
-/// head-weights and head-shares (files), and after (ratios joined by '+': 0.5+0.35). Throws
+/// (repeat, excerpts, excerpts=LENGTH, selfstudy, joined by '+'), first-share, on-policy (0 or 1),
+/// polish, head-weights and head-shares (files), and after (ratios joined by '+': 0.5+0.35). Throws
 /// InvalidArgument for unknown presets and keys. Options themselves are checked where the method
 /// runs.
 MethodEntry parse_method_entry(const std::string& entry);

@@ -28,6 +28,10 @@ TEST(MethodEntryTest, ReadsEveryKindOfPart) {
             (QuerySources{.repeat = true, .excerpts = kExcerptTokens}));
   EXPECT_EQ(parse_method_entry("limbeck:queries=excerpts=32").options.sources,
             (QuerySources{.repeat = false, .excerpts = 32}));
+  const MethodEntry study = parse_method_entry("am-omp:queries=repeat+selfstudy");
+  EXPECT_TRUE(study.self_study);
+  EXPECT_EQ(study.options.sources, QuerySources{});
+  EXPECT_TRUE(parse_method_entry("am-omp:queries=selfstudy").self_study);
   EXPECT_EQ(parse_method_entry("knorm:allocator=model").label, "knorm:allocator=model");
   const MethodEntry safe = parse_method_entry("snapkv+fit:alloc=adakv:allocator.safe=0.3");
   EXPECT_EQ(safe.options.method, "snapkv+fit");
