@@ -7,6 +7,27 @@
 
 namespace limbeck::cli {
 
+namespace {
+
+int report_table(const Globals& globals, const HeadTable& table, const std::string& output,
+                 double seconds) {
+  write_head_table(table, output);
+  if (globals.json) {
+    nlohmann::ordered_json j = nlohmann::ordered_json::parse(head_table_json(table));
+    fmt::print(
+        "{}\n",
+        nlohmann::ordered_json{{"file", output}, {"seconds", seconds}, {"table", std::move(j)}}
+            .dump(2));
+    return 0;
+  }
+  fmt::print("{:<9} {} layers of {} KV heads, in {:.1f} s\n", table.kind, table.layers,
+             table.kv_heads, seconds);
+  fmt::print("wrote     {}\n", output);
+  return 0;
+}
+
+}  // namespace
+
 int run_calibrate_heads(const Globals& globals, const CalibrateArgs& args) {
   const std::string text = read_file(args.file);
   Globals exact = globals;
@@ -18,19 +39,18 @@ int run_calibrate_heads(const Globals& globals, const CalibrateArgs& args) {
   const HeadTable table =
       calibrate_heads(lm.model, frame.before, lm.tokenizer.encode(text), repeat_prompt(lm, frame),
                       args.options, progress(globals));
-  write_head_table(table, output);
-  if (globals.json) {
-    nlohmann::ordered_json j = nlohmann::ordered_json::parse(head_table_json(table));
-    fmt::print("{}\n",
-               nlohmann::ordered_json{
-                   {"file", output}, {"seconds", watch.seconds()}, {"table", std::move(j)}}
-                   .dump(2));
-    return 0;
-  }
-  fmt::print("weights   {} layers of {} KV heads, in {:.1f} s\n", table.layers, table.kv_heads,
-             watch.seconds());
-  fmt::print("wrote     {}\n", output);
-  return 0;
+  return report_table(globals, table, output, watch.seconds());
+}
+
+int run_calibrate_shares(const Globals& globals, const ShareArgs& args) {
+  const std::string text = read_file(args.file);
+  const LanguageModel lm = load(globals);
+  const ChatFrame frame = chat_frame(lm);
+  Stopwatch watch;
+  const HeadTable table =
+      calibrate_shares(lm.model, frame.before, lm.tokenizer.encode(text), repeat_prompt(lm, frame),
+                       head_weights(lm, args.head_weights), args.options, progress(globals));
+  return report_table(globals, table, args.output, watch.seconds());
 }
 
 }  // namespace limbeck::cli

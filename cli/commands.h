@@ -4,6 +4,7 @@
 #include "cli/common.h"
 #include "cli/kv_flags.h"
 #include "limbeck/compact/calibrate/heads.h"
+#include "limbeck/compact/calibrate/shares.h"
 #include "limbeck/eval/compaction_eval.h"
 
 namespace limbeck::cli {
@@ -53,6 +54,12 @@ struct CalibrateArgs {
   HeadCalibrationOptions options;
 };
 int run_calibrate_heads(const Globals& globals, const CalibrateArgs& args);
+
+struct ShareArgs {
+  std::string file, output, head_weights;
+  ShareCalibrationOptions options;
+};
+int run_calibrate_shares(const Globals& globals, const ShareArgs& args);
 
 struct EvalArgs {
   std::vector<std::string> texts;  ///< files and folders (eval/text_source.h)

@@ -178,7 +178,6 @@ CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& f,
   o.builder_options = option_texts(f.builder_options, "--set-builder");
   if (f.first_share >= 0) o.first_share = f.first_share;
   o.on_policy = f.on_policy;
-  o.only_new = f.only_new;
   o.polish = f.polish;
   o.head_weights = head_weights(lm, f.head_weights);
   if (!f.head_shares.empty())

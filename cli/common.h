@@ -45,7 +45,6 @@ struct CompactFlags {
   std::string queries;                    ///< sources of reference queries; "" = the method's own
   double first_share = -1;                ///< below 0 = the preset's
   bool on_policy = false;
-  bool only_new = false;
   int64_t polish = 0;
   double ratio = 0;  ///< 0 = not given
   int64_t budget = 0;

@@ -55,7 +55,6 @@ void add_compact(CLI::App* app, CompactFlags& f) {
   app->add_option("--chunk", f.chunk,
                   "select within pieces of about this many tokens; 0 = over the whole text")
       ->capture_default_str();
-  app->add_flag("--only-new", f.only_new, "leave alone what has been compacted before");
   app->add_option("--protect", f.protect, "token range begin:end of the text to keep (repeatable)");
   app->add_option("--compact-seed", f.seed, "seed of random selections")->capture_default_str();
 }
@@ -212,6 +211,24 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   c->footer("example: limbeck calibrate heads -m model.gguf -f novel.txt");
   c->callback([&] { status = run_calibrate_heads(globals, calibrate); });
+  ShareArgs shares;
+  c = group->add_subcommand("shares", "budget shares of the heads, for the allocator table");
+  c->add_option("-f,--file", shares.file, "any text of some thousand tokens")->required();
+  c->add_option("-o,--output", shares.output, "file to write")->required();
+  c->add_option("--method", shares.options.method, "method whose slots per head are the shares")
+      ->capture_default_str();
+  c->add_option("--ratio", shares.options.ratio, "part of the entries that it keeps")
+      ->capture_default_str();
+  c->add_option("--texts", shares.options.texts, "parts of the text that are used")
+      ->capture_default_str();
+  c->add_option("--tokens", shares.options.tokens, "tokens of each part")->capture_default_str();
+  c->add_option("--head-weights", shares.head_weights,
+                "calibrated importance of heads; default: MODEL.heads.json, or what ships");
+  c->footer(
+      "example: limbeck calibrate shares -f novel.txt -o shares.json\n"
+      "         limbeck compact -f log.txt -o log.kvc --method am-omp-fast --allocator table "
+      "--head-shares shares.json --ratio 0.1");
+  c->callback([&] { status = run_calibrate_shares(globals, shares); });
 
   AskArgs ask;
   c = app.add_subcommand("ask", "answer questions from compact caches");
