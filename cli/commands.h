@@ -71,6 +71,8 @@ struct EvalArgs {
   std::string output, head_weights;
 };
 int run_eval(const Globals& globals, const EvalArgs& args);
+/// `output` empty: MODEL.quality.json.
+int run_calibrate_quality(const Globals& globals, const EvalArgs& args, const std::string& output);
 
 int run_inspect(const Globals& globals, const std::string& file);
 int run_methods(const Globals& globals);

@@ -2,6 +2,7 @@
 
 #include "limbeck/base/error.h"
 #include "limbeck/compact/queries/self_study.h"
+#include "limbeck/eval/quality.h"
 
 #include <ATen/Parallel.h>
 #include <nlohmann/json.hpp>
@@ -50,7 +51,7 @@ std::string read_file(const std::string& path) {
 
 PreparedText frame_text(const LanguageModel& lm, const std::string& text, const std::string& system,
                         bool raw, std::vector<int32_t>& tokens) {
-  PreparedText out{lm.model.new_cache(), {}, {}, 0};
+  PreparedText out{lm.model.new_cache(), {}, {}, 0, {}, {}};
   if (raw) {
     tokens = lm.tokenizer.encode(text, {.add_special = true, .parse_special = true});
     if (!tokens.empty() && lm.tokenizer.bos() && tokens.front() == *lm.tokenizer.bos())
@@ -68,14 +69,17 @@ PreparedText frame_text(const LanguageModel& lm, const std::string& text, const 
 }
 
 PreparedText read_text(const LanguageModel& lm, const std::string& text, const std::string& system,
-                       bool raw, const ProgressFn& progress) {
+                       bool raw, const ProgressFn& progress, bool with_loss) {
   std::vector<int32_t> tokens;
   PreparedText out = frame_text(lm, text, system, raw, tokens);
   Stopwatch watch;
   PrefillOptions options;
   options.progress = progress;
   options.logits = LogitsWanted::none;
+  std::optional<TextLossMeter> meter;
+  if (with_loss) options.on_hidden = meter.emplace(lm.model, tokens, 0, out.span).listener();
   prefill(lm.model, out.cache, tokens, options);
+  if (meter) out.loss = meter->result();
   out.seconds = watch.seconds();
   return out;
 }
@@ -165,8 +169,49 @@ HeadTable head_weights(const LanguageModel& lm, const std::string& file) {
   return {};
 }
 
-CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& f,
-                               const PreparedText& text, const ProgressFn& progress) {
+namespace {
+
+/// The curve of this very method, with all that it is set to.
+MethodQuality quality_of(const LanguageModel& lm, const CompactOptions& o) {
+  std::filesystem::path file = lm.path.string() + ".quality.json";
+  if (!std::filesystem::exists(file))
+    file = std::filesystem::path(LIMBECK_ASSETS) / "quality" / (lm.model.fingerprint() + ".json");
+  const char* advice = "limbeck calibrate quality measures it";
+  if (!std::filesystem::exists(file))
+    throw InvalidArgument("[cli] --quality: nothing is known of this model; {}", advice);
+  const QualityFile quality = read_quality_file(file);
+  if (quality.model_fingerprint != lm.model.fingerprint())
+    throw Mismatch("[cli] {} was calibrated on another model ({})", file.string(),
+                   quality.architecture);
+  MethodEntry entry;
+  entry.options = o;
+  if (const MethodQuality* m = quality.find(method_fingerprint(entry))) return *m;
+  std::string known;
+  for (const MethodQuality& m : quality.methods) known += (known.empty() ? "" : ", ") + m.method;
+  throw InvalidArgument(
+      "[cli] --quality: {} holds no curve of {} with these options (it has {}); {}", file.string(),
+      o.method, known, advice);
+}
+
+void choose_by_quality(const LanguageModel& lm, const CompactFlags& f, PreparedText& text,
+                       CompactOptions& o) {
+  if (f.ratio != 0 || f.budget != 0)
+    throw InvalidArgument("[cli] give one of --quality, --ratio and --budget");
+  if (!(f.quality > 0 && f.quality < 1))
+    throw InvalidArgument("[cli] --quality must be in (0, 1); found {}", f.quality);
+  if (!text.loss)
+    throw InvalidArgument("[cli] --quality needs the whole text read before it is compacted");
+  const MethodQuality m = quality_of(lm, o);
+  const double asked = f.quality + (f.conservative ? std::max(0.0, m.fit.error_90) : 0.0);
+  text.choice = choose_ratio(m.fit.curve, *text.loss, asked);
+  o.ratio = text.choice->ratio;
+  o.floors = text.choice->floors;
+}
+
+}  // namespace
+
+CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& f, PreparedText& text,
+                               const ProgressFn& progress) {
   CompactOptions o;
   o.method = f.method;
   o.scorer = f.scorer;
@@ -184,7 +229,7 @@ CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& f,
     o.head_shares =
         read_head_table(f.head_shares, lm.model.spec().layer_count(), lm.model.spec().kv_heads);
   if (f.budget != 0) o.budget = f.budget;
-  if (f.ratio != 0 || f.budget == 0) o.ratio = f.ratio;
+  if (f.ratio != 0 || (f.budget == 0 && f.quality == 0)) o.ratio = f.ratio;
   o.span = text.span;
   for (const std::string& p : f.protect) o.protect.push_back(parse_range(p, text.span));
   o.chunk = f.chunk;
@@ -192,6 +237,7 @@ CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& f,
   o.repeat = repeat_prompt(lm, text.frame);
   choose_queries(lm, text, progress, o, f.queries);
   o.progress = progress;
+  if (f.quality != 0) choose_by_quality(lm, f, text, o);
   return o;
 }
 

@@ -46,7 +46,9 @@ struct CompactFlags {
   double first_share = -1;                ///< below 0 = the preset's
   bool on_policy = false;
   int64_t polish = 0;
-  double ratio = 0;  ///< 0 = not given
+  double ratio = 0;    ///< 0 = not given
+  double quality = 0;  ///< 0 = not given
+  bool conservative = false;
   int64_t budget = 0;
   int64_t chunk = 0;
   int64_t seed = 0;
@@ -66,20 +68,22 @@ struct PreparedText {
   PositionRange span;
   ChatFrame frame;
   double seconds = 0;
+  std::optional<TextLoss> loss;         ///< measured when a quality asks for it
+  std::optional<QualityChoice> choice;  ///< what the quality came to
 };
 /// Token ids of frame and text for an empty cache: cache and seconds stay as they are made.
 PreparedText frame_text(const LanguageModel& lm, const std::string& text, const std::string& system,
                         bool raw, std::vector<int32_t>& tokens);
 /// raw: the text as it is, special tokens parsed, no frame.
 PreparedText read_text(const LanguageModel& lm, const std::string& text, const std::string& system,
-                       bool raw, const ProgressFn& progress);
+                       bool raw, const ProgressFn& progress, bool with_loss = false);
 
 /// Calibrated head weights: the file that was named, else what lies beside the model or ships for
 /// it (found by the model's fingerprint), else an empty table.
 HeadTable head_weights(const LanguageModel& lm, const std::string& file);
 
 CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& flags,
-                               const PreparedText& text, const ProgressFn& progress);
+                               PreparedText& text, const ProgressFn& progress);
 
 /// Identity and header of caches made by this model.
 ModelIdentity identity(const LanguageModel& lm);

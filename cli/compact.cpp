@@ -17,7 +17,10 @@ struct Compacted {
 
 Compacted read_then_compact(const LanguageModel& lm, const std::string& text,
                             const CompactArgs& args, const ProgressFn& show) {
-  Compacted out{read_text(lm, text, args.system, args.raw, show), {}, PrefillOptions{}.chunk, {}};
+  Compacted out{read_text(lm, text, args.system, args.raw, show, args.compact.quality != 0),
+                {},
+                PrefillOptions{}.chunk,
+                {}};
   const CompactOptions options = compact_options(lm, args.compact, out.text, show);
   out.report = compact(lm.model, out.text.cache, options);
   out.report.seconds.insert(out.report.seconds.begin(), {"prefill", out.text.seconds});
@@ -48,6 +51,14 @@ Compacted read_bounded(const LanguageModel& lm, const std::string& text, const C
   return out;
 }
 
+std::string quality_line(const PreparedText& text, double asked) {
+  const QualityChoice& c = *text.choice;
+  return fmt::format(
+      "asked {:.3g}: the text's loss of {:.2f} nats asks for {:.4f}, its pieces for {:.4f}; "
+      "predicted {:.3f}",
+      asked, text.loss->nll, c.mean_ratio, c.ratio, c.predicted);
+}
+
 }  // namespace
 
 int run_compact(const Globals& globals, const CompactArgs& args) {
@@ -74,6 +85,12 @@ int run_compact(const Globals& globals, const CompactArgs& args) {
     j["model"] = lm.name;
     j["file"] = {{"path", args.output}, {"bytes", std::filesystem::file_size(args.output)}};
     j["cache"] = cache_json(prepared.cache);
+    if (prepared.choice)
+      j["quality"] = {{"asked", args.compact.quality},
+                      {"text_loss", prepared.loss->nll},
+                      {"ratio", prepared.choice->ratio},
+                      {"ratio_of_the_mean", prepared.choice->mean_ratio},
+                      {"predicted", prepared.choice->predicted}};
     j["footprint"] = footprint_json(prepared.cache, done.chunk);
     if (done.bounded)
       j["prefill"] = {{"chunk", done.bounded->chunk},
@@ -90,6 +107,7 @@ int run_compact(const Globals& globals, const CompactArgs& args) {
              prepared.cache.logical_length() - prepared.span.size());
   fmt::print("method    {}, {:.4f} of the entries kept (asked {:.4f})\n", report.method,
              report.achieved_ratio, report.requested_ratio);
+  if (prepared.choice) fmt::print("quality   {}\n", quality_line(prepared, args.compact.quality));
   fmt::print("cache     {} -> {} ({:.1f}x smaller)\n", human_bytes(report.bytes_before),
              human_bytes(report.bytes_after),
              static_cast<double>(report.bytes_before) / static_cast<double>(report.bytes_after));

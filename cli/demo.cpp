@@ -118,7 +118,7 @@ int run_demo(const Globals& globals, const DemoArgs& args) {
   // The frame, then the instruction: kept whatever happens to the text, and not charged to its
   // budget.
   const ChatFrame frame = chat_frame(lm);
-  PreparedText text{lm.model.new_cache(), {}, frame, 0};
+  PreparedText text{lm.model.new_cache(), {}, frame, 0, {}, {}};
   std::vector<int32_t> tokens = frame.before;
   for (const std::string& part : {std::string(kInstruction), story.text}) {
     text.span.begin = static_cast<int64_t>(tokens.size());

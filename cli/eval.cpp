@@ -1,6 +1,7 @@
 #include "cli/commands.h"
 
 #include "limbeck/base/error.h"
+#include "limbeck/eval/quality.h"
 
 #include <nlohmann/json.hpp>
 
@@ -27,23 +28,28 @@ std::vector<MethodEntry> read_methods(const LanguageModel& lm, const EvalArgs& a
   return out;
 }
 
-}  // namespace
-
-int run_eval(const Globals& globals, const EvalArgs& args) {
+/// Mistakes in texts and methods are found before the model is loaded.
+EvalPlan check_plan(const EvalArgs& args) {
   EvalPlan plan;
-  // Mistakes in texts and methods are found before the model is loaded.
   for (const std::string& text : args.methods) parse_method_entry(text);
   for (const std::string& path : args.texts) {
     auto texts = read_source_texts(path);
     std::move(texts.begin(), texts.end(), std::back_inserter(plan.texts));
   }
-  const LanguageModel lm = load(globals);
-  plan.methods = read_methods(lm, args);
   plan.ratios = args.ratios;
   plan.lengths = args.lengths;
   plan.contexts = args.contexts;
   plan.needles = args.needles;
   plan.log = args.output;
+  return plan;
+}
+
+}  // namespace
+
+int run_eval(const Globals& globals, const EvalArgs& args) {
+  EvalPlan plan = check_plan(args);
+  const LanguageModel lm = load(globals);
+  plan.methods = read_methods(lm, args);
   plan.progress = progress(globals);
   const EvalResult result = evaluate_compaction(lm, plan);
   if (!globals.json) {
@@ -62,6 +68,46 @@ int run_eval(const Globals& globals, const EvalArgs& args) {
     j["critical_footprint"].push_back(critical_to_json(c));
   for (const EvalRow& r : result.rows) j["rows"].push_back(row_to_json(r));
   fmt::print("{}\n", j.dump(2));
+  return 0;
+}
+
+int run_calibrate_quality(const Globals& globals, const EvalArgs& args, const std::string& output) {
+  EvalPlan plan = check_plan(args);
+  const LanguageModel lm = load(globals);
+  plan.methods = read_methods(lm, args);
+  plan.progress = progress(globals);
+  const std::string path = output.empty() ? lm.path.string() + ".quality.json" : output;
+  QualityFile file{lm.model.spec().family, lm.model.fingerprint(), {}};
+  if (std::filesystem::exists(path)) {
+    file = read_quality_file(path);  // curves of other methods stay
+    if (file.model_fingerprint != lm.model.fingerprint())
+      throw Mismatch("[cli] {} was calibrated on another model ({})", path, file.architecture);
+  }
+  const std::vector<MethodQuality> fitted = fit_methods(plan, evaluate_compaction(lm, plan));
+  for (const MethodQuality& m : fitted) {
+    std::erase_if(file.methods, [&](const auto& old) { return old.fingerprint == m.fingerprint; });
+    file.methods.push_back(m);
+  }
+  write_quality_file(file, path);
+  if (globals.json) {
+    nlohmann::ordered_json j{{"file", path}, {"methods", nlohmann::ordered_json::array()}};
+    for (const MethodQuality& m : fitted)
+      j["methods"].push_back({{"method", m.method},
+                              {"alpha", m.fit.curve.alpha},
+                              {"beta", m.fit.curve.beta},
+                              {"samples", m.samples},
+                              {"error_50", m.fit.error_50},
+                              {"error_90", m.fit.error_90}});
+    fmt::print("{}\n", j.dump(2));
+    return 0;
+  }
+  for (const MethodQuality& m : fitted)
+    fmt::print(
+        "{:<24} b = {:.3f} NLL {:+.3f} from {} samples of {} texts; promised too much: median "
+        "{:+.3f}, 90 % below {:+.3f}\n",
+        m.method, m.fit.curve.alpha, m.fit.curve.beta, m.samples, m.contexts, m.fit.error_50,
+        m.fit.error_90);
+  fmt::print("wrote     {}\n", path);
   return 0;
 }
 

@@ -30,6 +30,11 @@ void add_compact(CLI::App* app, CompactFlags& f) {
       ->capture_default_str();
   app->add_option("--ratio", f.ratio, "fraction of the text's entries to keep, in (0, 1]");
   app->add_option("--budget", f.budget, "slots to keep per head instead of a ratio");
+  app->add_option("--quality", f.quality,
+                  "share of the answers' quality to keep, in (0, 1), instead of a ratio; needs "
+                  "calibrate quality");
+  app->add_flag("--conservative", f.conservative,
+                "with --quality: keep what held in nine of ten calibration texts");
   app->add_option("--scorer", f.scorer, "replace the method's scorer");
   app->add_option("--allocator", f.allocator, "replace the method's allocator");
   app->add_option("--builder", f.builder, "replace the method's builder");
@@ -229,6 +234,20 @@ int main(int argc, char** argv) {
       "         limbeck compact -f log.txt -o log.kvc --method am-omp-fast --allocator table "
       "--head-shares shares.json --ratio 0.1");
   c->callback([&] { status = run_calibrate_shares(globals, shares); });
+
+  EvalArgs quality;
+  std::string quality_file;
+  quality.methods = {std::string(kDefaultMethod)};
+  quality.ratios = {0.05, 0.1, 0.2, 0.35, 0.5, 0.75};
+  quality.lengths = {512, 1024};
+  c = group->add_subcommand("quality", "what ratio keeps what quality, for --quality");
+  add_eval(c, quality);
+  c->add_option("-o,--output", quality_file, "default: MODEL.quality.json, where it is found");
+  c->footer(
+      "curves of other methods in the file stay\n"
+      "example: limbeck calibrate quality --texts books.jsonl.zst --methods limbeck,kvzip "
+      "--contexts 100 --out run.jsonl");
+  c->callback([&] { status = run_calibrate_quality(globals, quality, quality_file); });
 
   AskArgs ask;
   c = app.add_subcommand("ask", "answer questions from compact caches");

@@ -8,6 +8,7 @@
 #include "limbeck/base/progress.h"
 #include "limbeck/compact/build/builder.h"
 #include "limbeck/compact/methods/presets.h"
+#include "limbeck/compact/quality/guard.h"
 #include "limbeck/compact/queries/repeat.h"
 #include "limbeck/compact/selection.h"
 #include "limbeck/heads/head_table.h"
@@ -35,6 +36,7 @@ struct CompactOptions {
   std::optional<int64_t> budget;       ///< slots kept per head, mean over heads
   std::optional<PositionRange> span;   ///< default: everything
   std::vector<PositionRange> protect;  ///< always kept, charged to the budget
+  std::vector<PieceFloor> floors;      ///< what parts of the text keep at least (quality/guard.h)
   bool only_new = false;               ///< leave alone what of the span has been compacted before
   bool protect_overflow = false;  ///< keep protected slots beyond the budget instead of refusing
   /// Compact pieces of about this many tokens one after another, each by its own queries behind

@@ -393,6 +393,7 @@ class Compaction {
                          {plan.forced.begin() + begin, plan.forced.begin() + begin + n},
                          plan.budgets[h]});
       }
+    force_floors(heads, options_.floors, share, allocator.requires_comparable());
     const Selection chosen = allocator.allocate(heads, share);
     size_t i = 0;
     for (LayerPlan& plan : layers_)

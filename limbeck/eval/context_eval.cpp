@@ -1,6 +1,7 @@
 #include "limbeck/eval/context_eval.h"
 
 #include "limbeck/base/error.h"
+#include "limbeck/compact/quality/text_loss.h"
 #include "limbeck/compact/queries/self_study.h"
 #include "limbeck/compact/span_surgery.h"
 
@@ -69,7 +70,10 @@ ContextEval::ContextEval(const LanguageModel& lm, const NeedleContext& context,
   // Two calls, so that the span is a segment of its own.
   prefill(lm.model, full_, context.prefix, prefill_options);
   full_.seal();
+  TextLossMeter loss(lm.model, context.span, span_.begin, span_);
+  prefill_options.on_hidden = loss.listener();
   prefill(lm.model, full_, context.span, prefill_options);
+  text_loss_ = loss.result().nll;
   full_.seal();
   shared_.emplace_back("prefill", watch.seconds());
   KvCache copy = full_.clone();
@@ -82,6 +86,7 @@ EvalRow ContextEval::run(const EvalUnit& unit) {
   row.source = context_.source;
   row.offset = context_.offset;
   row.shared = shared_;
+  row.text_loss = text_loss_;
   row.chunk = PrefillOptions{}.chunk;
   KvCache cache = full_.clone();
   if (unit.method != nullptr)

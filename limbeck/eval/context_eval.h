@@ -62,6 +62,7 @@ class ContextEval {
   CompactOptions options_;
   KvCache full_;
   StageSeconds shared_;
+  double text_loss_ = 0;
   std::list<Captured> captured_;
   Predictions reference_;
 };

@@ -87,6 +87,7 @@ ordered_json row_to_json(const EvalRow& r) {
   j["peak"] = r.peak;
   j["kv_bytes_peak"] = r.bytes_peak;
   j["chunk"] = r.chunk;
+  j["text_loss"] = r.text_loss;
   j["shared_seconds"] = to_json(r.shared);
   j["compaction_seconds"] = to_json(r.compaction);
   j["statistics"] = r.statistics;
@@ -118,6 +119,7 @@ EvalRow row_from_json(const json& j, std::string_view what) {
     r.bytes_peak = field<int64_t>(j, "kv_bytes_peak", what);
     r.chunk = field<int64_t>(j, "chunk", what);
   }
+  if (j.contains("text_loss")) r.text_loss = field<double>(j, "text_loss", what);
   r.shared = field<StageSeconds>(j, "shared_seconds", what);
   r.compaction = field<StageSeconds>(j, "compaction_seconds", what);
   for (const auto& [name, value] : field<std::map<std::string, json>>(j, "statistics", what))

@@ -46,7 +46,8 @@ struct EvalRow {
   /// (footprint/meter.h). NaN in records of earlier versions.
   double footprint = kNoFootprint, footprint_total = kNoFootprint, footprint_after = kNoFootprint;
   double peak = kNoFootprint;
-  int64_t chunk = 0;       ///< rows of a prefill call
+  double text_loss = kNoFootprint;  ///< mean token loss of the text, nats; NaN in older records
+  int64_t chunk = 0;                ///< rows of a prefill call
   int64_t bytes_peak = 0;  ///< high-water mark of the cache's memory, transient copies included
   /// Work that all methods of a context share: "prefill", "queries" (captured once; 0 when nothing
   /// of this context needed them).

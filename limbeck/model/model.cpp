@@ -128,7 +128,16 @@ at::Tensor prefill(const Model& model, KvCache& cache, std::span<const int32_t> 
       ForwardOptions forward;
       forward.logits =
           options.logits == LogitsWanted::last && !last ? LogitsWanted::none : options.logits;
-      logits = model.forward(cache, tokens.subspan(done, n), forward, options.probe).logits;
+      forward.hidden = static_cast<bool>(options.on_hidden);
+      const bool last_row = forward.logits == LogitsWanted::last;
+      if (forward.hidden && last_row) forward.logits = LogitsWanted::none;  // of all rows
+      const ForwardResult result =
+          model.forward(cache, tokens.subspan(done, n), forward, options.probe);
+      logits = result.logits;
+      if (forward.hidden) {
+        options.on_hidden(done, result.hidden);
+        if (last_row) logits = model.head_logits(result.hidden.narrow(0, n - 1, 1));
+      }
       if (options.logits == LogitsWanted::all) all.push_back(logits);
       done += n;
       report_progress(options.progress, {"prefill", "tokens", done, total});

@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -91,11 +92,15 @@ class Model {
   friend class ForwardPass;
 };
 
+/// Final normalised hidden states [n, hidden] f32 of the rows from number `first` of a text on.
+using PrefillHiddenFn = std::function<void(int64_t first, const at::Tensor& hidden)>;
+
 struct PrefillOptions {
   int64_t chunk = 512;  ///< rows a forward call; the cache grows between calls
   ProgressFn progress = {};
   Probe* probe = nullptr;
   LogitsWanted logits = LogitsWanted::last;  ///< `all` collects every row
+  PrefillHiddenFn on_hidden = {};            ///< called chunk by chunk
 };
 
 /// Runs a long text chunk by chunk. Returns logits [1, V] (last), [n, V] (all) or nothing.

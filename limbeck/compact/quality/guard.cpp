@@ -1,0 +1,84 @@
+#include "limbeck/compact/quality/guard.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace limbeck {
+namespace {
+
+struct Candidate {
+  float score;
+  int32_t position;
+  HeadContest* head;
+  int64_t slot;
+};
+
+/// One set of heads that compete with each other.
+void force_in_pool(std::span<HeadContest> pool, std::span<const PieceFloor> floors, double share) {
+  int64_t budget = 0, forced = 0;
+  for (const HeadContest& h : pool) {
+    budget += h.budget;
+    forced += h.forced_count();
+  }
+  int64_t open = static_cast<int64_t>(std::floor(share * static_cast<double>(budget))) - forced;
+  for (const PieceFloor& floor : floors) {
+    auto need = static_cast<int64_t>(
+        std::floor(share * static_cast<double>(floor.slots) * static_cast<double>(pool.size())));
+    std::vector<Candidate> candidates;
+    for (HeadContest& h : pool)
+      for (int64_t i = 0; i < h.size(); ++i) {
+        if (!floor.range.contains(h.positions[i])) continue;
+        if (h.forced[i] != 0)
+          --need;
+        else if (h.scores[i] != kNoCandidate)
+          candidates.push_back({h.scores[i], h.positions[i], &h, i});
+      }
+    const int64_t take =
+        std::clamp<int64_t>(std::min(need, open), 0, static_cast<int64_t>(candidates.size()));
+    std::partial_sort(candidates.begin(), candidates.begin() + take, candidates.end(),
+                      [](const Candidate& a, const Candidate& b) {
+                        return a.score != b.score ? a.score > b.score : a.position > b.position;
+                      });
+    for (int64_t k = 0; k < take; ++k) candidates[k].head->forced[candidates[k].slot] = 1;
+    open -= take;
+  }
+}
+
+}  // namespace
+
+QualityChoice choose_ratio(const QualityCurve& curve, const TextLoss& loss, double quality) {
+  QualityChoice out;
+  int64_t size = 0, floors = 0;
+  for (const TextLoss::Piece& p : loss.pieces) size += p.range.size();
+  if (quality >= 1.0) {
+    out.slots = size;
+    return out;
+  }
+  const auto slots_of = [&](double ratio, int64_t n) { return ratio * static_cast<double>(n); };
+  for (const TextLoss::Piece& p : loss.pieces) {
+    const auto n = static_cast<int64_t>(
+        std::floor(slots_of(ratio_for(quality, curve.b(p.nll)), p.range.size())));
+    out.floors.push_back({p.range, n});
+    floors += n;
+  }
+  out.mean_ratio = ratio_for(quality, curve.b(loss.nll));
+  const auto mean = static_cast<int64_t>(std::ceil(slots_of(out.mean_ratio, size)));
+  out.slots = std::clamp<int64_t>(std::max(mean, floors), 1, size);
+  out.ratio = static_cast<double>(out.slots) / static_cast<double>(size);
+  out.predicted = quality_at(out.ratio, curve.b(loss.nll));
+  return out;
+}
+
+void force_floors(std::span<HeadContest> heads, std::span<const PieceFloor> floors, double share,
+                  Comparable together) {
+  for (size_t i = 0; i < heads.size();) {
+    size_t end = i + 1;
+    if (together == Comparable::model) end = heads.size();
+    if (together == Comparable::layer)
+      while (end < heads.size() && heads[end].layer == heads[i].layer) ++end;
+    force_in_pool(heads.subspan(i, end - i), floors, share);
+    i = end;
+  }
+}
+
+}  // namespace limbeck
