@@ -172,12 +172,13 @@ HeadTable head_weights(const LanguageModel& lm, const std::string& file) {
 namespace {
 
 /// The curve of this very method, with all that it is set to.
-MethodQuality quality_of(const LanguageModel& lm, const CompactOptions& o) {
-  std::filesystem::path file = lm.path.string() + ".quality.json";
-  if (!std::filesystem::exists(file))
+MethodQuality quality_of(const LanguageModel& lm, const CompactOptions& o,
+                         const std::string& given) {
+  std::filesystem::path file = given.empty() ? lm.path.string() + ".quality.json" : given;
+  if (given.empty() && !std::filesystem::exists(file))
     file = std::filesystem::path(LIMBECK_ASSETS) / "quality" / (lm.model.fingerprint() + ".json");
   const char* advice = "limbeck calibrate quality measures it";
-  if (!std::filesystem::exists(file))
+  if (given.empty() && !std::filesystem::exists(file))
     throw InvalidArgument("[cli] --quality: nothing is known of this model; {}", advice);
   const QualityFile quality = read_quality_file(file);
   if (quality.model_fingerprint != lm.model.fingerprint())
@@ -201,7 +202,7 @@ void choose_by_quality(const LanguageModel& lm, const CompactFlags& f, PreparedT
     throw InvalidArgument("[cli] --quality must be in (0, 1); found {}", f.quality);
   if (!text.loss)
     throw InvalidArgument("[cli] --quality needs the whole text read before it is compacted");
-  const MethodQuality m = quality_of(lm, o);
+  const MethodQuality m = quality_of(lm, o, f.quality_file);
   const double asked = f.quality + (f.conservative ? std::max(0.0, m.fit.error_90) : 0.0);
   text.choice = choose_ratio(m.fit.curve, *text.loss, asked);
   o.ratio = text.choice->ratio;

@@ -49,6 +49,7 @@ struct CompactFlags {
   double ratio = 0;    ///< 0 = not given
   double quality = 0;  ///< 0 = not given
   bool conservative = false;
+  std::string quality_file;  ///< found by the model when not given
   int64_t budget = 0;
   int64_t chunk = 0;
   int64_t seed = 0;

@@ -129,8 +129,12 @@ int run_demo(const Globals& globals, const DemoArgs& args) {
   PrefillOptions prefill_options;
   prefill_options.progress = show;
   prefill_options.logits = LogitsWanted::none;
+  std::optional<TextLossMeter> meter;
+  if (args.compact.quality != 0)
+    prefill_options.on_hidden = meter.emplace(lm.model, tokens, 0, text.span).listener();
   watch.restart();
   prefill(lm.model, text.cache, tokens, prefill_options);
+  if (meter) text.loss = meter->result();
   seconds.emplace_back("prefill", watch.restart());
 
   text.cache.seal();  // all caches share what is not compacted

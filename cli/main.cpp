@@ -33,6 +33,8 @@ void add_compact(CLI::App* app, CompactFlags& f) {
   app->add_option("--quality", f.quality,
                   "share of the answers' quality to keep, in (0, 1), instead of a ratio; needs "
                   "calibrate quality");
+  app->add_option("--quality-file", f.quality_file,
+                  "curves for --quality; default: MODEL.quality.json, or what ships");
   app->add_flag("--conservative", f.conservative,
                 "with --quality: keep what held in nine of ten calibration texts");
   app->add_option("--scorer", f.scorer, "replace the method's scorer");

@@ -100,6 +100,25 @@ def works(run, folder, texts):
     return files
 
 
+def keeps_quality(run, folder):
+    """The shipped curves turn a quality into a ratio."""
+    source, target = folder / "0.txt", folder / "quality.kvc"
+    ratios = []
+    for quality in (0.7, 0.9):
+        report = run.json("compact", "-f", source, "-o", target, "--quality", quality)
+        ratios.append(report["achieved_ratio"])
+        check(f"quality {quality} is predicted", report["quality"]["predicted"] >= quality - 0.001, report["quality"])
+    check("more quality keeps more", 0 < ratios[0] < ratios[1] < 1, ratios)
+    for name, text, flags in (
+        ("a method without a curve", "holds no curve of tova", ["--quality", 0.9, "--method", "tova"]),
+        ("a quality of 1", "--quality must be in (0, 1); found 1", ["--quality", 1]),
+        ("a quality and a ratio", "one of --quality", ["--quality", 0.9, "--ratio", 0.5]),
+        ("a quality while reading", "one of --quality", ["--quality", 0.9, "--kv-budget", 100]),
+    ):
+        result = run("compact", "-f", source, "-o", folder / "none.kvc", *flags)
+        check(f"{name} is refused", result.returncode == 2 and text in result.stderr, result.stderr)
+
+
 def stays_small(run, folder, text):
     """Budgets while reading and while talking, and heads that stream."""
     source, target = folder / "0.txt", folder / "bounded.kvc"
@@ -179,6 +198,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         files = works(run, folder, texts)
+        keeps_quality(run, folder)
         stays_small(run, folder, texts[0])
         refuses(run, folder, files[0])
     print(f"{len(failures)} checks failed")
