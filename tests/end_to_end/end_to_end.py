@@ -106,7 +106,7 @@ def keeps_quality(run, folder):
     ratios = []
     for quality in (0.7, 0.9):
         report = run.json("compact", "-f", source, "-o", target, "--quality", quality)
-        ratios.append(report["achieved_ratio"])
+        ratios.append(report["ratio"]["achieved"])
         check(f"quality {quality} is predicted", report["quality"]["predicted"] >= quality - 0.001, report["quality"])
     check("more quality keeps more", 0 < ratios[0] < ratios[1] < 1, ratios)
     for name, text, flags in (
