@@ -7,6 +7,11 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <cstdlib>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 namespace {
 
 using namespace limbeck;
@@ -144,7 +149,19 @@ int fail(const Globals& globals, int code, std::string_view name, const std::str
 
 }  // namespace
 
+/// Large blocks that come and go stay with the program: the first touch of a new one costs more
+/// than many a computation on it.
+void keep_freed_memory() {
+#ifdef __GLIBC__
+  constexpr int kBytes = 256 << 20;
+  mallopt(M_MMAP_THRESHOLD, kBytes);
+  mallopt(M_TRIM_THRESHOLD, kBytes);
+  mallopt(M_TOP_PAD, 16 << 20);
+#endif
+}
+
 int main(int argc, char** argv) {
+  keep_freed_memory();
   Globals globals;
   CLI::App app{"limbeck: keep a long text's KV cache at a fraction of its size"};
   app.require_subcommand(1);

@@ -14,8 +14,9 @@ constexpr double kBiasLow = -7.0;
 
 /// Some rows of the problem with everything that fits compare against.
 struct Rows {
-  at::Tensor logits;   ///< [m, t] f32 of the kept slots, old bias included
-  at::Tensor part;     ///< [m, t] f32 exp(logits - lse): what the kept slots had of the attention
+  at::Tensor logits;  ///< [m, width] f32 of the kept slots, old bias included
+  /// [m, width] f32 exp(logits - lse): what the kept slots had of the attention; 0 beyond them.
+  at::Tensor part;
   at::Tensor lse;      ///< [m] f32 target
   at::Tensor outputs;  ///< [m, D] f32 target
   at::Tensor weights;  ///< [m] f32
@@ -25,6 +26,11 @@ struct Rows {
 struct Errors {
   double output = 0, mass = 0;
 };
+
+/// Matrices are padded to multiples of this: every new shape of a product costs the library that
+/// multiplies a new kernel, and heads have all kinds of sizes.
+constexpr int64_t kShape = 64;
+int64_t padded(int64_t n) { return (n + kShape - 1) / kShape * kShape; }
 
 /// Exchanges of the non-negative least squares of large heads; what is not yet feasible is set to
 /// 0.
@@ -47,9 +53,12 @@ class HeadFit {
  public:
   HeadFit(const HeadProblem& p, const std::vector<int32_t>& kept, const std::vector<uint8_t>& held,
           const FitOptions& o)
-      : p_(p), o_(o), t_(static_cast<int64_t>(kept.size())) {
+      : p_(p),
+        o_(o),
+        t_(static_cast<int64_t>(kept.size())),
+        width_(needs_features() ? t_ : padded(t_)) {
     index_ = at::tensor(std::vector<int64_t>(kept.begin(), kept.end()), at::kLong);
-    keys_ = p.keys.index_select(0, index_);
+    keys_ = wide(p.keys.index_select(0, index_));
     old_bias_ = p.bias.defined() ? p.bias.index_select(0, index_) : at::zeros({t_}, at::kFloat);
     split(held);
   }
@@ -77,6 +86,18 @@ class HeadFit {
   }
 
  private:
+  /// Rows of zeros behind the [t, ...] of the kept slots, up to the width.
+  at::Tensor wide(const at::Tensor& x) const {
+    if (width_ == t_) return x;
+    std::vector<int64_t> sizes = x.sizes().vec();
+    sizes[0] = width_;
+    at::Tensor out = at::zeros(sizes, x.options());
+    out.narrow(0, 0, t_).copy_(x);
+    return out;
+  }
+  /// exp(beta) [width] f32.
+  at::Tensor factor_of(const at::Tensor& beta) const { return wide(beta.exp().to(at::kFloat)); }
+
   /// Only the published weights and the Nystrom prior look at slots that are not kept.
   bool needs_features() const { return o_.weights == "literal" || o_.values == "prior"; }
 
@@ -89,7 +110,10 @@ class HeadFit {
     Rows* sets[3] = {&fitted_, &deciding_, &reporting_};
     for (int k = 0; k < 3; ++k) {
       if (which[k].empty()) continue;
-      const bool all = static_cast<int64_t>(which[k].size()) == n;
+      const auto real = static_cast<int64_t>(which[k].size());
+      // More of the first row, of weight 0.
+      if (!needs_features()) which[k].resize(padded(real), which[k][0]);
+      const bool all = real == n && static_cast<int64_t>(which[k].size()) == n;
       const at::Tensor rows = at::tensor(which[k], at::kLong);
       HeadProblem part = all ? p_ : p_.rows(rows);
       if (k == 0 && needs_features()) {
@@ -101,20 +125,22 @@ class HeadFit {
         if (!part.outputs.defined()) part.outputs = at::mm(f.a, p_.values);
       } else {
         part.complete();
-        sets[k]->logits = attention_logits(part.queries, keys_, old_bias_, p_.scale);
+        sets[k]->logits = attention_logits(part.queries, keys_, wide(old_bias_), p_.scale);
       }
       sets[k]->lse = part.lse;
       sets[k]->outputs = part.outputs;
       sets[k]->weights =
           part.weights.defined() ? part.weights : at::ones({part.lse.size(0)}, at::kFloat);
+      const int64_t added = sets[k]->weights.size(0) - real;
+      if (added > 0) sets[k]->weights.narrow(0, real, added).zero_();
     }
   }
 
-  /// softmax over the kept slots [m, t] f32 and its log mass [m] f32.
+  /// softmax over the kept slots [m, width] f32 and its log mass [m] f32.
   Features compact_softmax(const Rows& r, const at::Tensor& beta) const {
     if (!r.part.defined()) return softmax_features(r.logits + beta.to(at::kFloat));
     // exp(logits + beta) = part * exp(beta) * exp(lse): no exponential of a matrix is needed.
-    const at::Tensor factor = beta.exp().to(at::kFloat), mass = masses(r, factor);
+    const at::Tensor factor = factor_of(beta), mass = masses(r, factor);
     return {r.part.mul(factor).div_(mass.unsqueeze(1)), mass.log() + r.lse};
   }
   /// What the kept slots have of the row's attention, with their weights [m] f32.
@@ -124,16 +150,19 @@ class HeadFit {
   /// X' Omega X [t, t]: the product in f32; what is factorised in f64, where it is small enough.
   at::Tensor gram_of(const at::Tensor& x, const at::Tensor& weights) const {
     const at::Tensor xw = x * weights.sqrt().unsqueeze(1);
-    at::Tensor g = at::mm(xw.t(), xw);
+    at::Tensor g = square(at::mm(xw.t(), xw));
     if (t_ <= o_.large) g = g.to(at::kDouble);
     return 0.5 * (g + g.t());
   }
 
+  /// What concerns the kept slots of a [width, width] matrix.
+  at::Tensor square(const at::Tensor& x) const { return x.narrow(0, 0, t_).narrow(1, 0, t_); }
+
   static double mass_loss(const Rows& r, const at::Tensor& lse) {
     return (r.weights * (lse - r.lse).square()).sum(at::kDouble).item<double>();
   }
-  static double mass_loss_at(const Rows& r, const at::Tensor& beta) {
-    return (r.weights * masses(r, beta.exp().to(at::kFloat)).log_().square_())
+  double mass_loss_at(const Rows& r, const at::Tensor& beta) const {
+    return (r.weights * masses(r, factor_of(beta)).log_().square_())
         .sum(at::kDouble)
         .item<double>();
   }
@@ -143,23 +172,26 @@ class HeadFit {
     const double total = r.weights.sum(at::kDouble).item<double>();
     return {output_error(r, x, values), std::sqrt(mass_loss(r, lse) / total)};
   }
-  static double output_error(const Rows& r, const at::Tensor& x, const at::Tensor& values) {
+  double output_error(const Rows& r, const at::Tensor& x, const at::Tensor& values) const {
     const at::Tensor& y = r.outputs;
-    const at::Tensor off_rows = (at::mm(x, values.to(at::kFloat)) - y).square().sum(1);
+    const at::Tensor off_rows = (at::mm(x, wide(values.to(at::kFloat))) - y).square().sum(1);
     const double off = (r.weights * off_rows).sum(at::kDouble).item<double>();
     const double norm = (r.weights * y.square().sum(1)).sum(at::kDouble).item<double>();
     return std::sqrt(off / std::max(norm, 1e-300));
   }
 
   void fit_exact_weights() {
-    for (Rows* r : {&fitted_, &deciding_, &reporting_})
-      if (r->size() > 0) r->part = (r->logits - r->lse.unsqueeze(1)).exp_();
+    for (Rows* r : {&fitted_, &deciding_, &reporting_}) {
+      if (r->size() == 0) continue;
+      r->part = r->logits.sub_(r->lse.unsqueeze(1)).exp_();
+      r->part.narrow(1, t_, width_ - t_).zero_();
+    }
     const at::Tensor root = fitted_.weights.sqrt().unsqueeze(1);
     const at::Tensor as = fitted_.part * root;
-    const at::Tensor g = at::mm(as.t(), as).to(at::kDouble);
-    const at::Tensor w =
-        nnls_gram(0.5 * (g + g.t()), at::mv(as.t(), root.squeeze(1)).to(at::kDouble),
-                  t_ <= o_.large ? kNnlsExact : kLargeExchanges);
+    const at::Tensor g = square(at::mm(as.t(), as)).to(at::kDouble);
+    const at::Tensor target = at::mv(as.t(), root.squeeze(1)).narrow(0, 0, t_);
+    const at::Tensor w = nnls_gram(0.5 * (g + g.t()), target.to(at::kDouble),
+                                   t_ <= o_.large ? kNnlsExact : kLargeExchanges);
     const double top = std::max(7.0, std::log(static_cast<double>(p_.keys.size(0))));
     beta_ = w.clamp_min(std::exp(-5.0)).log_().clamp_(kBiasLow, top);
     const at::Tensor linear = beta_.clone();
@@ -174,8 +206,9 @@ class HeadFit {
     const auto [x, lse] = compact_softmax(fitted_, beta_);
     const double before = mass_loss(fitted_, lse);
     const at::Tensor gram = gram_of(x, fitted_.weights);
-    const at::Tensor slope =
-        at::mv(x.t(), (fitted_.lse - lse) * fitted_.weights).to(gram.scalar_type());
+    const at::Tensor slope = at::mv(x.t(), (fitted_.lse - lse) * fitted_.weights)
+                                 .narrow(0, 0, t_)
+                                 .to(gram.scalar_type());
     double mu = 0.02 * gram.diagonal().mean().item<double>();
     for (int i = 0; i <= 3; ++i, mu *= 10) {
       at::Tensor m = gram.clone();
@@ -205,7 +238,7 @@ class HeadFit {
 
   void fit_literal_values() {
     const at::Tensor root = fitted_.weights.sqrt().unsqueeze(1).to(at::kDouble);
-    const at::Tensor x = compact_softmax(fitted_, beta_).a.to(at::kDouble) * root;
+    const at::Tensor x = compact_softmax(fitted_, beta_).a.narrow(1, 0, t_).to(at::kDouble) * root;
     values_ = least_squares(x, fitted_.outputs.to(at::kDouble) * root);
   }
 
@@ -230,9 +263,9 @@ class HeadFit {
   /// that one query reads sharply keeps about its own value, a slot that stands for many gets
   /// theirs.
   at::Tensor local_prior(const at::Tensor& xw) const {
-    const at::Tensor mass = xw.sum(0, false, at::kDouble).unsqueeze(1);
-    const at::Tensor mean =
-        at::mm(xw.t(), fitted_.outputs).to(at::kDouble) / mass.clamp_min(1e-300);
+    const at::Tensor mass = xw.sum(0, false, at::kDouble).narrow(0, 0, t_).unsqueeze(1);
+    const at::Tensor sums = at::mm(xw.t(), fitted_.outputs).narrow(0, 0, t_).to(at::kDouble);
+    const at::Tensor mean = sums / mass.clamp_min(1e-300);
     return at::where(mass > 1e-12, mean, p_.values.index_select(0, index_).to(at::kDouble));
   }
 
@@ -241,8 +274,8 @@ class HeadFit {
     const at::Tensor xw = x * fitted_.weights.unsqueeze(1);
     prior_ = o_.values == "prior" ? prior() : local_prior(xw);
     const at::Tensor gram = gram_of(x, fitted_.weights);
-    const at::Tensor rhs =
-        at::mm(xw.t(), fitted_.outputs - at::mm(x, prior_.to(at::kFloat))).to(gram.scalar_type());
+    const at::Tensor off = fitted_.outputs - at::mm(x, wide(prior_.to(at::kFloat)));
+    const at::Tensor rhs = at::mm(xw.t(), off).narrow(0, 0, t_).to(gram.scalar_type());
     const double tau = gram.diagonal().mean().item<double>();
     const bool choose = o_.rho == 0 && deciding_.size() > 0;
     const std::vector<double> rhos = choose ? std::vector<double>{1e-3, 1e-2, 1e-1}
@@ -280,7 +313,7 @@ class HeadFit {
 
   const HeadProblem& p_;
   const FitOptions& o_;
-  int64_t t_;
+  int64_t t_, width_;
   at::Tensor index_, keys_, old_bias_;
   Rows fitted_, deciding_, reporting_;
   at::Tensor features_;               ///< [m, T] f32 softmax of the fitted rows over all slots

@@ -39,6 +39,11 @@ struct WpcScorerOptions {
   }
 };
 
+/// Rows and slots of samples come in multiples of this: every new shape of a product costs the
+/// library that multiplies a new kernel.
+constexpr int64_t kShape = 64;
+int64_t padded(int64_t n) { return (n + kShape - 1) / kShape * kShape; }
+
 /// Weighted pivoted Cholesky (docs/methods.md). Scores are the
 /// marginal gains of the hull of each head's error curve times the head's weight: one ranking over
 /// all heads is then water-filling, and a ranking within a head keeps a prefix of the order.
@@ -102,8 +107,8 @@ class WpcScorer : public Scorer {
   /// the stage before and the forced ones. Empty: all.
   std::vector<int32_t> candidates(const ScoreInput& in, int64_t h, int64_t wanted) const {
     const int64_t first = in.slots->offsets[h], size = in.slots->slots(h);
-    const auto pool = std::max(
-        static_cast<int64_t>(std::ceil(options_.pool * static_cast<double>(size))), 2 * wanted);
+    const auto pool = padded(std::max(
+        static_cast<int64_t>(std::ceil(options_.pool * static_cast<double>(size))), 2 * wanted));
     if (in.earlier.empty() || pool >= size) return {};
     std::vector<int32_t> out(size);
     std::iota(out.begin(), out.end(), 0);
@@ -127,7 +132,8 @@ class WpcScorer : public Scorer {
     none.energy = {0.0};
     // A head that keeps most of its slots anyway has little left to explain.
     if (2 * forced > size || forced > options_.rows / 2) return none;
-    const int64_t m = std::min(n, std::clamp<int64_t>(3 * (forced + open), 512, options_.rows));
+    const int64_t m =
+        std::min(n, std::clamp<int64_t>(padded(3 * (forced + open)), 512, options_.rows));
     if (m < n) {
       const ChosenRows rows = choose_rows(p.weights, m, {}, 0.0, {});
       p = p.rows(rows.index);
@@ -151,8 +157,9 @@ class WpcScorer : public Scorer {
     if (forced > 0) {
       const at::Tensor index =
           at::tensor(std::vector<int64_t>(o.forced.begin(), o.forced.end()), at::kLong);
-      const at::Tensor af = a.index_select(1, index);  // [m, f]
-      at::Tensor g = at::mm(af.t(), af).to(at::kDouble);
+      at::Tensor af = at::zeros({a.size(0), padded(forced)}, at::kFloat);  // [m, f], padded
+      af.narrow(1, 0, forced).copy_(a.index_select(1, index));
+      at::Tensor g = at::mm(af.t(), af).narrow(0, 0, forced).narrow(1, 0, forced).to(at::kDouble);
       const at::Tensor scale = g.diagonal().clamp_min(1e-300).rsqrt();
       g = g * scale.unsqueeze(0) * scale.unsqueeze(1);
       g = 0.5 * (g + g.t());
@@ -161,8 +168,11 @@ class WpcScorer : public Scorer {
       const auto [l, info] = at::linalg_cholesky_ex(g);
       if (info.item<int32_t>() != 0) return none;
       // Rows of w span the forced features, orthonormal.
-      const at::Tensor w = at::linalg_solve_triangular(
-          l.to(at::kFloat), (af * scale.to(at::kFloat)).t().contiguous(), /*upper=*/false);
+      at::Tensor w = at::zeros({af.size(1), af.size(0)}, at::kFloat);
+      w.narrow(0, 0, forced)
+          .copy_(at::linalg_solve_triangular(
+              l.to(at::kFloat), (af.narrow(1, 0, forced) * scale.to(at::kFloat)).t().contiguous(),
+              /*upper=*/false));
       a = a.addmm(w.t(), at::mm(w, a), 1, -1);
       targets = targets.addmm(w.t(), at::mm(w, targets), 1, -1);
     }
