@@ -1,23 +1,14 @@
 /// One context: the text in the full cache, and everything that is measured against it.
 #pragma once
 
+#include "limbeck/eval/document_cache.h"
 #include "limbeck/eval/eval_row.h"
-#include "limbeck/eval/method_entry.h"
 #include "limbeck/eval/needle_context.h"
 
-#include <list>
 #include <string>
 #include <vector>
 
 namespace limbeck {
-
-/// One row of the tables: a method at a ratio, or one of the bounds ("full", "none").
-struct EvalUnit {
-  std::string label;
-  double ratio = 1.0;
-  const MethodEntry* method = nullptr;  ///< nullptr for the bounds
-  std::string fingerprint;              ///< of the method's options
-};
 
 /// Tokens that an answer may have; a needle is found when its digits are among them.
 inline constexpr int64_t kAnswerTokens = 12;
@@ -42,28 +33,13 @@ class ContextEval {
     std::vector<at::Tensor> answers;  ///< per question
     at::Tensor continuation;
   };
-  /// Queries of one kind and what they took.
-  struct Captured {
-    QuerySources sources;
-    bool self_study = false;
-    StoredQueries queries;
-    double seconds = 0;
-  };
-  const Captured& captured(const MethodEntry& method);
-  void compact_with(const EvalUnit& unit, KvCache& cache, EvalRow& row);
   Predictions predict(KvCache& cache) const;
   void compare(const Predictions& p, EvalRow& row) const;
   void ask(KvCache& cache, EvalRow& row) const;
 
   const LanguageModel& lm_;
   const NeedleContext& context_;
-  PositionRange span_;
-  ChatFrame frame_;
-  CompactOptions options_;
-  KvCache full_;
-  StageSeconds shared_;
-  double text_loss_ = 0;
-  std::list<Captured> captured_;
+  DocumentCache document_;
   Predictions reference_;
 };
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "limbeck/eval/eval_row.h"
+#include "limbeck/io/append_file.h"
 
 #include <filesystem>
 #include <string>
@@ -20,9 +21,6 @@ class EvalLog {
   /// file is no such record (naming the line), ResourceError when it cannot be opened or another
   /// run holds it.
   EvalLog(const std::filesystem::path& path, const nlohmann::ordered_json& settings);
-  ~EvalLog();
-  EvalLog(const EvalLog&) = delete;
-  EvalLog& operator=(const EvalLog&) = delete;
 
   const std::vector<EvalRow>& rows() const { return rows_; }
   /// On disk when it returns; on an error the file holds what it held before.
@@ -30,11 +28,8 @@ class EvalLog {
 
  private:
   void read(const std::string& header);
-  void write_line(const std::string& line);
-  [[noreturn]] void fail(const char* what) const;
 
-  std::string name_;
-  int file_ = -1;
+  AppendFile file_;
   std::vector<EvalRow> rows_;
 };
 

@@ -16,10 +16,6 @@
 
 namespace limbeck {
 
-/// Labels of the rows that every table has: the full cache, and the cache without the text.
-inline constexpr std::string_view kFullLabel = "full";
-inline constexpr std::string_view kNoneLabel = "none";
-
 /// One unit of work.
 struct EvalKey {
   int64_t length = 0;  ///< tokens of the span

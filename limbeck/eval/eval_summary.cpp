@@ -1,6 +1,7 @@
 #include "limbeck/eval/eval_summary.h"
 
 #include "limbeck/base/error.h"
+#include "limbeck/eval/report/sample_row.h"
 
 #include <nlohmann/json.hpp>
 

@@ -1,0 +1,138 @@
+#include "limbeck/eval/document_cache.h"
+
+#include "limbeck/base/error.h"
+#include "limbeck/compact/quality/text_loss.h"
+#include "limbeck/compact/queries/self_study.h"
+#include "limbeck/compact/span_surgery.h"
+
+#include <ATen/ATen.h>
+
+namespace limbeck {
+namespace {
+
+void drop_span(KvCache& cache, PositionRange span) {
+  SegmentInfo info;
+  info.begin = span.begin;
+  info.end = span.end;
+  info.state = SpanState::dropped;
+  info.requested_ratio = info.achieved_ratio = 0.0;
+  std::vector<LayerSegmentPtr> layers(cache.shape().layer_count());
+  for (int64_t l = 0; l < cache.shape().layer_count(); ++l)
+    if (cache.layer(l).kind.type == LayerKind::Type::full)
+      layers[l] = std::make_shared<LayerSegment>(segment_empty(cache.shape()));
+  replace_span(cache, span, std::move(info), std::move(layers));
+}
+
+bool in_span(const SegmentInfo& segment, PositionRange span) {
+  return segment.begin >= span.begin && segment.end <= span.end;
+}
+
+}  // namespace
+
+int64_t bytes_of_span(const KvCache& cache, PositionRange span) {
+  int64_t bytes = 0;
+  for (size_t s = 0; s < cache.segments().size(); ++s) {
+    if (!in_span(cache.segments()[s], span)) continue;
+    for (int64_t l = 0; l < cache.shape().layer_count(); ++l) {
+      if (cache.layer(l).kind.type != LayerKind::Type::full) continue;
+      const LayerSegment& segment = *cache.layer(l).segments[s];
+      bytes += segment.slots() * cache.shape().slot_bytes();
+      if (segment.bias.defined()) bytes += static_cast<int64_t>(segment.bias.nbytes());
+    }
+  }
+  return bytes;
+}
+
+DocumentCache::DocumentCache(const LanguageModel& lm, const ChatFrame& frame,
+                             std::span<const int32_t> prefix, std::span<const int32_t> span,
+                             int64_t seed)
+    : lm_(lm), frame_(frame), full_(lm.model.new_cache()) {
+  span_.begin = static_cast<int64_t>(prefix.size());
+  span_.end = span_.begin + static_cast<int64_t>(span.size());
+  options_.span = span_;
+  options_.repeat = repeat_prompt(lm, frame);
+  options_.seed = seed;
+  PrefillOptions prefill_options;
+  prefill_options.logits = LogitsWanted::none;
+  Stopwatch watch;
+  // Two calls, so that the span is a segment of its own.
+  if (!prefix.empty()) {
+    prefill(lm.model, full_, prefix, prefill_options);
+    full_.seal();
+  }
+  TextLossMeter loss(lm.model, span, span_.begin, span_);
+  prefill_options.on_hidden = loss.listener();
+  prefill(lm.model, full_, span, prefill_options);
+  text_loss_ = loss.result().nll;
+  full_.seal();
+  shared_.emplace_back("prefill", watch.seconds());
+}
+
+CompactedDocument DocumentCache::compacted(const EvalUnit& unit) {
+  CompactedDocument out{full_.clone(), 1.0, shared_, {}, {}, {}, {}};
+  if (unit.method != nullptr) {
+    compact_with(unit, out);
+  } else if (unit.label == kNoneLabel) {
+    drop_span(out.cache, span_);
+    out.kept = 0.0;
+  }
+  count_heads(out);
+  return out;
+}
+
+const DocumentCache::Captured& DocumentCache::captured(const MethodEntry& method) {
+  const QuerySources from =
+      method.options.sources.value_or(find_preset(method.options.method).queries);
+  for (const Captured& c : captured_)
+    if (c.sources == from && c.self_study == method.self_study) return c;
+  CompactOptions o = options_;
+  o.sources = from;
+  Stopwatch watch;
+  if (method.self_study) {
+    SelfStudyOptions study;
+    study.seed = o.seed;
+    o.references = self_study(lm_, full_, span_, frame_, study).suffixes;
+  }
+  captured_.push_back({from, method.self_study, capture_queries(lm_.model, full_, o), 0.0});
+  captured_.back().seconds = watch.seconds();
+  return captured_.back();
+}
+
+void DocumentCache::compact_with(const EvalUnit& unit, CompactedDocument& out) {
+  CompactOptions o = unit.method->options;
+  o.span = options_.span;
+  o.repeat = options_.repeat;
+  o.seed = options_.seed;
+  std::vector<double> targets = unit.method->after;
+  targets.push_back(unit.ratio);
+  for (size_t i = 0; i < targets.size(); ++i) {
+    o.ratio = i == 0 ? targets[0] : targets[i] / targets[i - 1];
+    // On-policy fits make their own; a compact cache causes others than the full one.
+    o.queries = nullptr;
+    if (i == 0 && !o.on_policy) {
+      const Captured& c = captured(*unit.method);
+      o.queries = &c.queries;
+      out.shared.emplace_back("queries", c.seconds);
+    }
+    const CompactReport report = compact(lm_.model, out.cache, o);
+    out.kept *= report.achieved_ratio;
+    out.compaction.insert(out.compaction.end(), report.seconds.begin(), report.seconds.end());
+    out.statistics = report.statistics;
+    out.notes.insert(out.notes.end(), report.notes.begin(), report.notes.end());
+  }
+}
+
+void DocumentCache::count_heads(CompactedDocument& out) const {
+  for (int64_t l = 0; l < out.cache.shape().layer_count(); ++l) {
+    if (out.cache.layer(l).kind.type != LayerKind::Type::full) continue;
+    for (int64_t h = 0; h < out.cache.shape().kv_heads; ++h) {
+      int64_t held = 0;
+      for (size_t s = 0; s < out.cache.segments().size(); ++s)
+        if (in_span(out.cache.segments()[s], span_))
+          held += out.cache.layer(l).segments[s]->slots(h);
+      out.heads.push_back(held);
+    }
+  }
+}
+
+}  // namespace limbeck

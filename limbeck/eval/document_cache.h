@@ -1,0 +1,77 @@
+/// One text in the full cache, and compact copies of it by any method and ratio.
+///
+/// The text is read once; reference queries are captured once for each kind that methods ask for.
+/// Goals: every harness measures the same work in the same stages. Non-goals: questions, scores.
+#pragma once
+
+#include "limbeck/base/timing.h"
+#include "limbeck/eval/method_entry.h"
+#include "limbeck/eval/report/sample_row.h"
+#include "limbeck/model/generate.h"
+
+#include <list>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace limbeck {
+
+/// One row of the tables: a method at a ratio, or one of the bounds ("full", "none").
+struct EvalUnit {
+  std::string label;
+  double ratio = 1.0;
+  const MethodEntry* method = nullptr;  ///< nullptr for the bounds
+  std::string fingerprint;              ///< of the method's options
+};
+
+struct CompactedDocument {
+  KvCache cache;
+  double kept = 1.0;  ///< stored entries / entries, over the span
+  /// Work that all methods share: "prefill", and "queries" when this unit used them.
+  StageSeconds shared;
+  StageSeconds compaction;  ///< the method's own stages
+  /// Entries of the span that each head of a full layer holds, layer by layer.
+  std::vector<int64_t> heads;
+  std::map<std::string, double> statistics;
+  std::vector<std::string> notes;
+};
+
+class DocumentCache {
+ public:
+  /// Reads `prefix` (kept, not charged) and `span` (what methods compact). `lm` must outlive it.
+  DocumentCache(const LanguageModel& lm, const ChatFrame& frame, std::span<const int32_t> prefix,
+                std::span<const int32_t> span, int64_t seed);
+
+  /// Throws what compact() throws; the full cache is as before.
+  CompactedDocument compacted(const EvalUnit& unit);
+
+  const KvCache& full() const { return full_; }
+  PositionRange span() const { return span_; }
+  double text_loss() const { return text_loss_; }  ///< mean token loss of the span, nats
+
+ private:
+  /// Queries of one kind and what they took.
+  struct Captured {
+    QuerySources sources;
+    bool self_study = false;
+    StoredQueries queries;
+    double seconds = 0;
+  };
+  const Captured& captured(const MethodEntry& method);
+  void compact_with(const EvalUnit& unit, CompactedDocument& out);
+  void count_heads(CompactedDocument& out) const;
+
+  const LanguageModel& lm_;
+  PositionRange span_;
+  ChatFrame frame_;
+  CompactOptions options_;
+  KvCache full_;
+  StageSeconds shared_;
+  double text_loss_ = 0;
+  std::list<Captured> captured_;
+};
+
+/// Keys, values and biases of the segments that lie in the span.
+int64_t bytes_of_span(const KvCache& cache, PositionRange span);
+
+}  // namespace limbeck
