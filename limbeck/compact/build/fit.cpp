@@ -9,12 +9,12 @@ namespace limbeck {
 namespace {
 
 struct FitBuilderOptions {
-  int64_t lm_steps = 3;
+  int64_t lm_steps = 1;
   double part_power = 0.0;
   double reader_weight = 1.0;
   double rho = 0;
   int64_t rows = 2048;
-  int64_t rows_per_slot = 4;
+  int64_t rows_per_slot = 2;
   std::string values = "local";
   double most = 0.5;
   bool hold_out = true;

@@ -123,7 +123,7 @@ const std::vector<Preset>& preset_registry() {
        {{"attention", {{"reduce", "max"}}, "model", 0.7}, {"wpc", {}, "model", 0.3}},
        "fit",
        {},
-       {.repeat = true, .excerpts = kExcerptTokens}},
+       {.repeat = false, .excerpts = kExcerptTokens, .repeat_below = kShortText}},
       {"pyramidkv",
        "snapkv's scores, low layers keep more than high ones",
        "arXiv 2406.02069",

@@ -13,6 +13,9 @@ namespace limbeck {
 
 /// Tokens before a passage that are read with it, so that its first tokens have a context too.
 inline constexpr int64_t kExcerptLead = 8;
+/// Tokens of a suffix: passages have nothing to tell each other, and short suffixes attend to the
+/// text rather than to themselves.
+inline constexpr int64_t kExcerptSuffix = 256;
 
 /// Every token of the span in passages of `length` tokens, in an order drawn by `seed`, in suffixes
 /// of at most `chunk` tokens (less when the model's window is near), each behind its instruction.

@@ -20,7 +20,7 @@ struct WpcScorerOptions {
   std::string gram = "auto";
   int64_t floor = 4;
   int64_t dense = 1100;
-  double pool = 0.6;
+  double pool = 0.4;
   int64_t rows = 2048;
   template <class V>
   void for_each_field(V&& v) {
@@ -133,7 +133,7 @@ class WpcScorer : public Scorer {
     // A head that keeps most of its slots anyway has little left to explain.
     if (2 * forced > size || forced > options_.rows / 2) return none;
     const int64_t m =
-        std::min(n, std::clamp<int64_t>(padded(3 * (forced + open)), 512, options_.rows));
+        std::min(n, std::clamp<int64_t>(padded(2 * (forced + open)), 512, options_.rows));
     if (m < n) {
       const ChosenRows rows = choose_rows(p.weights, m, {}, 0.0, {});
       p = p.rows(rows.index);
