@@ -1,0 +1,76 @@
+#include "limbeck/eval/tasks/published/helmet_file_task.h"
+
+#include "limbeck/base/error.h"
+#include "limbeck/eval/metrics/helmet_scores.h"
+#include "limbeck/eval/tasks/stream.h"
+
+#include <algorithm>
+
+namespace limbeck {
+
+HelmetFileTask::HelmetFileTask(const std::filesystem::path& path, const HelmetOptions& options,
+                               const Kind& kind)
+    : file_(path),
+      options_(options),
+      answer_prefix_(kind.answer_prefix),
+      form_("helmet", options.form.empty() ? kind.form : std::string_view(options.form),
+            {"demonstrations", "question"}) {
+  options_validate("helmet", options);
+  if (!options.demonstrations.empty() && options.shown > 0)
+    shown_from_.emplace(options.demonstrations);
+  info_.name = options.name.empty() ? file_.stem() : options.name;
+  info_.group = "helmet";
+  info_.metric = kind.metric;
+  info_.max_new = options.max_new > 0 ? options.max_new : kind.max_new;
+  info_.truncation = Truncation::end;
+}
+
+TaskDocument HelmetFileTask::document(int64_t /*length*/, int64_t index) {
+  const JsonRecord record = file_.record(index);
+  TaskDocument out;
+  out.id = file_document_id(index);
+  out.ordinal = index;
+  out.text = form_.document(context(record));
+  Asked asked = ask(record);
+  asked.question.id = "0";
+  asked.question.text =
+      form_.question({{"demonstrations", demonstrations(asked.text)}, {"question", asked.text}});
+  asked.question.answer_prefix = answer_prefix_;
+  out.questions.push_back(std::move(asked.question));
+  return out;
+}
+
+std::string HelmetFileTask::parse(std::string_view prediction) const {
+  return helmet_parse(prediction, answer_prefix_);
+}
+
+/// The same ones for the same question, wherever it stands in the file.
+std::string HelmetFileTask::demonstrations(const std::string& question) const {
+  if (!shown_from_) return "";
+  Random random(fnv1a64(fmt::format("{}|helmet|{}", options_.seed, question)));
+  std::vector<int64_t> order = sample_indices(random, shown_from_->size(), shown_from_->size());
+  std::string out;
+  int64_t shown = 0;
+  for (const int64_t i : order) {
+    if (shown == options_.shown) break;
+    const Asked example = ask(shown_from_->record(i));
+    if (example.text == question) continue;  // would give the answer away
+    out += example.text + "\n" + answer_prefix_ + " " + example.answer + "\n\n";
+    ++shown;
+  }
+  return out;
+}
+
+std::string helmet_passages(const JsonRecord& record, bool with_ids) {
+  std::string out;
+  for (const JsonRecord& passage : record.records("ctxs")) {
+    if (!out.empty()) out += "\n\n";
+    if (with_ids) out += fmt::format("[ID: {}] ", passage.name("id"));
+    if (passage.has("title")) out += passage.text("title") + ": ";
+    out += passage.text("text");
+  }
+  if (out.empty()) record.fail("ctxs", "must have a passage; found none");
+  return out;
+}
+
+}  // namespace limbeck

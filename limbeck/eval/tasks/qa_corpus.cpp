@@ -1,0 +1,110 @@
+#include "limbeck/eval/tasks/qa_corpus.h"
+
+#include "limbeck/base/error.h"
+#include "limbeck/eval/tasks/published/jsonl_file.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+namespace limbeck {
+namespace {
+
+using nlohmann::json;
+
+class CorpusBuilder {
+ public:
+  int64_t add_document(const std::string& text) {
+    const auto [it, is_new] = known_.emplace(text, static_cast<int64_t>(corpus.documents.size()));
+    if (is_new) corpus.documents.push_back(text);
+    return it->second;
+  }
+
+  QaCorpus corpus;
+
+ private:
+  std::unordered_map<std::string, int64_t> known_;
+};
+
+template <class T>
+void add_distinct(std::vector<T>& items, const T& item) {
+  if (std::find(items.begin(), items.end(), item) == items.end()) items.push_back(item);
+}
+
+void add_article(CorpusBuilder& builder, const JsonRecord& article) {
+  const size_t first = builder.corpus.questions.size();
+  std::vector<int64_t> documents;
+  for (const JsonRecord& paragraph : article.records("paragraphs")) {
+    const int64_t own = builder.add_document(paragraph.text("context"));
+    add_distinct(documents, own);
+    for (const JsonRecord& qa : paragraph.records("qas")) {
+      if (qa.has("is_impossible") && qa.integer("is_impossible", 0, 1) == 1) continue;
+      QaCorpus::Question question{qa.text("question"), {}, {own}, {}};
+      for (const JsonRecord& answer : qa.records("answers"))
+        add_distinct(question.answers, answer.text("text"));
+      if (!question.answers.empty()) builder.corpus.questions.push_back(std::move(question));
+    }
+  }
+  for (size_t i = first; i < builder.corpus.questions.size(); ++i) {
+    QaCorpus::Question& question = builder.corpus.questions[i];
+    for (const int64_t document : documents)
+      if (document != question.gold[0]) question.preferred.push_back(document);
+  }
+}
+
+std::string hotpot_document(const std::string& title, const std::vector<std::string>& sentences) {
+  std::string out = title + "\n";
+  for (const std::string& sentence : sentences) out += sentence;
+  return out;
+}
+
+/// Items [title, [sentence, ...], ...] of a list; what follows the sentences is of no interest.
+void add_titled(CorpusBuilder& builder, const JsonRecord& record, std::string_view field,
+                std::vector<int64_t>& gold) {
+  const json& items = record.value(field);
+  if (!items.is_array())
+    record.fail(field, fmt::format("must be a list; found {}", items.type_name()));
+  for (size_t i = 0; i < items.size(); ++i) {
+    const json& item = items[i];
+    const bool good =
+        item.is_array() && item.size() >= 2 && item[0].is_string() && item[1].is_array() &&
+        std::all_of(item[1].begin(), item[1].end(), [](const json& s) { return s.is_string(); });
+    if (!good)
+      record.fail(fmt::format("{}[{}]", field, i), "must be a title and a list of sentences");
+    add_distinct(gold, builder.add_document(
+                           hotpot_document(item[0], item[1].get<std::vector<std::string>>())));
+  }
+}
+
+}  // namespace
+
+QaCorpus read_squad(const std::filesystem::path& path) {
+  const JsonRecord file = read_json_object(path);
+  CorpusBuilder builder;
+  for (const JsonRecord& article : file.records("data")) add_article(builder, article);
+  if (builder.corpus.questions.empty())
+    file.fail("data", "must have a question with an answer; found none");
+  return std::move(builder.corpus);
+}
+
+QaCorpus read_hotpotqa(const std::filesystem::path& path) {
+  const JsonlFile file(path);
+  CorpusBuilder builder;
+  for (int64_t i = 0; i < file.size(); ++i) {
+    const JsonRecord record = file.record(i);
+    QaCorpus::Question question{record.text("question"), {record.text("answer")}, {}, {}};
+    if (record.has("context")) {
+      add_titled(builder, record, "context", question.gold);
+    } else {
+      for (const char* side : {"a", "b"})
+        add_distinct(question.gold, builder.add_document(hotpot_document(
+                                        record.text(fmt::format("title_{}", side)),
+                                        record.texts(fmt::format("para_{}", side)))));
+      add_titled(builder, record, "distractors", question.gold);
+    }
+    if (question.gold.empty()) record.fail("context", "must have a document; found none");
+    builder.corpus.questions.push_back(std::move(question));
+  }
+  return std::move(builder.corpus);
+}
+
+}  // namespace limbeck

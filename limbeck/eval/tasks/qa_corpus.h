@@ -1,0 +1,37 @@
+/// Paragraphs and questions about them, out of SQuAD and HotpotQA files: material of tasks that
+/// hide the paragraphs that answer a question among others.
+///
+/// Formats: SQuAD 1.1 and 2.0 (arXiv 1606.05250, 1806.03822); HotpotQA (arXiv 1809.09600), and its
+/// variant with fields title_a, para_a, title_b, para_b and distractors. Non-goals: places of
+/// answers within paragraphs, supporting sentences.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace limbeck {
+
+struct QaCorpus {
+  struct Question {
+    std::string text;
+    std::vector<std::string> answers;  ///< distinct, at least one
+    std::vector<int64_t> gold;         ///< documents that must be there, distinct, file order
+    /// Documents that should be there first of all others: the rest of the article (SQuAD).
+    std::vector<int64_t> preferred;
+  };
+  std::vector<std::string> documents;  ///< distinct, in the order of the file
+  std::vector<Question> questions;     ///< in the order of the file, answerable ones only
+};
+
+/// Documents are the paragraphs; gold is the question's own, preferred are its article's others.
+/// Throws ResourceError, and FormatError naming file and field.
+QaCorpus read_squad(const std::filesystem::path& path);
+
+/// Documents are "title\ntext"; gold are all that the record gives the question, with those that
+/// only distract; preferred is empty. Throws ResourceError, and FormatError naming file, line and
+/// field.
+QaCorpus read_hotpotqa(const std::filesystem::path& path);
+
+}  // namespace limbeck
