@@ -71,6 +71,24 @@ struct EvalArgs {
   std::string output, head_weights;
 };
 int run_eval(const Globals& globals, const EvalArgs& args);
+
+struct TaskArgs {
+  std::vector<std::string> tasks;  ///< names; "ruler" stands for its 13
+  int64_t samples = 50;
+  std::string shard = "1/1";
+  std::string folder;         ///< of the run
+  std::string squad, hotpot;  ///< corpora of qa_1 and qa_2
+  std::string words;          ///< word list
+  bool keep_going = false;
+  int64_t seed = 42;
+};
+/// Benchmark tasks with the texts, methods, ratios and lengths of `args`.
+int run_eval_tasks(const Globals& globals, const EvalArgs& args, const TaskArgs& tasks);
+int run_merge(const std::vector<std::string>& folders, const std::string& output);
+
+/// Entries with their head tables.
+std::vector<MethodEntry> read_methods(const LanguageModel& lm, const EvalArgs& args);
+
 /// `output` empty: MODEL.quality.json.
 int run_calibrate_quality(const Globals& globals, const EvalArgs& args, const std::string& output);
 

@@ -9,9 +9,8 @@
 #include <map>
 
 namespace limbeck::cli {
-namespace {
 
-/// Entries with their head tables. What several methods share is read once.
+// What several methods share is read once.
 std::vector<MethodEntry> read_methods(const LanguageModel& lm, const EvalArgs& args) {
   std::map<std::string, HeadTable> weights;
   std::vector<MethodEntry> out;
@@ -28,9 +27,12 @@ std::vector<MethodEntry> read_methods(const LanguageModel& lm, const EvalArgs& a
   return out;
 }
 
+namespace {
+
 /// Mistakes in texts and methods are found before the model is loaded.
 EvalPlan check_plan(const EvalArgs& args) {
   EvalPlan plan;
+  if (args.texts.empty()) throw InvalidArgument("[cli] need texts to measure on; give --texts");
   for (const std::string& text : args.methods) parse_method_entry(text);
   for (const std::string& path : args.texts) {
     auto texts = read_source_texts(path);

@@ -117,7 +117,6 @@ void add_eval(CLI::App* c, EvalArgs& a) {
     return c->add_option(flag, values, help)->delimiter(',')->allow_extra_args(false);
   };
   c->add_option("--texts", a.texts, ".jsonl or .jsonl.zst (\"text\"), text file, or folder of .txt")
-      ->required()
       ->allow_extra_args(false);
   list("--methods", a.methods, "name or name:key=value:..., comma-separated")
       ->capture_default_str();
@@ -138,6 +137,21 @@ void add_eval(CLI::App* c, EvalArgs& a) {
       "example: limbeck eval --texts books.jsonl.zst --methods kvzip,kvzip:allocator=uniform "
       "--ratios 0.1,0.05\n"
       "           --lengths 1024,2048 --contexts 20 --out run.jsonl");
+}
+
+void add_tasks(CLI::App* c, TaskArgs& a) {
+  c->add_option("--task", a.tasks, "benchmark tasks instead: ruler, or names of its tasks")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  c->add_option("-o,--output", a.folder, "folder of a task run; a killed run goes on there");
+  c->add_option("--samples", a.samples, "documents of each task and length")->capture_default_str();
+  c->add_option("--shard", a.shard, "i/n: every n-th document; limbeck merge joins the parts")
+      ->capture_default_str();
+  c->add_option("--squad", a.squad, "SQuAD file, for qa_1");
+  c->add_option("--hotpot", a.hotpot, "HotpotQA file, for qa_2");
+  c->add_option("--words", a.words, "word list, one a line; default: what ships");
+  c->add_option("--task-seed", a.seed, "of the tasks' draws")->capture_default_str();
+  c->add_flag("--keep-going", a.keep_going, "what fails scores 0 and the run goes on");
 }
 
 int fail(const Globals& globals, int code, std::string_view name, const std::string& text) {
@@ -291,9 +305,21 @@ int main(int argc, char** argv) {
 
   EvalArgs eval;
   if (eval.methods.front() != kDefaultMethod) eval.methods.emplace_back(kDefaultMethod);
-  c = app.add_subcommand("eval", "measure methods on texts with hidden needles");
+  TaskArgs tasks;
+  c = app.add_subcommand("eval", "measure methods on texts with hidden needles, or on tasks");
   add_eval(c, eval);
-  c->callback([&] { status = run_eval(globals, eval); });
+  add_tasks(c, tasks);
+  c->callback([&] {
+    status = tasks.tasks.empty() ? run_eval(globals, eval) : run_eval_tasks(globals, eval, tasks);
+  });
+
+  std::vector<std::string> shards;
+  std::string joined;
+  c = app.add_subcommand("merge", "join the shards of a task run");
+  c->add_option("folders", shards, "folders of all shards")->required();
+  c->add_option("-o,--output", joined, "folder to write")->required();
+  c->footer("example: limbeck merge run-1 run-2 -o run");
+  c->callback([&] { status = run_merge(shards, joined); });
 
   std::string inspected;
   c = app.add_subcommand("inspect", "check a cache file and say what is in it");

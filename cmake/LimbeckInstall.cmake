@@ -3,7 +3,7 @@ include(CMakePackageConfigHelpers)
 
 # What clients link: everything.
 add_library(limbeck_library INTERFACE)
-target_link_libraries(limbeck_library INTERFACE limbeck_eval)
+target_link_libraries(limbeck_library INTERFACE limbeck_eval_run)
 limbeck_export(limbeck_library limbeck)
 limbeck_export(limbeck_torch torch)
 limbeck_export(limbeck_openmp openmp)

@@ -1,0 +1,20 @@
+/// What a summary says beyond single cells: left-out tasks, averages over groups, critical
+/// footprints. Internal to the summary.
+#pragma once
+
+#include "limbeck/eval/report/summary.h"
+
+namespace limbeck {
+
+/// The full cache's cell of the same task, length and mode; null when there is none.
+const CellRows* full_of(std::span<const CellRows> cells, const CellKey& key);
+
+/// Tasks on which the full cache scores less than the option says, in the cells' order.
+std::vector<LeftOutTask> left_out_tasks(std::span<const SummaryCell> cells,
+                                        const SummaryOptions& options);
+/// `summary` holds the cells (in the order of `rows`) and the tasks left out.
+std::vector<SummaryGroup> group_averages(std::span<const CellRows> rows, const Summary& summary);
+/// Of every task and method but the bounds, in the cells' order.
+std::vector<SummaryCritical> critical_footprints(std::span<const SummaryCell> cells, double phi);
+
+}  // namespace limbeck

@@ -1,0 +1,339 @@
+#include "limbeck/base/error.h"
+#include "limbeck/eval/report/escape.h"
+#include "limbeck/eval/report/record_fields.h"
+#include "limbeck/eval/report/summary.h"
+
+#include <cmath>
+
+namespace limbeck {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+constexpr int64_t kVersion = 1;
+constexpr const char* kKindNames[] = {"not available", "exact", "above", "below"};
+
+ordered_json to_json(const ScoreInterval& i) {
+  return ordered_json::array({number_or_null(i.low), number_or_null(i.high)});
+}
+
+ordered_json to_json(const std::optional<PairedDifference>& d) {
+  if (!d) return nullptr;
+  return {{"mean", number_or_null(d->mean)}, {"ci", to_json(d->ci)}, {"documents", d->documents}};
+}
+
+ordered_json to_json(const Robust& r) {
+  return {{"median", number_or_null(r.median)},
+          {"mad", number_or_null(r.mad)},
+          {"min", number_or_null(r.min)},
+          {"count", r.count}};
+}
+
+ordered_json to_json(const CellTiming& t) {
+  ordered_json stages = ordered_json::array();
+  for (const auto& [stage, seconds] : t.seconds) {
+    ordered_json entry{{"stage", valid_utf8(stage)}};
+    entry.update(to_json(seconds));
+    stages.push_back(std::move(entry));
+  }
+  return {{"compaction_seconds", to_json(t.compaction)},
+          {"seconds", std::move(stages)},
+          {"decode_tokens_per_second", to_json(t.decode_rate)}};
+}
+
+ordered_json to_json(const SummaryCell& c) {
+  ordered_json metrics = ordered_json::object();
+  for (const auto& [name, value] : c.metrics) metrics[valid_utf8(name)] = number_or_null(value);
+  return {{"task", valid_utf8(c.key.task)},
+          {"group", valid_utf8(c.group)},
+          {"length", c.key.length},
+          {"mode", valid_utf8(c.key.mode)},
+          {"method", valid_utf8(c.key.method)},
+          {"budget", number_or_null(c.key.budget)},
+          {"score", number_or_null(c.score.mean)},
+          {"ci", to_json(c.score.ci)},
+          {"relative", number_or_null(c.relative)},
+          {"from_full", to_json(c.from_full)},
+          {"kept", number_or_null(c.kept)},
+          {"kept_ratio", number_or_null(c.kept_ratio)},
+          {"kept_min", c.kept_min},
+          {"kept_max", c.kept_max},
+          {"kv_bytes", number_or_null(c.kv_bytes)},
+          {"bytes_ratio", number_or_null(c.bytes_ratio)},
+          {"footprint", number_or_null(c.footprint)},
+          {"footprint_total", number_or_null(c.footprint_total)},
+          {"footprint_after", number_or_null(c.footprint_after)},
+          {"peak", number_or_null(c.peak)},
+          {"kv_bytes_peak", number_or_null(c.kv_bytes_peak)},
+          {"parse_rate", number_or_null(c.parse_rate)},
+          {"truncated", c.truncated},
+          {"failed", c.failed},
+          {"n_questions", c.questions},
+          {"n_docs", c.documents},
+          {"metrics", std::move(metrics)},
+          {"timing", to_json(c.timing)}};
+}
+
+ordered_json texts(const std::vector<std::string>& list) {
+  ordered_json out = ordered_json::array();
+  for (const std::string& text : list) out.push_back(valid_utf8(text));
+  return out;
+}
+
+ordered_json to_json(const SummaryGroup& g) {
+  return {{"group", valid_utf8(g.group)},
+          {"length", g.length},
+          {"mode", valid_utf8(g.mode)},
+          {"method", valid_utf8(g.method)},
+          {"budget", number_or_null(g.budget)},
+          {"tasks", texts(g.tasks)},
+          {"missing", texts(g.missing)},
+          {"score", number_or_null(g.score.mean)},
+          {"ci", to_json(g.score.ci)},
+          {"relative", number_or_null(g.relative)},
+          {"from_full", to_json(g.from_full)},
+          {"kept_ratio", number_or_null(g.kept_ratio)},
+          {"kv_bytes", number_or_null(g.kv_bytes)},
+          {"bytes_ratio", number_or_null(g.bytes_ratio)},
+          {"footprint_total", number_or_null(g.footprint_total)},
+          {"timing", {{"compaction_seconds", number_or_null(g.compaction_seconds)}}}};
+}
+
+ordered_json to_json(const LeftOutTask& t) {
+  return {{"group", valid_utf8(t.group)},
+          {"task", valid_utf8(t.task)},
+          {"mode", valid_utf8(t.mode)},
+          {"length", t.length},
+          {"full_score", number_or_null(t.full_score)}};
+}
+
+ordered_json to_json(const CriticalFootprint& c) {
+  return {{"text", c.text()},
+          {"kind", kKindNames[static_cast<size_t>(c.kind)]},
+          {"value", number_or_null(c.value)},
+          {"censored", c.censored()},
+          {"dropped", c.dropped}};
+}
+
+ordered_json to_json(const SummaryCritical& c, double phi) {
+  ordered_json grid = ordered_json::array();
+  for (const FootprintPoint& p : c.grid)
+    grid.push_back(
+        {{"footprint_total", number_or_null(p.footprint)}, {"score", number_or_null(p.score)}});
+  return {{"group", valid_utf8(c.group)},
+          {"task", valid_utf8(c.task)},
+          {"length", c.length},
+          {"mode", valid_utf8(c.mode)},
+          {"method", valid_utf8(c.method)},
+          {"phi", phi},
+          {"full_score", number_or_null(c.full_score)},
+          {"critical", to_json(c.critical)},
+          {"critical_any", to_json(c.any)},
+          {"grid", std::move(grid)}};
+}
+
+template <class Values>
+ordered_json list_of(const Values& values) {
+  ordered_json out = ordered_json::array();
+  for (const auto& value : values) out.push_back(to_json(value));
+  return out;
+}
+
+ScoreInterval read_interval(const json& j, std::string_view what) {
+  if (!j.is_array() || j.size() != 2)
+    throw FormatError("{}: field ci must be a list of two numbers; found {}", what, j.type_name());
+  const json both{{"low", j[0]}, {"high", j[1]}};
+  RowFields f(both, fmt::format("{}: ci", what));
+  return {f.number("low"), f.number("high")};
+}
+
+std::optional<PairedDifference> read_difference(const json& j, std::string_view what) {
+  if (j.is_null()) return std::nullopt;
+  const std::string place = fmt::format("{}: from_full", what);
+  RowFields f(j, place);
+  PairedDifference out{f.number("mean"), read_interval(f.at("ci"), place), f.count("documents")};
+  f.refuse_others();
+  return out;
+}
+
+Robust read_robust(RowFields& f) {
+  return {f.number("median"), f.number("mad"), f.number("min"), f.count("count")};
+}
+Robust read_robust(const json& j, const std::string& what) {
+  RowFields f(j, what);
+  const Robust out = read_robust(f);
+  f.refuse_others();
+  return out;
+}
+
+CellTiming read_timing(const json& j, const std::string& what) {
+  RowFields f(j, what);
+  CellTiming out;
+  out.compaction = read_robust(f.at("compaction_seconds"), what + ": compaction_seconds");
+  const json& stages = f.list("seconds");
+  for (size_t i = 0; i < stages.size(); ++i) {
+    RowFields s(stages[i], f.place("seconds", i));
+    std::string stage = s.text("stage");
+    out.seconds.emplace_back(std::move(stage), read_robust(s));
+    s.refuse_others();
+  }
+  out.decode_rate =
+      read_robust(f.at("decode_tokens_per_second"), what + ": decode_tokens_per_second");
+  f.refuse_others();
+  return out;
+}
+
+SummaryCell read_cell(const json& j, const std::string& what) {
+  RowFields f(j, what);
+  SummaryCell c;
+  c.key = {f.name("task"), f.count("length"), f.name("mode"), f.name("method"),
+           f.number_within("budget", 0, kHugeNumber)};
+  c.group = f.text("group");
+  c.score = {f.number("score"), read_interval(f.at("ci"), what)};
+  c.relative = f.number("relative");
+  c.from_full = read_difference(f.at("from_full"), what);
+  c.kept = f.number("kept");
+  c.kept_ratio = f.number("kept_ratio");
+  c.kept_min = f.count("kept_min");
+  c.kept_max = f.count("kept_max");
+  c.kv_bytes = f.number("kv_bytes");
+  c.bytes_ratio = f.number("bytes_ratio");
+  c.footprint = f.number("footprint");
+  c.footprint_total = f.number("footprint_total");
+  c.footprint_after = f.number("footprint_after");
+  c.peak = f.number("peak");
+  c.kv_bytes_peak = f.number("kv_bytes_peak");
+  c.parse_rate = f.number("parse_rate");
+  c.truncated = f.count("truncated");
+  c.failed = f.count("failed");
+  c.questions = f.count("n_questions");
+  c.documents = f.count("n_docs");
+  c.metrics = f.numbers("metrics");
+  c.timing = read_timing(f.at("timing"), what + ": timing");
+  f.refuse_others();
+  return c;
+}
+
+SummaryGroup read_group(const json& j, const std::string& what) {
+  RowFields f(j, what);
+  SummaryGroup g;
+  g.group = f.text("group");
+  g.length = f.count("length");
+  g.mode = f.name("mode");
+  g.method = f.name("method");
+  g.budget = f.number_within("budget", 0, kHugeNumber);
+  g.tasks = f.texts("tasks");
+  g.missing = f.texts("missing");
+  g.score = {f.number("score"), read_interval(f.at("ci"), what)};
+  g.relative = f.number("relative");
+  g.from_full = read_difference(f.at("from_full"), what);
+  g.kept_ratio = f.number("kept_ratio");
+  g.kv_bytes = f.number("kv_bytes");
+  g.bytes_ratio = f.number("bytes_ratio");
+  g.footprint_total = f.number("footprint_total");
+  RowFields timing(f.at("timing"), what + ": timing");
+  g.compaction_seconds = timing.number("compaction_seconds");
+  timing.refuse_others();
+  f.refuse_others();
+  return g;
+}
+
+LeftOutTask read_left_out(const json& j, const std::string& what) {
+  RowFields f(j, what);
+  LeftOutTask t{f.text("group"), f.name("task"), f.name("mode"), f.count("length"),
+                f.number("full_score")};
+  f.refuse_others();
+  return t;
+}
+
+CriticalFootprint read_footprint(const json& j, const std::string& what) {
+  RowFields f(j, what);
+  const std::string kind = f.name("kind");
+  CriticalFootprint out;
+  size_t at = 0;
+  while (at < std::size(kKindNames) && kind != kKindNames[at]) ++at;
+  if (at == std::size(kKindNames))
+    throw FormatError("{}: field kind must be one of not available, exact, above, below; found {}",
+                      what, j.at("kind").dump());
+  out.kind = static_cast<CriticalFootprint::Kind>(at);
+  out.value = f.number("value");
+  out.dropped = f.count("dropped");
+  f.refuse_others({"text", "censored"});  // follow from the others
+  return out;
+}
+
+SummaryCritical read_critical(const json& j, const std::string& what) {
+  RowFields f(j, what);
+  SummaryCritical c;
+  c.group = f.text("group");
+  c.task = f.name("task");
+  c.length = f.count("length");
+  c.mode = f.name("mode");
+  c.method = f.name("method");
+  c.full_score = f.number("full_score");
+  c.critical = read_footprint(f.at("critical"), what + ": critical");
+  c.any = read_footprint(f.at("critical_any"), what + ": critical_any");
+  const json& grid = f.list("grid");
+  for (size_t i = 0; i < grid.size(); ++i) {
+    RowFields p(grid[i], f.place("grid", i));
+    c.grid.push_back({p.number("footprint_total"), p.number("score")});
+    p.refuse_others();
+  }
+  f.refuse_others({"phi"});
+  return c;
+}
+
+template <class Value>
+void read_list(RowFields& f, const char* field, std::vector<Value>& out,
+               Value (*read)(const json&, const std::string&)) {
+  const json& list = f.list(field);
+  for (size_t i = 0; i < list.size(); ++i) out.push_back(read(list[i], f.place(field, i)));
+}
+
+}  // namespace
+
+ordered_json summary_to_json(const Summary& s) {
+  ordered_json critical = ordered_json::array();
+  for (const SummaryCritical& c : s.critical) critical.push_back(to_json(c, s.options.phi));
+  return {{"limbeck_summary", kVersion},
+          {"options", {{"min_full_score", s.options.min_full_score}, {"phi", s.options.phi}}},
+          {"resamples", kResamples},
+          {"confidence", kConfidence},
+          {"cells", list_of(s.cells)},
+          {"groups", list_of(s.groups)},
+          {"left_out", list_of(s.left_out)},
+          {"critical", std::move(critical)}};
+}
+
+Summary summary_from_json(const json& j, std::string_view what) {
+  RowFields f(j, what);
+  if (f.count("limbeck_summary") != kVersion)
+    throw FormatError("{}: field limbeck_summary must be {}; found {}", what, kVersion,
+                      j.at("limbeck_summary").dump());
+  Summary out;
+  RowFields options(f.at("options"), fmt::format("{}: options", what));
+  out.options = {options.number_within("min_full_score", 0, 1), options.number_within("phi", 0, 1)};
+  options.refuse_others();
+  read_list(f, "cells", out.cells, read_cell);
+  read_list(f, "groups", out.groups, read_group);
+  read_list(f, "left_out", out.left_out, read_left_out);
+  read_list(f, "critical", out.critical, read_critical);
+  f.refuse_others({"resamples", "confidence"});
+  return out;
+}
+
+ordered_json without_timing(const ordered_json& j) {
+  if (j.is_array()) {
+    ordered_json out = ordered_json::array();
+    for (const ordered_json& v : j) out.push_back(without_timing(v));
+    return out;
+  }
+  if (!j.is_object()) return j;
+  ordered_json out = ordered_json::object();
+  for (const auto& [key, value] : j.items())
+    if (key != "timing") out[key] = without_timing(value);
+  return out;
+}
+
+}  // namespace limbeck

@@ -1,0 +1,224 @@
+#include "limbeck/eval/report/summary.h"
+
+#include "limbeck/base/error.h"
+#include "limbeck/eval/report/report_testing.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+#include <limits>
+
+namespace limbeck {
+namespace {
+
+using nlohmann::json;
+using test::row;
+using test::small_run;
+
+const SummaryCell& cell(const Summary& s, const std::string& task, const std::string& method,
+                        double budget) {
+  const SummaryCell* found = s.find({task, 4096, "agnostic", method, budget});
+  if (found == nullptr) throw InternalError("no cell {} {} {}", task, method, budget);
+  return *found;
+}
+
+TEST(SummaryTest, CellsHaveScoresMemoryAndCounts) {
+  const Summary s = summarise_samples(small_run());
+  EXPECT_EQ(s.cells.size(), 10U);
+  const SummaryCell& c = cell(s, "vt", "good", 0.25);
+  EXPECT_DOUBLE_EQ(c.score.mean, 15.0 / 16);
+  EXPECT_LE(c.score.ci.low, c.score.mean);
+  EXPECT_EQ(c.score.ci.high, 1);
+  EXPECT_DOUBLE_EQ(c.relative, 100 * 15.0 / 16);
+  ASSERT_TRUE(c.from_full.has_value());
+  EXPECT_DOUBLE_EQ(c.from_full->mean, -1.0 / 16);
+  EXPECT_EQ(c.from_full->ci.high, 0);
+  EXPECT_EQ(c.from_full->documents, 8);
+  EXPECT_DOUBLE_EQ(c.kept, 1000);
+  EXPECT_EQ(c.kept_min, 500);
+  EXPECT_EQ(c.kept_max, 1500);
+  EXPECT_DOUBLE_EQ(c.kv_bytes, 1000.0 * 1024 * 28);
+  EXPECT_DOUBLE_EQ(c.footprint_after, 0.25);
+  EXPECT_EQ(c.documents, 8);
+  EXPECT_EQ(c.questions, 8);
+  EXPECT_DOUBLE_EQ(c.parse_rate, 1);
+  EXPECT_FALSE(cell(s, "vt", "full", 1).from_full.has_value());
+  EXPECT_TRUE(cell(s, "vt", "bad", 0.5).from_full->ci.excludes(0));
+}
+
+TEST(SummaryTest, TimingIsRobustAndStagesOfAUnitCountOnce) {
+  std::vector<SampleRow> rows = small_run();
+  for (size_t i = 0, n = rows.size(); i < n; ++i) {
+    SampleRow second = rows[i];
+    second.q_id = "1";
+    rows.push_back(second);
+  }
+  const Summary s = summarise_samples(rows);
+  const CellTiming& t = cell(s, "vt", "good", 0.5).timing;
+  EXPECT_EQ(t.compaction.count, 8);
+  EXPECT_DOUBLE_EQ(t.compaction.median, 0.5 + 0.125 * 3.5);
+  EXPECT_DOUBLE_EQ(t.compaction.min, 0.5);
+  ASSERT_EQ(t.seconds.size(), 4U);
+  EXPECT_EQ(t.seconds[0].first, "prefill");
+  EXPECT_EQ(t.seconds[0].second.count, 8);
+  EXPECT_EQ(t.seconds[3].first, "decode");
+  EXPECT_EQ(t.seconds[3].second.count, 16);
+  EXPECT_DOUBLE_EQ(t.decode_rate.median, 10);
+}
+
+TEST(SummaryTest, QuestionsAreAveragedWithinTheirDocument) {
+  std::vector<SampleRow> rows{row("vt", 0, "full", 1, 1), row("vt", 1, "full", 1, 0)};
+  for (int i = 1; i < 4; ++i) {
+    rows.push_back(row("vt", 0, "full", 1, 1));
+    rows.back().q_id = std::to_string(i);
+  }
+  const Summary s = summarise_samples(rows);
+  EXPECT_DOUBLE_EQ(s.cells[0].score.mean, 0.5);
+  EXPECT_EQ(s.cells[0].questions, 5);
+  EXPECT_EQ(s.cells[0].documents, 2);
+}
+
+TEST(SummaryTest, FailedRowsScoreZeroAndSayNothingElse) {
+  std::vector<SampleRow> rows{row("vt", 0, "good", 0.5, 1), row("vt", 1, "good", 0.5, 0)};
+  rows[1].error = "out of memory";
+  rows[1].finish = "error";
+  rows[1].kv_bytes = 0;
+  rows[1].kept_min = rows[1].kept_max = 0;
+  rows[0].metrics["kl"] = 0.25;
+  rows[0].truncated = true;
+  const Summary s = summarise_samples(rows);
+  const SummaryCell& c = s.cells[0];
+  EXPECT_DOUBLE_EQ(c.score.mean, 0.5);
+  EXPECT_EQ(c.failed, 1);
+  EXPECT_EQ(c.truncated, 1);
+  EXPECT_DOUBLE_EQ(c.parse_rate, 0.5);
+  EXPECT_EQ(c.kept_min, 1000);
+  EXPECT_DOUBLE_EQ(c.kv_bytes, 2000.0 * 1024 * 28);
+  EXPECT_EQ(c.timing.compaction.count, 1);
+  EXPECT_EQ(c.metrics, (std::map<std::string, double>{{"kl", 0.25}}));
+  EXPECT_TRUE(std::isnan(c.relative));
+}
+
+TEST(SummaryTest, GroupsAverageTasksAndNameThoseLeftOut) {
+  std::vector<SampleRow> rows = small_run();
+  for (int64_t i = 0; i < 8; ++i) {
+    rows.push_back(row("fwe", i, "full", 1, i < 3 ? 1 : 0));
+    rows.push_back(row("fwe", i, "good", 0.25, 0));
+  }
+  const Summary s = summarise_samples(rows);
+  ASSERT_EQ(s.left_out.size(), 1U);
+  EXPECT_EQ(s.left_out[0].task, "fwe");
+  EXPECT_DOUBLE_EQ(s.left_out[0].full_score, 0.375);
+  for (const SummaryGroup& g : s.groups) {
+    EXPECT_EQ(g.tasks, (std::vector<std::string>{"cwe", "vt"}));
+    EXPECT_TRUE(g.missing.empty());
+    if (g.method != "good" || g.budget != 0.25) continue;
+    EXPECT_DOUBLE_EQ(g.score.mean, 15.0 / 16);
+    EXPECT_EQ(g.from_full->documents, 16);
+    EXPECT_DOUBLE_EQ(g.relative, 100 * 15.0 / 16);
+  }
+  const Summary all = summarise_samples(rows, {.min_full_score = 0});
+  EXPECT_TRUE(all.left_out.empty());
+  for (const SummaryGroup& g : all.groups)
+    if (g.method == "bad") {
+      EXPECT_EQ(g.missing, (std::vector<std::string>{"fwe"}));
+      EXPECT_TRUE(std::isnan(g.score.mean));
+    }
+}
+
+TEST(SummaryTest, OrderOfTheRowsDoesNotMatter) {
+  std::vector<SampleRow> rows = small_run();
+  const std::string once = summary_to_json(summarise_samples(rows)).dump();
+  for (uint64_t seed = 0; seed < 3; ++seed) {
+    test::shuffle(rows, seed);
+    EXPECT_EQ(summary_to_json(summarise_samples(rows)).dump(), once);
+  }
+}
+
+TEST(SummaryTest, TwoRunsAgreeApartFromTiming) {
+  std::vector<SampleRow> rows = small_run();
+  const auto once = summary_to_json(summarise_samples(rows));
+  for (SampleRow& r : rows) {
+    r.compaction_seconds *= 2;
+    for (auto& [stage, s] : r.seconds) s *= 3;
+  }
+  const auto again = summary_to_json(summarise_samples(rows));
+  EXPECT_NE(once.dump(), again.dump());
+  EXPECT_EQ(without_timing(once).dump(), without_timing(again).dump());
+}
+
+TEST(SummaryTest, ComesBackFromItsJson) {
+  std::vector<SampleRow> rows = small_run();
+  rows[0].footprint = std::numeric_limits<double>::quiet_NaN();
+  rows[1].metrics["kl"] = 1;
+  const std::string text = summary_to_json(summarise_samples(rows)).dump();
+  EXPECT_EQ(summary_to_json(summary_from_json(json::parse(text), "[summary] x")).dump(), text);
+}
+
+TEST(SummaryTest, BrokenJsonNamesItsField) {
+  json j = json::parse(summary_to_json(summarise_samples(small_run())).dump());
+  const auto error = [](const json& broken) {
+    try {
+      summary_from_json(broken, "[summary] s.json");
+    } catch (const FormatError& e) {
+      return std::string(e.what());
+    }
+    return std::string("no error");
+  };
+  json b = j;
+  b["cells"][1]["kept"] = "x";
+  EXPECT_EQ(error(b),
+            "[summary] s.json: cells[1]: field kept must be a number or null; found "
+            "string");
+  b = j;
+  b["cells"][0]["ci"] = {1};
+  EXPECT_EQ(error(b),
+            "[summary] s.json: cells[0]: field ci must be a list of two numbers; found array");
+  b = j;
+  b["critical"][0]["critical"]["kind"] = "often";
+  EXPECT_NE(error(b).find("kind must be one of"), std::string::npos);
+  b = j;
+  b["limbeck_summary"] = 2;
+  EXPECT_EQ(error(b), "[summary] s.json: field limbeck_summary must be 1; found 2");
+  EXPECT_NE(error(json()), "no error");
+}
+
+TEST(SummaryTest, CriticalFootprintsAreOverTheBudgetsOfAMethod) {
+  std::vector<SampleRow> rows{row("vt", 0, "full", 1, 1), row("vt", 0, "good", 0.5, 1),
+                              row("vt", 0, "good", 0.25, 0), row("vt", 0, "none", 0, 0)};
+  const Summary s = summarise_samples(rows);
+  ASSERT_EQ(s.critical.size(), 1U);
+  EXPECT_EQ(s.critical[0].method, "good");
+  EXPECT_EQ(s.critical[0].grid.size(), 2U);
+  EXPECT_EQ(s.critical[0].critical.kind, CriticalFootprint::Kind::exact);
+  EXPECT_NEAR(s.critical[0].critical.value, 0.6625 + 0.9 * (0.775 - 0.6625), 1e-12);
+}
+
+TEST(SummaryTest, ModesDoNotMix) {
+  std::vector<SampleRow> rows = small_run();
+  for (size_t i = 0, n = rows.size(); i < n; ++i) {
+    SampleRow aware = rows[i];
+    aware.mode = "aware";
+    rows.push_back(aware);
+  }
+  EXPECT_EQ(summarise_samples(rows).cells.size(), 20U);
+}
+
+TEST(SummaryTest, RefusesWhatCannotBeOneRun) {
+  std::vector<SampleRow> rows = small_run();
+  rows.push_back(rows[3]);
+  EXPECT_THROW(summarise_samples(rows), InvalidArgument);
+  rows = small_run();
+  rows.push_back(rows[3]);
+  rows.back().ordinal = 77;
+  EXPECT_THROW(summarise_samples(rows), InvalidArgument);
+  rows = small_run();
+  rows[0].budget = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_THROW(summarise_samples(rows), InvalidArgument);
+  EXPECT_THROW(summarise_samples({}, {.phi = 0}), InvalidArgument);
+  EXPECT_TRUE(summarise_samples({}).cells.empty());
+}
+
+}  // namespace
+}  // namespace limbeck

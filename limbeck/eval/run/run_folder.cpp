@@ -1,0 +1,149 @@
+#include "limbeck/eval/run/run_folder.h"
+
+#include "limbeck/base/error.h"
+#include "limbeck/eval/report/markdown.h"
+#include "limbeck/eval/report/summary.h"
+#include "limbeck/io/atomic_file.h"
+#include "limbeck/io/checksum.h"
+#include "limbeck/io/json.h"
+
+#include <fstream>
+#include <iterator>
+#include <set>
+
+namespace limbeck {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+constexpr const char* kManifest = "manifest.json";
+constexpr const char* kSamples = "samples.jsonl";
+
+std::string read_text(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw ResourceError("[eval] cannot open {}", path.string());
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+void write_text(const std::filesystem::path& path, std::string_view text) {
+  AtomicFile file(path);
+  file.write(text);
+  file.commit();
+}
+
+/// The first field in which two manifests differ, with both values.
+std::string difference(const json& a, const json& b) {
+  std::set<std::string> keys;
+  for (const json* j : {&a, &b})
+    for (const auto& [key, value] : j->items()) keys.insert(key);
+  for (const std::string& key : keys)
+    if (key != "run" && key != "id" && a.value(key, json()) != b.value(key, json()))
+      return fmt::format("{} {} and {}", key, a.value(key, json()).dump(),
+                         b.value(key, json()).dump());
+  return "ids";
+}
+
+void check_same(const json& then, const json& now, const std::filesystem::path& folder) {
+  if (then.value("id", json()) != now.value("id", json()))
+    throw Mismatch("[eval] {} belongs to another run; they differ in {}; name another folder",
+                   folder.string(), difference(then, now));
+}
+
+}  // namespace
+
+void seal_manifest(ordered_json& manifest) {
+  json canonical = manifest;  // sorted keys
+  canonical.erase("run");
+  canonical.erase("id");
+  Hasher128 hash;
+  hash.update(canonical.dump());
+  manifest["id"] = hash_hex(hash.digest());
+}
+
+ordered_json read_manifest(const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / kManifest;
+  const std::string text = read_text(path), what = "[eval] " + path.string();
+  const json checked = parse_json(text, what);
+  if (!checked.is_object() || !checked.value("id", json()).is_string())
+    throw FormatError("{}: is no manifest of a run; field id must be a text", what);
+  return ordered_json::parse(text);
+}
+
+void begin_run(const std::filesystem::path& folder, const ordered_json& manifest) {
+  if (std::filesystem::exists(folder / kManifest)) {
+    check_same(read_manifest(folder), manifest, folder);
+    return;
+  }
+  if (std::filesystem::exists(folder / kSamples))
+    throw Mismatch("[eval] {} holds samples and no manifest; name another folder", folder.string());
+  write_text(folder / kManifest, manifest.dump(2) + "\n");
+}
+
+void end_run(const std::filesystem::path& folder, int64_t units) {
+  ordered_json manifest = read_manifest(folder);
+  manifest["run"]["units"] = units;
+  write_text(folder / kManifest, manifest.dump(2) + "\n");
+}
+
+std::map<SampleKey, SampleUnit> read_units(const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / kSamples;
+  int64_t good = 0;
+  return read_samples(read_text(path), path.string(), read_manifest(folder).at("id"), good);
+}
+
+std::vector<SampleRow> rows_of(const std::map<SampleKey, SampleUnit>& units) {
+  std::vector<SampleRow> out;
+  for (const auto& [key, unit] : units) out.insert(out.end(), unit.rows.begin(), unit.rows.end());
+  return out;
+}
+
+void write_reports(const std::filesystem::path& folder) {
+  const auto units = read_units(folder);
+  std::string heads;
+  for (const auto& [key, unit] : units) heads += heads_to_json(unit.heads).dump() + "\n";
+  const std::vector<SampleRow> rows = rows_of(units);
+  const Summary summary = summarise_samples(rows);
+  write_text(folder / "heads.jsonl", heads);
+  write_text(folder / "summary.json", summary_to_json(summary).dump(2) + "\n");
+  write_text(folder / "summary.md", summary_markdown(summary));
+}
+
+void merge_runs(const std::vector<std::filesystem::path>& folders,
+                const std::filesystem::path& out) {
+  if (folders.empty()) throw InvalidArgument("[eval] need a folder to join; found none");
+  ordered_json manifest = read_manifest(folders[0]);
+  std::map<SampleKey, SampleUnit> units;
+  std::set<std::string> shards;
+  std::string wanted;
+  for (const std::filesystem::path& folder : folders) {
+    const ordered_json m = read_manifest(folder);
+    check_same(m, manifest, folder);
+    const std::string shard = m.at("run").value("shard", "1/1");
+    wanted = shard.substr(shard.find('/') + 1);
+    if (!shards.insert(shard).second)
+      throw InvalidArgument("[eval] {} is shard {} a second time", folder.string(), shard);
+    if (!m.at("run").contains("units"))
+      throw InvalidArgument("[eval] {} has not come to its end; run it again", folder.string());
+    auto part = read_units(folder);
+    if (static_cast<int64_t>(part.size()) != m.at("run").at("units").get<int64_t>())
+      throw InvalidArgument("[eval] {} should have {} units; found {}", folder.string(),
+                            m.at("run").at("units").get<int64_t>(), part.size());
+    for (auto& [key, unit] : part)
+      if (!units.emplace(key, std::move(unit)).second)
+        throw InvalidArgument("[eval] {} repeats {} of another shard", folder.string(),
+                              key.document);
+  }
+  if (std::to_string(shards.size()) != wanted)
+    throw InvalidArgument("[eval] the run has {} shards; found {}", wanted, shards.size());
+  std::filesystem::create_directories(out);
+  manifest["run"]["shard"] = "1/1";
+  manifest["run"]["units"] = units.size();
+  begin_run(out, manifest);
+  SampleLog log(out / kSamples, manifest.at("id"));
+  for (auto& [key, unit] : units)
+    if (!log.has(key)) log.append(key, std::move(unit));
+  write_reports(out);
+}
+
+}  // namespace limbeck

@@ -1,0 +1,41 @@
+/// The folder of a task run: its manifest, its record, its reports.
+#pragma once
+
+#include "limbeck/eval/run/sample_log.h"
+
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <vector>
+
+namespace limbeck {
+
+/// Adds "id": XXH3-128 of the canonical JSON (sorted keys, no white space) of everything but "run".
+void seal_manifest(nlohmann::ordered_json& manifest);
+
+/// Writes manifest.json, or checks that the one that is there has the same id. Throws Mismatch
+/// naming the first field that differs, ResourceError, FormatError.
+void begin_run(const std::filesystem::path& folder, const nlohmann::ordered_json& manifest);
+
+/// Notes in the manifest that the shard is whole, and how many units it has.
+void end_run(const std::filesystem::path& folder, int64_t units);
+
+/// Throws ResourceError or FormatError naming the file.
+nlohmann::ordered_json read_manifest(const std::filesystem::path& folder);
+
+/// Whole units of a folder, by key.
+std::map<SampleKey, SampleUnit> read_units(const std::filesystem::path& folder);
+
+/// Rows of all units, by key.
+std::vector<SampleRow> rows_of(const std::map<SampleKey, SampleUnit>& units);
+
+/// Writes heads.jsonl, summary.json and summary.md of the whole units in a folder.
+void write_reports(const std::filesystem::path& folder);
+
+/// Joins the folders of all shards of one run into `out` and writes its reports. Throws Mismatch
+/// when manifests differ, InvalidArgument when units overlap, a shard is missing, or a shard has
+/// not come to its end.
+void merge_runs(const std::vector<std::filesystem::path>& folders,
+                const std::filesystem::path& out);
+
+}  // namespace limbeck

@@ -1,0 +1,92 @@
+"""Task runs as a person starts, kills, goes on with and joins them.
+
+A small grid on the default model: killed at moments drawn anew each time and gone on with, and cut in two
+shards that are joined, it must give the summary of an undisturbed run, timings apart.
+
+    python3 tests/end_to_end/task_runs.py build/release/limbeck
+"""
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+SKIPPED = 77
+
+
+def command(limbeck, folder, *more):
+    return [limbeck, "eval", "--task", "niah_single_1,niah_single_2", "--lengths", "512", "--samples", "2",
+            "--ratios", "0.2,0.05", "--methods", "kvzip,limbeck", "--texts", "assets/demo/story.txt",
+            "-o", str(folder), *more]
+
+
+def run(*arguments):
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{arguments}: exit {done.returncode}\n{done.stderr}")
+    return done
+
+
+def without_timing(value):
+    if isinstance(value, dict):
+        return {k: without_timing(v) for k, v in value.items() if k != "timing"}
+    if isinstance(value, list):
+        return [without_timing(v) for v in value]
+    return value
+
+
+def summary(folder):
+    return without_timing(json.loads((folder / "summary.json").read_text()))
+
+
+def check(what, holds):
+    print(("ok    " if holds else "FAIL  ") + what, flush=True)
+    if not holds:
+        sys.exit(1)
+
+
+def killed_and_gone_on_with(limbeck, folder):
+    """Kills the run three times, at any moment between its first unit and its end."""
+    for _ in range(3):
+        process = subprocess.Popen(command(limbeck, folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(random.uniform(1.5, 5.0))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    with open(folder / "samples.jsonl", "ab") as file:
+        file.write(b'{"task": "cut of')  # what a crash of the machine may leave
+    run(*command(limbeck, folder))
+
+
+def main():
+    limbeck = sys.argv[1]
+    models = pathlib.Path(os.environ.get("LIMBECK_MODELS", pathlib.Path.home() / ".cache/limbeck/models"))
+    if not (models / "smollm2-135m.gguf").exists():
+        print(f"SKIPPED: {models} has no smollm2-135m.gguf; `tools/setup.sh model` fetches it")
+        return SKIPPED
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(temporary)
+        run(*command(limbeck, folder / "whole"))
+        whole = summary(folder / "whole")
+        check("every method, ratio and bound has a cell for each task", len(whole["cells"]) == 2 * (2 * 2 + 2))
+        check("the table is written", "single" in (folder / "whole/summary.md").read_text())
+        killed_and_gone_on_with(limbeck, folder / "killed")
+        check("a run killed three times ends with the same summary", summary(folder / "killed") == whole)
+        heads = [(folder / name / "heads.jsonl").read_bytes() for name in ("whole", "killed")]
+        check("and with the same budgets of heads", heads[0] == heads[1])
+        for i in (1, 2):
+            run(*command(limbeck, folder / f"part{i}", "--shard", f"{i}/2"))
+        run(limbeck, "merge", folder / "part1", folder / "part2", "-o", folder / "joined")
+        check("two shards join to the same summary", summary(folder / "joined") == whole)
+        one = subprocess.run([limbeck, "merge", folder / "part1", "-o", folder / "none"], capture_output=True, text=True)
+        check("a missing shard is refused", one.returncode == 2 and "has 2 shards; found 1" in one.stderr)
+        other = subprocess.run(command(limbeck, folder / "whole", "--task-seed", "7"), capture_output=True, text=True)
+        check("another seed in the same folder is refused", other.returncode == 3 and "seed" in other.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
