@@ -3,6 +3,7 @@
 #include "limbeck/eval/tasks/ruler/ruler_task.h"
 
 #include <algorithm>
+#include <span>
 
 namespace limbeck {
 namespace {

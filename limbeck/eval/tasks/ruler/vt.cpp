@@ -5,7 +5,6 @@
 #include "limbeck/eval/tasks/ruler/ruler_task.h"
 
 #include <algorithm>
-#include <set>
 
 namespace limbeck {
 namespace {
