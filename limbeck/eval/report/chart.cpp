@@ -12,6 +12,7 @@ namespace {
 
 constexpr double kWidth = 800, kLeft = 62, kRight = 545, kTop = 14, kBelow = 48;
 constexpr double kLegendStep = 19;
+constexpr double kPanelWidth = 240, kPanelHeight = 190;  // of a fan
 constexpr double kLegendText = kRight + 46;
 
 std::string series_class(int64_t style) { return fmt::format("s{}", style % kHues); }
@@ -89,6 +90,46 @@ void draw_legend(Svg& svg, const Chart& chart) {
   }
 }
 
+/// Fans with the points that can be drawn, by x; `xs` and `ys` get what the axes must show.
+std::vector<Fan> drawable(std::span<const Fan> fans, std::vector<double>& xs,
+                          std::vector<double>& ys) {
+  std::vector<Fan> out;
+  for (Fan f : fans) {
+    std::erase_if(f.points, [](const FanPoint& p) {
+      return !std::isfinite(p.x) || p.x <= 0 || !std::isfinite(p.median + p.upper + p.uppermost);
+    });
+    std::stable_sort(f.points.begin(), f.points.end(),
+                     [](const FanPoint& a, const FanPoint& b) { return a.x < b.x; });
+    for (const FanPoint& p : f.points) {
+      xs.push_back(p.x);
+      for (const double y : {p.median, p.upper, p.uppermost})
+        if (y > 0) ys.push_back(y);
+    }
+    if (!f.points.empty()) out.push_back(std::move(f));
+  }
+  return out;
+}
+
+void draw_fan(Svg& svg, const Axes& axes, const Fan& fan) {
+  const std::string css = series_class(fan.style);
+  const auto along = [&](double FanPoint::*value) {
+    std::vector<Place> out;
+    for (const FanPoint& p : fan.points)
+      out.push_back({axes.x(p.x), axes.y(std::max(p.*value, axes.y.low()))});
+    return out;
+  };
+  const std::vector<Place> line = along(&FanPoint::median);
+  const auto band = [&](std::vector<Place> lower, const std::vector<Place>& upper,
+                        const char* name) {
+    lower.insert(lower.end(), upper.rbegin(), upper.rend());
+    svg.polygon(lower, name + css);
+  };
+  band(along(&FanPoint::upper), along(&FanPoint::uppermost), "outer ");
+  band(line, along(&FanPoint::upper), "inner ");
+  if (line.size() > 1) svg.polyline(line, "line " + css);
+  for (size_t i = 0; i < line.size(); ++i) svg.mark(fan.style, line[i], css, fan.points[i].tip);
+}
+
 }  // namespace
 
 bool can_draw(const Chart& chart, const ChartPoint& p) {
@@ -137,57 +178,25 @@ std::string chart_svg(const Chart& chart) {
 
 std::string fans_svg(std::string_view label, std::span<const Fan> fans, std::string_view x_title,
                      std::string_view y_title) {
-  constexpr double panel_width = 240, panel_height = 190, left = 52, top = 26, gap = 12, below = 24;
   std::vector<double> xs, ys;
-  const auto good = [](const FanPoint& p) {
-    return std::isfinite(p.x) && p.x > 0 && std::isfinite(p.median + p.upper + p.uppermost);
-  };
-  std::vector<Fan> shown;
-  for (const Fan& fan : fans) {
-    Fan f = fan;
-    std::erase_if(f.points, [&](const FanPoint& p) { return !good(p); });
-    std::stable_sort(f.points.begin(), f.points.end(),
-                     [](const FanPoint& a, const FanPoint& b) { return a.x < b.x; });
-    for (const FanPoint& p : f.points) {
-      xs.push_back(p.x);
-      for (const double y : {p.median, p.upper, p.uppermost})
-        if (y > 0) ys.push_back(y);
-    }
-    if (!f.points.empty()) shown.push_back(std::move(f));
-  }
+  const std::vector<Fan> shown = drawable(fans, xs, ys);
   if (xs.empty() || ys.empty()) return "";
   const size_t columns = std::min<size_t>(3, shown.size());
   const size_t rows = (shown.size() + columns - 1) / columns;
-  const double width = std::max(420.0, 40 + panel_width * static_cast<double>(columns));
-  const double height = panel_height * static_cast<double>(rows) + 30;
+  const double width = std::max(420.0, 40 + kPanelWidth * static_cast<double>(columns));
+  const double height = kPanelHeight * static_cast<double>(rows) + 30;
   Svg svg(width, height, label);
   for (size_t i = 0; i < shown.size(); ++i) {
-    const Fan& fan = shown[i];
-    const Place corner{24 + panel_width * static_cast<double>(i % columns) + left,
-                       panel_height * static_cast<double>(i / columns) + top};
-    const Place opposite{corner.x - left + panel_width - gap,
-                         corner.y - top + panel_height - below};
+    const Place at{24 + kPanelWidth * static_cast<double>(i % columns),
+                   kPanelHeight * static_cast<double>(i / columns)};
+    const Place corner{at.x + 52, at.y + 26};
+    const Place opposite{at.x + kPanelWidth - 12, at.y + kPanelHeight - 24};
     const Axes axes{scale_around(true, xs, corner.x, opposite.x, 0, 0),
                     scale_around(true, ys, opposite.y, corner.y, 0, 0)};
     draw_axes(svg, axes, corner, opposite, 4, 5);
-    const std::string css = series_class(fan.style);
-    const auto band = [&](double FanPoint::*from, double FanPoint::*to, const char* name) {
-      std::vector<Place> places;
-      const auto at = [&](const FanPoint& p, double FanPoint::*y) {
-        places.push_back({axes.x(p.x), axes.y(std::max(p.*y, axes.y.low()))});
-      };
-      for (const FanPoint& p : fan.points) at(p, from);
-      for (size_t k = fan.points.size(); k-- > 0;) at(fan.points[k], to);
-      svg.polygon(places, name + css);
-    };
-    band(&FanPoint::upper, &FanPoint::uppermost, "outer ");
-    band(&FanPoint::median, &FanPoint::upper, "inner ");
-    std::vector<Place> line;
-    for (const FanPoint& p : fan.points)
-      line.push_back({axes.x(p.x), axes.y(std::max(p.median, axes.y.low()))});
-    if (line.size() > 1) svg.polyline(line, "line " + css);
-    for (size_t k = 0; k < line.size(); ++k) svg.mark(fan.style, line[k], css, fan.points[k].tip);
-    svg.text({corner.x, corner.y - 8}, clip_text(fan.name, 24), "legend", Anchor::start, fan.name);
+    draw_fan(svg, axes, shown[i]);
+    svg.text({corner.x, corner.y - 8}, clip_text(shown[i].name, 24), "legend", Anchor::start,
+             shown[i].name);
   }
   svg.text({width / 2, height - 8}, x_title, "title", Anchor::middle);
   svg.text({14, (height - 30) / 2}, y_title, "title", Anchor::middle, {}, true);

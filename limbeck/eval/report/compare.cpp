@@ -3,6 +3,7 @@
 #include "limbeck/eval/report/escape.h"
 #include "limbeck/eval/report/markdown.h"
 #include "limbeck/eval/report/record_fields.h"
+#include "limbeck/eval/report/summary_groups.h"
 
 #include <fmt/format.h>
 
@@ -58,7 +59,6 @@ nlohmann::ordered_json to_json(const std::vector<CellKey>& keys) {
 
 RunComparison compare_runs(std::span<const SampleRow> a, std::span<const SampleRow> b) {
   const std::vector<CellRows> cells_a = cells_of(a), cells_b = cells_of(b);
-  const Summary summary_a = summarise_samples(a), summary_b = summarise_samples(b);
   std::map<CellKey, size_t> places;
   for (size_t i = 0; i < cells_a.size(); ++i) places[cells_a[i].key] = i;
   RunComparison out;
@@ -76,10 +76,12 @@ RunComparison compare_runs(std::span<const SampleRow> a, std::span<const SampleR
       continue;
     }
     ComparedCell cell = compare_cells(cells_a[k], cells_b[i], pairs);
-    cell.kv_bytes_a = summary_a.cells[k].kv_bytes;
-    cell.kv_bytes_b = summary_b.cells[i].kv_bytes;
-    cell.seconds_a = summary_a.cells[k].timing.compaction.median;
-    cell.seconds_b = summary_b.cells[i].timing.compaction.median;
+    const SummaryCell measured_a = measured_cell(cells_a[k]),
+                      measured_b = measured_cell(cells_b[i]);
+    cell.kv_bytes_a = measured_a.kv_bytes;
+    cell.kv_bytes_b = measured_b.kv_bytes;
+    cell.seconds_a = measured_a.timing.compaction.median;
+    cell.seconds_b = measured_b.timing.compaction.median;
     out.better += cell.significant && cell.difference > 0 ? 1 : 0;
     out.worse += cell.significant && cell.difference < 0 ? 1 : 0;
     out.cells.push_back(std::move(cell));

@@ -8,8 +8,25 @@
 
 namespace limbeck {
 namespace {
+
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-}
+
+/// Random::below(n) with the same outputs, for many draws of one n: its division is done once.
+class Below {
+ public:
+  explicit Below(uint64_t n) : n_(n), reject_((0 - n) % n) {}
+  uint64_t operator()(Random& random) const {
+    while (true) {
+      const auto wide = static_cast<unsigned __int128>(random()) * n_;
+      if (static_cast<uint64_t>(wide) >= reject_) return static_cast<uint64_t>(wide >> 64);
+    }
+  }
+
+ private:
+  uint64_t n_, reject_;
+};
+
+}  // namespace
 
 double sorted_quantile(std::span<const double> ascending, double q) {
   if (ascending.empty()) return kNan;
@@ -39,8 +56,9 @@ ScoreInterval bootstrap_scores(std::span<const std::vector<double>> strata, std:
   for (int64_t i = 0; i < kResamples; ++i) {
     double total = 0;
     for (const auto& values : strata) {
+      const Below below(values.size());
       double sum = 0;
-      for (size_t k = 0; k < values.size(); ++k) sum += values[random.below(values.size())];
+      for (size_t k = 0; k < values.size(); ++k) sum += values[below(random)];
       total += sum / static_cast<double>(values.size());
     }
     means.push_back(total / static_cast<double>(strata.size()));

@@ -124,9 +124,7 @@ CellTiming timing_of(const CellRows& cell) {
 }
 
 SummaryCell cell_of(const CellRows& cell, const CellRows* full) {
-  SummaryCell out;
-  out.key = cell.key;
-  out.group = cell.group;
+  SummaryCell out = measured_cell(cell);
   const std::vector<double> scores = document_scores(cell);
   out.score = {mean_of(scores), bootstrap_scores(scores, cell.key.text())};
   out.relative = kNan;
@@ -142,13 +140,20 @@ SummaryCell cell_of(const CellRows& cell, const CellRows* full) {
                        static_cast<int64_t>(differences.size())};
     }
   }
+  return out;
+}
+
+}  // namespace
+
+SummaryCell measured_cell(const CellRows& cell) {
+  SummaryCell out;
+  out.key = cell.key;
+  out.group = cell.group;
   add_memory(out, cell);
   add_counts(out, cell);
   out.timing = timing_of(cell);
   return out;
 }
-
-}  // namespace
 
 const SummaryCell* Summary::find(const CellKey& key) const {
   const auto it =

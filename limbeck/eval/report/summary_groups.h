@@ -1,5 +1,5 @@
 /// What a summary says beyond single cells: left-out tasks, averages over groups, critical
-/// footprints. Internal to the summary.
+/// footprints; and what of a cell is no score. Internal to this room.
 #pragma once
 
 #include "limbeck/eval/report/summary.h"
@@ -8,6 +8,9 @@ namespace limbeck {
 
 /// The full cache's cell of the same task, length and mode; null when there is none.
 const CellRows* full_of(std::span<const CellRows> cells, const CellKey& key);
+
+/// Everything of a cell but its scores, which cost a bootstrap.
+SummaryCell measured_cell(const CellRows& cell);
 
 /// Tasks on which the full cache scores less than the option says, in the cells' order.
 std::vector<LeftOutTask> left_out_tasks(std::span<const SummaryCell> cells,

@@ -102,7 +102,7 @@ void add_notes(Table& table, const Summary& s, const GroupKey& key) {
     most = std::max(most, c.documents);
   }
   table.notes.push_back(fmt::format(
-      "{} documents a cell, {} answers, of which {} failed (they score 0) and {} are about "
+      "Documents a cell: {}. {} answers, of which {} failed (they score 0) and {} are about "
       "truncated documents.",
       fewest == most ? std::to_string(most) : fmt::format("{} to {}", fewest, most), questions,
       failed, truncated));
