@@ -1,6 +1,7 @@
 #include "limbeck/compact/fit/fit_head.h"
 
 #include "limbeck/base/error.h"
+#include "limbeck/compact/fit/shapes.h"
 #include "limbeck/compact/fit/weights.h"
 
 #include <ATen/ATen.h>
@@ -27,11 +28,6 @@ struct Errors {
   double output = 0, mass = 0;
 };
 
-/// Matrices are padded to multiples of this: every new shape of a product costs the library that
-/// multiplies a new kernel, and heads have all kinds of sizes.
-constexpr int64_t kShape = 64;
-int64_t padded(int64_t n) { return (n + kShape - 1) / kShape * kShape; }
-
 /// Exchanges of the non-negative least squares of large heads; what is not yet feasible is set to
 /// 0.
 constexpr int64_t kLargeExchanges = 3;
@@ -56,7 +52,7 @@ class HeadFit {
       : p_(p),
         o_(o),
         t_(static_cast<int64_t>(kept.size())),
-        width_(needs_features() ? t_ : padded(t_)) {
+        width_(needs_features() ? t_ : product_size(t_)) {
     index_ = at::tensor(std::vector<int64_t>(kept.begin(), kept.end()), at::kLong);
     keys_ = wide(p.keys.index_select(0, index_));
     old_bias_ = p.bias.defined() ? p.bias.index_select(0, index_) : at::zeros({t_}, at::kFloat);
@@ -112,7 +108,7 @@ class HeadFit {
       if (which[k].empty()) continue;
       const auto real = static_cast<int64_t>(which[k].size());
       // More of the first row, of weight 0.
-      if (!needs_features()) which[k].resize(padded(real), which[k][0]);
+      if (!needs_features()) which[k].resize(product_size(real), which[k][0]);
       const bool all = real == n && static_cast<int64_t>(which[k].size()) == n;
       const at::Tensor rows = at::tensor(which[k], at::kLong);
       HeadProblem part = all ? p_ : p_.rows(rows);

@@ -1,5 +1,6 @@
 #include "limbeck/compact/fit/head_attention.h"
 
+#include "limbeck/compact/fit/shapes.h"
 #include "limbeck/compact/fit/tiles.h"
 #include "limbeck/model/kernels/softmax_block.h"
 
@@ -10,8 +11,6 @@ namespace {
 
 /// Rows of a block: their logits and probabilities stay in the second-level cache.
 constexpr int64_t kRows = 32;
-
-int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 at::Tensor part_of(const HeadRows& p, const at::Tensor& lse) {
   return p.elsewhere.defined() ? at::sigmoid(lse - p.elsewhere) : at::ones_like(lse);

@@ -28,7 +28,8 @@ struct QuerySources {
 
 /// Length of the passages where nothing else is asked for.
 inline constexpr int64_t kExcerptTokens = 128;
-/// Texts shorter than this are read twice: a pass costs little there.
+/// Texts shorter than this are read twice: there excerpts alone lost answers
+/// (docs/results/books.md).
 inline constexpr int64_t kShortText = 2048;
 
 struct Preset {

@@ -1,6 +1,7 @@
 #include "limbeck/compact/fit/wpc.h"
 #include "limbeck/compact/fit/choose_rows.h"
 #include "limbeck/compact/fit/gram.h"
+#include "limbeck/compact/fit/shapes.h"
 #include "limbeck/compact/score/head_problem.h"
 #include "limbeck/compact/score/hull.h"
 #include "limbeck/compact/score/scorer.h"
@@ -38,11 +39,6 @@ struct WpcScorerOptions {
     v("rows", rows, at_least(16), "sampled: most rows of a head");
   }
 };
-
-/// Rows and slots of samples come in multiples of this: every new shape of a product costs the
-/// library that multiplies a new kernel.
-constexpr int64_t kShape = 64;
-int64_t padded(int64_t n) { return (n + kShape - 1) / kShape * kShape; }
 
 /// Weighted pivoted Cholesky (docs/methods.md). Scores are the
 /// marginal gains of the hull of each head's error curve times the head's weight: one ranking over
@@ -107,7 +103,7 @@ class WpcScorer : public Scorer {
   /// the stage before and the forced ones. Empty: all.
   std::vector<int32_t> candidates(const ScoreInput& in, int64_t h, int64_t wanted) const {
     const int64_t first = in.slots->offsets[h], size = in.slots->slots(h);
-    const auto pool = padded(std::max(
+    const auto pool = product_size(std::max(
         static_cast<int64_t>(std::ceil(options_.pool * static_cast<double>(size))), 2 * wanted));
     if (in.earlier.empty() || pool >= size) return {};
     std::vector<int32_t> out(size);
@@ -133,7 +129,7 @@ class WpcScorer : public Scorer {
     // A head that keeps most of its slots anyway has little left to explain.
     if (2 * forced > size || forced > options_.rows / 2) return none;
     const int64_t m =
-        std::min(n, std::clamp<int64_t>(padded(2 * (forced + open)), 512, options_.rows));
+        std::min(n, std::clamp<int64_t>(product_size(2 * (forced + open)), 512, options_.rows));
     if (m < n) {
       const ChosenRows rows = choose_rows(p.weights, m, {}, 0.0, {});
       p = p.rows(rows.index);
@@ -157,7 +153,7 @@ class WpcScorer : public Scorer {
     if (forced > 0) {
       const at::Tensor index =
           at::tensor(std::vector<int64_t>(o.forced.begin(), o.forced.end()), at::kLong);
-      at::Tensor af = at::zeros({a.size(0), padded(forced)}, at::kFloat);  // [m, f], padded
+      at::Tensor af = at::zeros({a.size(0), product_size(forced)}, at::kFloat);  // [m, f], padded
       af.narrow(1, 0, forced).copy_(a.index_select(1, index));
       at::Tensor g = at::mm(af.t(), af).narrow(0, 0, forced).narrow(1, 0, forced).to(at::kDouble);
       const at::Tensor scale = g.diagonal().clamp_min(1e-300).rsqrt();
