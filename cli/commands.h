@@ -73,7 +73,7 @@ struct EvalArgs {
 int run_eval(const Globals& globals, const EvalArgs& args);
 
 struct TaskArgs {
-  std::vector<std::string> tasks;  ///< names; "ruler" stands for its 13
+  std::vector<std::string> tasks;  ///< names; a benchmark's stands for all of its tasks
   int64_t samples = 50;
   std::string shard = "1/1";
   std::string folder;         ///< of the run
@@ -84,6 +84,8 @@ struct TaskArgs {
 };
 /// Benchmark tasks with the texts, methods, ratios and lengths of `args`.
 int run_eval_tasks(const Globals& globals, const EvalArgs& args, const TaskArgs& tasks);
+/// One folder: its reports anew. Two: the second against the first.
+int run_report(const Globals& globals, const std::vector<std::string>& folders);
 int run_merge(const std::vector<std::string>& folders, const std::string& output);
 
 /// Entries with their head tables.

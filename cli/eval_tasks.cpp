@@ -1,31 +1,31 @@
 #include "cli/commands.h"
 
 #include "limbeck/base/error.h"
+#include "limbeck/eval/report/compare.h"
 #include "limbeck/eval/run/run_folder.h"
 #include "limbeck/eval/run/task_run.h"
 #include "limbeck/eval/tasks/qa_corpus.h"
-#include "limbeck/eval/tasks/ruler/ruler.h"
+#include "limbeck/eval/tasks/registry.h"
 #include "limbeck/eval/text_source.h"
 #include "limbeck/io/checksum.h"
 
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
-#include <iterator>
+#include <map>
 #include <memory>
 
 namespace limbeck::cli {
 namespace {
 
+/// A benchmark's name stands for all its tasks.
 std::vector<std::string> task_names(const std::vector<std::string>& given) {
-  const std::vector<std::string>& known = ruler_task_names();
   std::vector<std::string> out;
-  for (const std::string& name : given)
-    if (name == "ruler")
-      out.insert(out.end(), known.begin(), known.end());
-    else
-      out.push_back(name);
-  for (const std::string& name : out) ruler_summary(name);  // refuses unknown ones
+  for (const std::string& name : given) {
+    const size_t before = out.size();
+    for (const TaskEntry& task : generated_tasks())
+      if (task.group == name && task.name != name) out.push_back(task.name);
+    if (out.size() == before) out.push_back(find_task(name).name);  // refuses unknown ones
+  }
   return out;
 }
 
@@ -83,18 +83,32 @@ int run_eval_tasks(const Globals& globals, const EvalArgs& args, const TaskArgs&
   const LanguageModel lm = load(globals);
   plan.methods = read_methods(lm, args);
   plan.progress = progress(globals);
-  RulerOptions options;
-  options.seed = tasks.seed;
+  const std::map<std::string, std::string> options = {{"seed", std::to_string(tasks.seed)}};
   run_tasks(
       lm, plan,
-      [&](const std::string& name, const PromptCounter& chat, const PromptCounter&) {
-        return make_ruler_task(name, resources, options, chat);
+      [&](const std::string& name, const PromptCounter& counter) {
+        return make_task(name, resources, options, counter);
       },
       hashes);
   if (!globals.json)
-    fmt::print("wrote     {}\n", (plan.folder / "samples.jsonl").string());
+    fmt::print("wrote     {}\n", plan.folder.string());
   else
     fmt::print("{}\n", read_manifest(plan.folder).dump(2));
+  return 0;
+}
+
+int run_report(const Globals& globals, const std::vector<std::string>& folders) {
+  if (folders.size() == 1) {
+    write_reports(folders[0]);
+    fmt::print("wrote     {}\n", folders[0]);
+    return 0;
+  }
+  const auto a = rows_of(read_units(folders.at(0))), b = rows_of(read_units(folders.at(1)));
+  const RunComparison comparison = compare_runs(a, b);
+  if (globals.json)
+    fmt::print("{}\n", comparison_to_json(comparison, folders[0], folders[1]).dump(2));
+  else
+    fmt::print("{}", comparison_markdown(comparison, folders[0], folders[1]));
   return 0;
 }
 

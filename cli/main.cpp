@@ -140,7 +140,8 @@ void add_eval(CLI::App* c, EvalArgs& a) {
 }
 
 void add_tasks(CLI::App* c, TaskArgs& a) {
-  c->add_option("--task", a.tasks, "benchmark tasks instead: ruler, or names of its tasks")
+  c->add_option("--task", a.tasks,
+                "generated tasks instead, by name or benchmark (ruler, helmet, ...)")
       ->delimiter(',')
       ->allow_extra_args(false);
   c->add_option("-o,--output", a.folder, "folder of a task run; a killed run goes on there");
@@ -161,8 +162,6 @@ int fail(const Globals& globals, int code, std::string_view name, const std::str
   return code;
 }
 
-}  // namespace
-
 /// Large blocks that come and go stay with the program: the first touch of a new one costs more
 /// than many a computation on it.
 void keep_freed_memory() {
@@ -173,6 +172,8 @@ void keep_freed_memory() {
   mallopt(M_TOP_PAD, 16 << 20);
 #endif
 }
+
+}  // namespace
 
 int main(int argc, char** argv) {
   keep_freed_memory();
@@ -312,6 +313,14 @@ int main(int argc, char** argv) {
   c->callback([&] {
     status = tasks.tasks.empty() ? run_eval(globals, eval) : run_eval_tasks(globals, eval, tasks);
   });
+
+  std::vector<std::string> reported;
+  c = app.add_subcommand("report", "write a task run's reports anew, or compare two runs");
+  c->add_option("folders", reported, "one folder, or two: the second against the first")
+      ->required()
+      ->expected(1, 2);
+  c->footer("example: limbeck report run-old run-new");
+  c->callback([&] { status = run_report(globals, reported); });
 
   std::vector<std::string> shards;
   std::string joined;

@@ -17,6 +17,10 @@ TEST(IntervalsTest, QuantilesInterpolateBetweenNeighbours) {
   EXPECT_NEAR(sorted_quantile(x, 0.95), .416, 1e-12);
   EXPECT_NEAR(sorted_quantile(x, 0.99), .4832, 1e-12);
   EXPECT_DOUBLE_EQ(sorted_quantile(x, 1), .5);
+  EXPECT_DOUBLE_EQ(sorted_quantile(x, 0), .01);
+  const std::vector<double> dp{-.3, -.1, 0};
+  EXPECT_NEAR(sorted_quantile(dp, .25), -.2, 1e-12);
+  EXPECT_NEAR(sorted_quantile(dp, .75), -.05, 1e-12);
   EXPECT_TRUE(std::isnan(sorted_quantile({}, 0.5)));
 }
 

@@ -1,6 +1,7 @@
 #include "limbeck/eval/run/run_folder.h"
 
 #include "limbeck/base/error.h"
+#include "limbeck/eval/report/html.h"
 #include "limbeck/eval/report/markdown.h"
 #include "limbeck/eval/report/summary.h"
 #include "limbeck/io/atomic_file.h"
@@ -67,12 +68,22 @@ ordered_json read_manifest(const std::filesystem::path& folder) {
   const json checked = parse_json(text, what);
   if (!checked.is_object() || !checked.value("id", json()).is_string())
     throw FormatError("{}: is no manifest of a run; field id must be a text", what);
+  const json run = checked.value("run", json());
+  if (!run.is_object() || !run.value("shard", json()).is_string())
+    throw FormatError("{}: is no manifest of a run; field run.shard must be a text", what);
+  if (run.contains("units") && !run["units"].is_number_integer())
+    throw FormatError("{}: field run.units must be a whole number; found {}", what,
+                      run["units"].dump());
   return ordered_json::parse(text);
 }
 
 void begin_run(const std::filesystem::path& folder, const ordered_json& manifest) {
   if (std::filesystem::exists(folder / kManifest)) {
-    check_same(read_manifest(folder), manifest, folder);
+    const ordered_json then = read_manifest(folder);
+    check_same(then, manifest, folder);
+    if (then.at("run").at("shard") != manifest.at("run").at("shard"))
+      throw Mismatch("[eval] {} holds shard {}, not {}; name another folder", folder.string(),
+                     then.at("run").at("shard").dump(), manifest.at("run").at("shard").dump());
     return;
   }
   if (std::filesystem::exists(folder / kSamples))
@@ -100,11 +111,20 @@ std::vector<SampleRow> rows_of(const std::map<SampleKey, SampleUnit>& units) {
 
 void write_reports(const std::filesystem::path& folder) {
   const auto units = read_units(folder);
-  std::string heads;
-  for (const auto& [key, unit] : units) heads += heads_to_json(unit.heads).dump() + "\n";
+  std::string lines;
+  ReportInput page;
+  std::vector<HeadsRow> heads;
+  for (const auto& [key, unit] : units) {
+    heads.push_back(unit.heads);
+    lines += heads_to_json(unit.heads).dump() + "\n";
+  }
   const std::vector<SampleRow> rows = rows_of(units);
   const Summary summary = summarise_samples(rows);
-  write_text(folder / "heads.jsonl", heads);
+  page.manifest = read_manifest(folder);
+  page.rows = rows;
+  page.heads = heads;
+  write_text(folder / "heads.jsonl", lines);
+  write_text(folder / "report.html", report_html(page));
   write_text(folder / "summary.json", summary_to_json(summary).dump(2) + "\n");
   write_text(folder / "summary.md", summary_markdown(summary));
 }
@@ -119,7 +139,7 @@ void merge_runs(const std::vector<std::filesystem::path>& folders,
   for (const std::filesystem::path& folder : folders) {
     const ordered_json m = read_manifest(folder);
     check_same(m, manifest, folder);
-    const std::string shard = m.at("run").value("shard", "1/1");
+    const std::string shard = m.at("run").at("shard");
     wanted = shard.substr(shard.find('/') + 1);
     if (!shards.insert(shard).second)
       throw InvalidArgument("[eval] {} is shard {} a second time", folder.string(), shard);

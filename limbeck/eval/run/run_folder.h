@@ -1,4 +1,6 @@
 /// The folder of a task run: its manifest, its record, its reports.
+///
+/// Non-goals: running anything (task_run.h).
 #pragma once
 
 #include "limbeck/eval/run/sample_log.h"
@@ -14,7 +16,7 @@ namespace limbeck {
 void seal_manifest(nlohmann::ordered_json& manifest);
 
 /// Writes manifest.json, or checks that the one that is there has the same id. Throws Mismatch
-/// naming the first field that differs, ResourceError, FormatError.
+/// naming the first field that differs or another shard, ResourceError, FormatError.
 void begin_run(const std::filesystem::path& folder, const nlohmann::ordered_json& manifest);
 
 /// Notes in the manifest that the shard is whole, and how many units it has.
@@ -29,7 +31,7 @@ std::map<SampleKey, SampleUnit> read_units(const std::filesystem::path& folder);
 /// Rows of all units, by key.
 std::vector<SampleRow> rows_of(const std::map<SampleKey, SampleUnit>& units);
 
-/// Writes heads.jsonl, summary.json and summary.md of the whole units in a folder.
+/// Writes heads.jsonl, summary.json, summary.md and report.html of the whole units in a folder.
 void write_reports(const std::filesystem::path& folder);
 
 /// Joins the folders of all shards of one run into `out` and writes its reports. Throws Mismatch

@@ -95,7 +95,7 @@ class Runner {
     std::vector<Work> all;
     for (const std::string& name : plan_.tasks)
       for (const int64_t length : plan_.lengths) {
-        Work w{make_(name, chat_.counter(), plain_.counter()), length, 0};
+        Work w{make_(name, chat_.counter()), length, 0};
         w.documents = std::min(plan_.samples, w.task->size(length));
         // A length that a task has no room for is found before any work.
         if (w.documents > 0 && !plan_.keep_going) w.task->document(length, 0);

@@ -33,11 +33,9 @@ struct TaskPlan {
   ProgressFn progress;  ///< stage "eval", unit "units"
 };
 
-/// Makes the task that a name stands for; `chat_counter` and `plain_counter` count prompts inside
-/// and without the chat format.
+/// Makes the task that a name stands for; `counter` counts prompts inside the chat format.
 using TaskMaker =
-    std::function<std::unique_ptr<Task>(const std::string& name, const PromptCounter& chat_counter,
-                                        const PromptCounter& plain_counter)>;
+    std::function<std::unique_ptr<Task>(const std::string& name, const PromptCounter& counter)>;
 
 /// The plan, the model and `resources` (hashes of texts, word lists, templates) as the manifest has
 /// them; "id" is the fingerprint of all but "run" (time, threads, shard).

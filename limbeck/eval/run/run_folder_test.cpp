@@ -1,0 +1,97 @@
+#include "limbeck/eval/run/run_folder.h"
+
+#include "limbeck/base/error.h"
+#include "limbeck/io/test_files.h"
+
+#include <gtest/gtest.h>
+
+namespace limbeck {
+namespace {
+
+nlohmann::ordered_json manifest_of(const std::string& shard, int64_t seed = 42) {
+  nlohmann::ordered_json j{{"model", "m"}, {"seed", seed}};
+  seal_manifest(j);
+  j["run"] = {{"shard", shard}};
+  return j;
+}
+
+/// A finished shard with one unit for each document.
+std::filesystem::path shard_of(const std::filesystem::path& folder, const std::string& shard,
+                               const std::vector<std::string>& documents) {
+  std::filesystem::create_directories(folder);
+  const nlohmann::ordered_json manifest = manifest_of(shard);
+  begin_run(folder, manifest);
+  SampleLog log(folder / "samples.jsonl", manifest.at("id"));
+  for (const std::string& id : documents) {
+    SampleUnit unit;
+    SampleRow row;
+    row.task = "vt";
+    row.group = "ruler";
+    row.doc_id = id;
+    row.q_id = "0";
+    row.length = 512;
+    row.method = "full";
+    row.finish = "stop";
+    row.score = 1;
+    unit.rows = {row};
+    unit.heads = {"vt", id, "full", 512, 1.0, 1, 1, {9}};
+    log.append({"vt", 512, id, "full", 1.0}, unit);
+  }
+  end_run(folder, static_cast<int64_t>(documents.size()));
+  return folder;
+}
+
+template <class E, class F>
+void expect_error(F&& act, const std::string& text) {
+  try {
+    act();
+    FAIL() << text;
+  } catch (const E& e) {
+    EXPECT_NE(std::string(e.what()).find(text), std::string::npos) << e.what();
+  }
+}
+
+TEST(RunFolderTest, TheIdIgnoresOrderAndTheRunItself) {
+  nlohmann::ordered_json other{{"seed", 42}, {"model", "m"}};
+  seal_manifest(other);
+  EXPECT_EQ(other.at("id"), manifest_of("2/2").at("id"));
+  EXPECT_NE(other.at("id"), manifest_of("1/1", 7).at("id"));
+}
+
+TEST(RunFolderTest, AnotherRunOrShardInAFolderIsRefused) {
+  const test::ScratchFolder folder;
+  begin_run(folder.path(), manifest_of("1/2"));
+  begin_run(folder.path(), manifest_of("1/2"));
+  expect_error<Mismatch>([&] { begin_run(folder.path(), manifest_of("1/2", 7)); },
+                         "differ in seed 42 and 7");
+  expect_error<Mismatch>([&] { begin_run(folder.path(), manifest_of("2/2")); },
+                         "holds shard \"1/2\", not \"2/2\"");
+}
+
+TEST(RunFolderTest, ShardsJoinToEveryUnitAndAllReports) {
+  const test::ScratchFolder folder;
+  const auto a = shard_of(folder.path() / "a", "1/2", {"512-0", "512-2"}),
+             b = shard_of(folder.path() / "b", "2/2", {"512-1"}), out = folder.path() / "out";
+  merge_runs({b, a}, out);
+  EXPECT_EQ(read_units(out).size(), 3U);
+  for (const char* name : {"heads.jsonl", "summary.json", "summary.md", "report.html"})
+    EXPECT_GT(std::filesystem::file_size(out / name), 0U) << name;
+  EXPECT_EQ(read_manifest(out).at("run").at("units"), 3);
+}
+
+TEST(RunFolderTest, MergingRefusesMissingRepeatedAndUnfinishedShards) {
+  const test::ScratchFolder folder;
+  const auto a = shard_of(folder.path() / "a", "1/2", {"512-0"}),
+             b = shard_of(folder.path() / "b", "2/2", {"512-0"}), out = folder.path() / "out";
+  expect_error<InvalidArgument>([&] { merge_runs({a}, out); }, "has 2 shards; found 1");
+  expect_error<InvalidArgument>([&] { merge_runs({a, a}, out); }, "shard 1/2 a second time");
+  expect_error<InvalidArgument>([&] { merge_runs({a, b}, out); }, "repeats 512-0");
+  const auto open = folder.path() / "open";
+  std::filesystem::create_directories(open);
+  begin_run(open, manifest_of("2/2"));
+  expect_error<InvalidArgument>([&] { merge_runs({a, open}, out); }, "has not come to its end");
+  EXPECT_FALSE(std::filesystem::exists(out));
+}
+
+}  // namespace
+}  // namespace limbeck
