@@ -11,6 +11,8 @@
 #include "limbeck/model/model.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
 
 #include <algorithm>
 
@@ -94,28 +96,42 @@ class ForwardPass {
     return output_needed;
   }
 
-  /// Attention after project_apart() of a pass with one feed: `cache` holds what the rows see in
-  /// layer l alone, or a part of it; the rows join it. Log masses [Hq, n] f32 are returned.
-  at::Tensor attend_apart(int64_t l, KvCache& cache) {
-    feeds_[0].cache = &cache;
+  /// Attention after project_apart(): caches[f] holds what the rows of feed f see in layer l alone,
+  /// or a part of it; the rows join it. Log masses [Hq, n] f32 by feed are returned.
+  std::vector<at::Tensor> attend_apart(int64_t l, std::span<KvCache> caches) {
     only_layer_ = l;
-    ring_rows_.assign(1, std::vector<std::pair<at::Tensor, at::Tensor>>(1));
-    cache.reserve(rows_);
-    auto [k, v] = storage(l, 0);
-    store(0, k, v);
-    const Split& s = splits_[0];
+    const size_t feeds = feeds_.size();
+    ring_rows_.assign(feeds, std::vector<std::pair<at::Tensor, at::Tensor>>(1));
     apart_ = buffer(rows_, spec_.query_heads * spec_.head_dim);
-    apart_lse_.reset();
-    attend_any({&cache.layer(0), s.q, s.k, s.v, spec_.softmax_scale}, apart_, &apart_lse_,
-               cache.logical_length());
-    cache.commit(feeds_[0].tokens, ring_rows_[0]);
+    apart_lse_.assign(feeds, {});
+    const auto attend_one = [&](size_t f) {
+      KvCache& cache = caches[f];
+      feeds_[f].cache = &cache;
+      const auto n = static_cast<int64_t>(feeds_[f].tokens.size());
+      cache.reserve(n);
+      auto [k, v] = storage(l, f);
+      store(f, k, v);
+      const Split& s = splits_[f];
+      attend_any({&cache.layer(0), s.q, s.k, s.v, spec_.softmax_scale},
+                 apart_.narrow(0, starts_[f], n), &apart_lse_[f], cache.logical_length());
+      cache.commit(feeds_[f].tokens, ring_rows_[f]);
+    };
+    if (feeds == 1) {
+      attend_one(0);  // its products share the threads
+    } else {
+      at::parallel_for(0, static_cast<int64_t>(feeds), 1, [&](int64_t begin, int64_t end) {
+        const c10::NoGradGuard guard;
+        for (int64_t f = begin; f < end; ++f) attend_one(static_cast<size_t>(f));
+      });
+    }
     input_.reset();  // a pass of many blocks holds as little as it can
     qkv_.reset();
     return apart_lse_;
   }
-  /// The rest of the layer, after adding what the rows see elsewhere (null: nothing).
-  void complete_apart(int64_t l, const AttentionPart* rest) {
-    if (rest != nullptr) attention_join(apart_, apart_lse_, *rest);
+  /// The rest of the layer, after adding what the rows see elsewhere: a part by feed, or none.
+  void complete_apart(int64_t l, std::span<const AttentionPart> rest) {
+    for (size_t f = 0; f < rest.size(); ++f)
+      attention_join(apart_.narrow(0, starts_[f], rest[f].out.size(1)), apart_lse_[f], rest[f]);
     finish_layer(model_.weights_.layers[l], apart_);
     apart_.reset();
     splits_.clear();
@@ -384,7 +400,8 @@ class ForwardPass {
   at::Tensor delta_;        ///< what the last block adds to it
   at::Tensor input_, qkv_;  ///< of the layer at hand, between project() and attend()
   std::vector<Split> splits_;
-  at::Tensor apart_, apart_lse_;  ///< attention of attend_apart()
+  at::Tensor apart_;  ///< attention of attend_apart(), its log masses by feed
+  std::vector<at::Tensor> apart_lse_;
   std::vector<std::pair<at::Tensor, at::Tensor>> ropes_;
   std::vector<std::vector<std::pair<at::Tensor, at::Tensor>>> ring_rows_;
 };

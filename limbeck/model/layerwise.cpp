@@ -41,8 +41,51 @@ KvCache layer_around(const KvCache& context, int64_t l, PositionRange span) {
   return out;
 }
 
-/// The rows of one suffix: blocks that follow each other.
-using Suffix = std::vector<std::unique_ptr<ForwardPass>>;
+/// Rows that pass through a layer together: a block of one long suffix, or several short suffixes.
+struct Pass {
+  struct Part {
+    size_t suffix = 0;
+    int64_t first = 0, rows = 0;  ///< of the suffix
+  };
+  std::vector<Part> parts;
+  std::unique_ptr<ForwardPass> forward;
+};
+
+/// Passes of at most `block` rows, in the order of the suffixes.
+std::vector<Pass> passes_of(const Model& model, const KvCache& context,
+                            std::span<const std::vector<int32_t>> suffixes, int64_t block) {
+  std::vector<Pass> out;
+  int64_t room = 0;
+  for (size_t s = 0; s < suffixes.size(); ++s) {
+    const auto n = static_cast<int64_t>(suffixes[s].size());
+    for (int64_t at = 0; at < n; at += block) {
+      const int64_t rows = std::min(block, n - at);
+      // A suffix of several blocks reads its own earlier ones: they must have passed before.
+      if (n > block || rows > room) {
+        out.emplace_back();
+        room = n > block ? 0 : block;
+      }
+      out.back().parts.push_back({s, at, rows});
+      room = std::max<int64_t>(0, room - rows);
+    }
+  }
+  ForwardOptions forward;
+  forward.logits = LogitsWanted::none;
+  for (Pass& pass : out) {
+    std::vector<Feed> feeds;
+    std::vector<int64_t> first;
+    for (const Pass::Part& p : pass.parts) {
+      const auto tokens = std::span<const int32_t>(suffixes[p.suffix]);
+      feeds.push_back(
+          {nullptr, tokens.subspan(static_cast<size_t>(p.first), static_cast<size_t>(p.rows)),
+           nullptr});
+      first.push_back(context.logical_length() + p.first);
+    }
+    pass.forward = std::make_unique<ForwardPass>(model, feeds, forward);
+    pass.forward->begin(first);
+  }
+  return out;
+}
 
 }  // namespace
 
@@ -52,21 +95,9 @@ void forward_layerwise(const Model& model, const KvCache& context,
   c10::NoGradGuard guard;
   if (options.block < 1)
     throw InvalidArgument("[layerwise] block must be at least 1; found {}", options.block);
-  ForwardOptions forward;
-  forward.logits = LogitsWanted::none;
   const at::ScalarType type = to_scalar_type(model.dtype());
-  std::vector<Suffix> rows(suffixes.size());
-  for (size_t s = 0; s < suffixes.size(); ++s) {
-    model.check_feed(context, suffixes[s]);
-    const auto n = static_cast<int64_t>(suffixes[s].size());
-    for (int64_t at = 0; at < n; at += options.block) {
-      const auto size = static_cast<size_t>(std::min(options.block, n - at));
-      const Feed feed{nullptr, std::span<const int32_t>(suffixes[s]).subspan(at, size), nullptr};
-      rows[s].push_back(std::make_unique<ForwardPass>(model, std::span(&feed, 1), forward));
-      const int64_t first = context.logical_length() + at;
-      rows[s].back()->begin({&first, 1});
-    }
-  }
+  for (const std::vector<int32_t>& s : suffixes) model.check_feed(context, s);
+  std::vector<Pass> passes = passes_of(model, context, suffixes, options.block);
   const int64_t layers = model.spec().layer_count();
   for (int64_t l = 0; l < layers; ++l) {
     // Rings, and streaming heads, forget while the rows pass: they attend to all at once.
@@ -74,43 +105,46 @@ void forward_layerwise(const Model& model, const KvCache& context,
     const bool apart = layer.kind.type == LayerKind::Type::full && !layer.stream.active();
     const PositionRange span = apart ? options.span : PositionRange{};
     const KvCache around = layer_around(context, l, span);
-    LayerwiseRows seen{l, {}, {}, {}};
-    for (Suffix& s : rows) {
-      KvCache cache = around.clone();
-      std::vector<at::Tensor> q, k, lse;
-      for (auto& block : s) {
-        block->project_apart(l);
-        // A last block of few rows computes in f32.
-        q.push_back(block->splits()[0].q.to(type));
-        k.push_back(block->splits()[0].k.to(type));
-        lse.push_back(block->attend_apart(l, cache));
+    std::vector<std::vector<at::Tensor>> q(suffixes.size()), k(suffixes.size()),
+        lse(suffixes.size());
+    std::vector<KvCache> caches;  // of the pass at hand
+    for (Pass& pass : passes) {
+      pass.forward->project_apart(l);
+      if (pass.parts[0].first == 0) {
+        caches.clear();
+        for (size_t i = 0; i < pass.parts.size(); ++i) caches.push_back(around.clone());
       }
-      seen.queries.push_back(q.size() == 1 ? q[0] : at::cat(q, 1));
-      seen.keys.push_back(k.size() == 1 ? k[0] : at::cat(k, 1));
-      seen.elsewhere.push_back(lse.size() == 1 ? lse[0] : at::cat(lse, 1));
+      for (size_t i = 0; i < pass.parts.size(); ++i) {
+        // A last block of few rows computes in f32.
+        q[pass.parts[i].suffix].push_back(pass.forward->splits()[i].q.to(type));
+        k[pass.parts[i].suffix].push_back(pass.forward->splits()[i].k.to(type));
+      }
+      const std::vector<at::Tensor> mass = pass.forward->attend_apart(l, caches);
+      for (size_t i = 0; i < pass.parts.size(); ++i)
+        lse[pass.parts[i].suffix].push_back(mass[i]);
     }
+    const auto joined = [](std::vector<std::vector<at::Tensor>>& blocks) {
+      std::vector<at::Tensor> out;
+      for (auto& b : blocks) out.push_back(b.size() == 1 ? b[0] : at::cat(b, 1));
+      return out;
+    };
+    const LayerwiseRows seen{l, joined(q), joined(k), joined(lse)};
     LayerwiseAnswer answer = visitor(seen);
     if (l + 1 == layers) break;  // nobody asks for what follows
     if (span.size() > 0 && answer.seen.empty()) {
       if (answer.instead == nullptr)
         answer.instead = std::make_shared<LayerSegment>(cache_gather(context, l, span));
-      for (const at::Tensor& q : seen.queries)
+      for (const at::Tensor& rows : seen.queries)
         answer.seen.push_back(
-            attention_over(*answer.instead, q.contiguous(), model.spec().softmax_scale));
+            attention_over(*answer.instead, rows.contiguous(), model.spec().softmax_scale));
     }
-    for (size_t s = 0; s < rows.size(); ++s) {
-      int64_t first = 0;
-      for (auto& block : rows[s]) {
-        const int64_t n = block->splits()[0].q.size(1);
-        if (answer.seen.empty()) {
-          block->complete_apart(l, nullptr);
-        } else {
-          const AttentionPart part{answer.seen[s].out.narrow(1, first, n),
-                                   answer.seen[s].lse.narrow(1, first, n)};
-          block->complete_apart(l, &part);
-        }
-        first += n;
-      }
+    for (Pass& pass : passes) {
+      std::vector<AttentionPart> rest;
+      if (!answer.seen.empty())
+        for (const Pass::Part& p : pass.parts)
+          rest.push_back({answer.seen[p.suffix].out.narrow(1, p.first, p.rows),
+                          answer.seen[p.suffix].lse.narrow(1, p.first, p.rows)});
+      pass.forward->complete_apart(l, rest);
     }
     report_progress(options.progress, {options.stage, "layers", l + 1, layers});
   }

@@ -72,12 +72,12 @@ class TiledGram : public Gram {
     const int64_t c = index.size(0), wide = (c + 15) / 16 * 16, k = bt_.size(1);
     at::Tensor right = at::zeros({k, wide}, at::kBFloat16);
     right.narrow(1, 0, c).copy_(bt_.index_select(0, index).t());
-    const std::vector<at::Tensor> packed = pack_panels(right);
+    const PackedMatrix packed = pack_matrix(right);
     at::Tensor out = at::empty({rows.size(0), wide}, at::kFloat);
     constexpr int64_t kRows = 64;
     for (int64_t i = 0; i < rows.size(0); i += kRows)
       multiply_tiles(rows.const_data_ptr<at::BFloat16>() + i * k, std::min(kRows, rows.size(0) - i),
-                     k, packed, out.mutable_data_ptr<float>() + i * wide, wide);
+                     packed, out.mutable_data_ptr<float>() + i * wide, wide);
     tiles_release();
     return out.narrow(1, 0, c).to(at::kDouble);
   }

@@ -10,7 +10,7 @@ namespace limbeck {
 namespace {
 
 /// Rows of a block: their logits and probabilities stay in the second-level cache.
-constexpr int64_t kRows = 32;
+constexpr int64_t kRows = 24;
 
 at::Tensor part_of(const HeadRows& p, const at::Tensor& lse) {
   return p.elsewhere.defined() ? at::sigmoid(lse - p.elsewhere) : at::ones_like(lse);
@@ -22,18 +22,19 @@ HeadAttention tiled(const HeadRows& p) {
   at::Tensor keys = at::zeros({width, dim}, at::kBFloat16), values = at::zeros_like(keys);
   keys.narrow(0, 0, slots).copy_(p.keys);
   values.narrow(0, 0, slots).copy_(p.values);
-  const std::vector<at::Tensor> k = pack_panels(keys.t()), v = pack_panels(values);
+  const PackedMatrix k = pack_matrix(keys.t()), v = pack_matrix(values);
 
   HeadAttention out{at::empty({n, dim}, at::kFloat), at::empty({n}, at::kFloat), at::Tensor(),
                     at::zeros({slots}, at::kFloat), at::zeros({slots}, at::kInt)};
   at::Tensor logits = at::empty({kRows, width}, at::kFloat);
-  at::Tensor probabilities = at::empty({kRows, width}, at::kBFloat16);
+  at::Tensor weights = at::empty({kRows, width}, at::kBFloat16);
+  std::vector<float> inverse(kRows);
   const auto* q = p.queries.const_data_ptr<at::BFloat16>();
   const at::Tensor bias = p.bias.defined() ? p.bias.contiguous() : at::Tensor();
   const at::Tensor elsewhere = p.elsewhere.defined() ? p.elsewhere.contiguous() : at::Tensor();
   for (int64_t i = 0; i < n; i += kRows) {
     const int64_t m = std::min(kRows, n - i);
-    multiply_tiles(q + i * dim, m, dim, k, logits.mutable_data_ptr<float>(), width);
+    multiply_tiles(q + i * dim, m, k, logits.mutable_data_ptr<float>(), width);
     SoftmaxBlock block;
     block.rows = m;
     block.columns = slots;
@@ -42,14 +43,17 @@ HeadAttention tiled(const HeadRows& p) {
     block.bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
     block.scale = static_cast<float>(p.scale);
     block.elsewhere = elsewhere.defined() ? elsewhere.const_data_ptr<float>() + i : nullptr;
-    block.probabilities = static_cast<Bf16*>(probabilities.mutable_data_ptr());
+    block.weights = static_cast<Bf16*>(weights.mutable_data_ptr());
+    block.inverse = inverse.data();
     block.lse = out.lse.mutable_data_ptr<float>() + i;
     block.best = out.coverage.mutable_data_ptr<float>();
     block.best_row = out.reader.mutable_data_ptr<int32_t>();
     block.first_row = i;
     softmax_block(block);
-    multiply_tiles(probabilities.const_data_ptr<at::BFloat16>(), m, width, v,
-                   out.outputs.mutable_data_ptr<float>() + i * dim, dim);
+    float* y = out.outputs.mutable_data_ptr<float>() + i * dim;
+    multiply_tiles(weights.const_data_ptr<at::BFloat16>(), m, v, y, dim);
+    for (int64_t r = 0; r < m; ++r)
+      for (int64_t d = 0; d < dim; ++d) y[r * dim + d] *= inverse[r];
   }
   tiles_release();
   out.part = part_of(p, out.lse);

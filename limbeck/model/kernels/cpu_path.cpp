@@ -9,16 +9,17 @@ std::atomic<CpuPath> g_highest{CpuPath::amx};
 }
 
 CpuPath cpu_best_path() {
-  static const CpuPath best = !cpu_has_avx512() ? CpuPath::portable
-                              : cpu_has_amx()   ? CpuPath::amx
-                                                : CpuPath::avx512;
+  static const CpuPath best = !cpu_has_avx512()     ? CpuPath::portable
+                              : !cpu_has_bf16_dot() ? CpuPath::avx512
+                              : !cpu_has_amx()      ? CpuPath::avx512_bf16
+                                                    : CpuPath::amx;
   return best;
 }
 
 CpuPath cpu_path() { return std::min(cpu_best_path(), g_highest.load(std::memory_order_relaxed)); }
 
 const char* cpu_path_name(CpuPath path) {
-  constexpr const char* kNames[] = {"portable", "avx512", "amx"};
+  constexpr const char* kNames[] = {"portable", "avx512", "avx512_bf16", "amx"};
   return kNames[static_cast<int>(path)];
 }
 

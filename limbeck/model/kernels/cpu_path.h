@@ -5,20 +5,22 @@ namespace limbeck {
 
 /// In ascending order of what they need; kernels without code for a path take the one before.
 enum class CpuPath {
-  portable,  ///< plain C++ for the compiler's default target
-  avx512,    ///< AVX-512 F, BW, VL, DQ
-  amx,       ///< the same, and AMX tiles of bf16
+  portable,     ///< plain C++ for the compiler's default target
+  avx512,       ///< AVX-512 F, BW, VL, DQ
+  avx512_bf16,  ///< the same, and dot products of bf16 pairs
+  amx,          ///< the same, and AMX tiles of bf16
 };
 
 /// The path in force.
 CpuPath cpu_path();
-/// "portable", "avx512" or "amx".
+/// "portable", "avx512", "avx512_bf16" or "amx".
 const char* cpu_path_name(CpuPath path);
 /// The last path that the processor, the system and the build can take, whatever is forced.
 CpuPath cpu_best_path();
 
 /// What the processor has.
 bool cpu_has_avx512();
+bool cpu_has_bf16_dot();
 /// What the processor has and the system permits. The first call asks the system for the permission
 /// to use tiles, which then holds for all threads of the process.
 bool cpu_has_amx();

@@ -9,4 +9,6 @@ bool cpu_has_avx512() {
          __builtin_cpu_supports("fma") && __builtin_cpu_supports("avx2");
 }
 
+bool cpu_has_bf16_dot() { return __builtin_cpu_supports("avx512bf16"); }
+
 }  // namespace limbeck

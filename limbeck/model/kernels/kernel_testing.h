@@ -113,7 +113,7 @@ class KernelTest : public testing::TestWithParam<CpuPath> {
 };
 
 inline std::string cpu_path_test_name(const testing::TestParamInfo<CpuPath>& info) {
-  constexpr const char* kNames[] = {"Portable", "Avx512", "Amx"};
+  constexpr const char* kNames[] = {"Portable", "Avx512", "Avx512Bf16", "Amx"};
   return kNames[static_cast<int>(info.param)];
 }
 
@@ -123,8 +123,8 @@ inline std::string cpu_path_test_name(const testing::TestParamInfo<CpuPath>& inf
   INSTANTIATE_TEST_SUITE_P(BothPaths, suite, testing::Values(CpuPath::portable, CpuPath::avx512), \
                            cpu_path_test_name)
 
-/// For kernels with code for AMX.
+/// For kernels with code for more.
 #define LIMBECK_ALL_PATHS(suite)                                                              \
   INSTANTIATE_TEST_SUITE_P(AllPaths, suite,                                                   \
-                           testing::Values(CpuPath::portable, CpuPath::avx512, CpuPath::amx), \
+                           testing::Values(CpuPath::portable, CpuPath::avx512, CpuPath::avx512_bf16, CpuPath::amx), \
                            cpu_path_test_name)

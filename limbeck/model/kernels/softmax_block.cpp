@@ -15,15 +15,16 @@ constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
 void finish_row(const SoftmaxBlock& b, int64_t r, float top, float mass) {
   float* s = b.logits + r * b.stride;
-  Bf16* p = b.probabilities + r * b.stride;
+  Bf16* p = b.weights + r * b.stride;
   const float inverse = mass > 0 ? 1.0F / mass : 0.0F;
+  b.inverse[r] = inverse;
   b.lse[r] = mass > 0 ? top + std::log(mass) : kMinusInfinity;
   const float part = b.elsewhere != nullptr ? softmax_block_part(b.lse[r], b.elsewhere[r]) : 1.0F;
   for (int64_t j = 0; j < b.columns; ++j) {
-    const float x = s[j] * inverse;
-    p[j] = to_bf16(x);
-    if (b.best != nullptr && x * part > b.best[j]) {
-      b.best[j] = x * part;
+    p[j] = to_bf16(s[j]);
+    const float x = s[j] * (inverse * part);
+    if (b.best != nullptr && x > b.best[j]) {
+      b.best[j] = x;
       b.best_row[j] = static_cast<int32_t>(b.first_row + r);
     }
   }

@@ -1,9 +1,9 @@
 /// Softmax of a block of attention rows that keeps what compaction wants to know of it.
 ///
-/// One exponential an element: logits become probabilities in bf16 (for the product with the
-/// values), their log-sum-exps, and for every column the highest probability (of all that the row
-/// attends to, mass elsewhere included) and the row that has it. Rows lie in the cache between the
-/// two products, as in flash attention.
+/// One exponential an element: logits become weights in bf16 (for the product with the values, which
+/// the row's `inverse` scales afterwards), their log-sum-exps, and for every column the highest
+/// probability (of all that the row attends to, mass elsewhere included) and the row that has it.
+/// Rows lie in the cache between the two products, as in flash attention.
 #pragma once
 
 #include "limbeck/model/kernels/bf16.h"
@@ -14,12 +14,13 @@ namespace limbeck {
 
 struct SoftmaxBlock {
   int64_t rows = 0, columns = 0;
-  int64_t stride = 0;           ///< of logits and probabilities: columns rounded up to 32 or more
+  int64_t stride = 0;           ///< of logits and weights: a multiple of 32, columns or more
   float* logits = nullptr;      ///< [rows, stride] dot products; overwritten
   const float* bias = nullptr;  ///< [columns] added after scaling, or null
   float scale = 1.0F;
   const float* elsewhere = nullptr;  ///< [rows] log of the mass that a row has outside, or null
-  Bf16* probabilities = nullptr;     ///< [rows, stride]; padding becomes 0
+  Bf16* weights = nullptr;           ///< [rows, stride] exp(logit - the row's highest); padding 0
+  float* inverse = nullptr;          ///< [rows] 1 / sum of the weights before rounding, or 0
   float* lse = nullptr;              ///< [rows]
   float* best = nullptr;             ///< [columns] raised to the highest probability seen, or null
   int32_t* best_row = nullptr;       ///< [columns] its row; rows count from first_row

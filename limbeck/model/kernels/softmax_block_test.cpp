@@ -15,7 +15,8 @@ struct Case {
         best(columns, 0.02F),
         lse(rows),
         best_row(columns, -1),
-        probabilities(rows * stride_of(columns), Bf16{0xffff}) {
+        inverse(rows),
+        weights(rows * stride_of(columns), Bf16{0xffff}) {
     for (float& x : logits) x = static_cast<float>(8 * random.normal());
     for (float& x : bias) x = static_cast<float>(random.normal());
     block.rows = rows;
@@ -32,7 +33,8 @@ struct Case {
     block.logits = logits.data();
     block.elsewhere = biased ? elsewhere.data() : nullptr;
     block.bias = biased ? bias.data() : nullptr;
-    block.probabilities = probabilities.data();
+    block.weights = weights.data();
+    block.inverse = inverse.data();
     block.lse = lse.data();
     block.best = best.data();
     block.best_row = best_row.data();
@@ -40,7 +42,8 @@ struct Case {
   }
   std::vector<float> logits, bias, best, lse, elsewhere;
   std::vector<int32_t> best_row;
-  std::vector<Bf16> probabilities;
+  std::vector<float> inverse;
+  std::vector<Bf16> weights;
   SoftmaxBlock block;
   bool biased = false;
 };
@@ -60,7 +63,10 @@ TEST(SoftmaxBlockTest, BothPathsEqualTheReference) {
           softmax_block_portable(got.view());
         else
           softmax_block(got.view());
-        for (int64_t r = 0; r < 7; ++r) EXPECT_NEAR(got.lse[r], want.lse[r], 1e-5);
+        for (int64_t r = 0; r < 7; ++r) {
+          EXPECT_NEAR(got.lse[r], want.lse[r], 1e-5);
+          EXPECT_NEAR(got.inverse[r], want.inverse[r], 1e-6);
+        }
         for (int64_t j = 0; j < columns; ++j) {
           EXPECT_NEAR(got.best[j], want.best[j], 1e-6);
           EXPECT_EQ(got.best_row[j], want.best_row[j]);
@@ -68,11 +74,11 @@ TEST(SoftmaxBlockTest, BothPathsEqualTheReference) {
         const int64_t stride = Case::stride_of(columns);
         for (int64_t r = 0; r < 7; ++r)
           for (int64_t j = 0; j < stride; ++j) {
-            const float x = to_float(got.probabilities[r * stride + j]);
+            const float x = to_float(got.weights[r * stride + j]);
             if (j >= columns)
               EXPECT_EQ(x, 0);
             else
-              EXPECT_NEAR(x, to_float(want.probabilities[r * stride + j]), 0.005F);
+              EXPECT_NEAR(x, to_float(want.weights[r * stride + j]), 0.005F);
           }
       }
     }
@@ -88,7 +94,8 @@ TEST(SoftmaxBlockTest, ARowThatSeesNothingIsZero) {
     else
       softmax_block(c.view());
     EXPECT_EQ(c.lse[0], -std::numeric_limits<float>::infinity());
-    for (const Bf16& p : c.probabilities) EXPECT_EQ(to_float(p), 0);
+    EXPECT_EQ(c.inverse[0], 0);
+    for (const Bf16& p : c.weights) EXPECT_EQ(to_float(p), 0);
     EXPECT_EQ(c.best_row[0], -1);
   }
 }
