@@ -1,6 +1,7 @@
 #include "limbeck/model/attention.h"
 
 #include "limbeck/base/error.h"
+#include "limbeck/model/attention_tiles.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -33,10 +34,19 @@ Partial flash(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, boo
           first_head};
 }
 
+Partial partial_of(const TileAttention& a, const Shape& s, int64_t first_head) {
+  const int64_t heads = a.out.size(0);
+  return {a.out.view({heads, s.group, s.rows, s.dim}), a.lse.view({heads, s.group, s.rows}),
+          first_head};
+}
+
 /// Keys and values [heads, t, D] that every row sees: the group's queries become rows of one
 /// product.
 Partial attend_all(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                    const at::Tensor& bias, const Shape& s, double scale, int64_t first_head) {
+  const TileAttentionInput tiles{
+      q.reshape({q.size(0), s.group * s.rows, s.dim}), k, v, bias, 0, scale};
+  if (tile_attention_serves(tiles)) return partial_of(tile_attention(tiles), s, first_head);
   const at::Tensor rows = q.view({q.size(0), 1, s.group * s.rows, s.dim});
   std::optional<at::Tensor> mask;
   if (bias.defined()) mask = bias.view({bias.size(0), 1, 1, bias.size(1)});
@@ -68,6 +78,9 @@ void attend_segment(const LayerSegment& segment, const at::Tensor& q, const Shap
 /// copied.
 Partial attend_own(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const Shape& s,
                    double scale) {
+  const TileAttentionInput tiles{
+      q.view({s.heads, s.group * s.rows, s.dim}), k, v, at::Tensor(), s.rows, scale};
+  if (tile_attention_serves(tiles)) return partial_of(tile_attention(tiles), s, 0);
   const auto expand = [&](const at::Tensor& x) {
     return x.unsqueeze(1).expand({s.heads, s.group, s.rows, s.dim});
   };

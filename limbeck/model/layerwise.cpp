@@ -76,9 +76,9 @@ std::vector<Pass> passes_of(const Model& model, const KvCache& context,
     std::vector<int64_t> first;
     for (const Pass::Part& p : pass.parts) {
       const auto tokens = std::span<const int32_t>(suffixes[p.suffix]);
-      feeds.push_back(
-          {nullptr, tokens.subspan(static_cast<size_t>(p.first), static_cast<size_t>(p.rows)),
-           nullptr});
+      feeds.push_back({nullptr,
+                       tokens.subspan(static_cast<size_t>(p.first), static_cast<size_t>(p.rows)),
+                       nullptr});
       first.push_back(context.logical_length() + p.first);
     }
     pass.forward = std::make_unique<ForwardPass>(model, feeds, forward);
@@ -120,8 +120,7 @@ void forward_layerwise(const Model& model, const KvCache& context,
         k[pass.parts[i].suffix].push_back(pass.forward->splits()[i].k.to(type));
       }
       const std::vector<at::Tensor> mass = pass.forward->attend_apart(l, caches);
-      for (size_t i = 0; i < pass.parts.size(); ++i)
-        lse[pass.parts[i].suffix].push_back(mass[i]);
+      for (size_t i = 0; i < pass.parts.size(); ++i) lse[pass.parts[i].suffix].push_back(mass[i]);
     }
     const auto joined = [](std::vector<std::vector<at::Tensor>>& blocks) {
       std::vector<at::Tensor> out;

@@ -48,8 +48,8 @@ PackedMatrix pack_matrix(const at::Tensor& b) {
 void multiply_tiles(const at::BFloat16* a, int64_t m, const PackedMatrix& b, float* c,
                     int64_t stride) {
   if (!tile_units()) {
-    tile_product({as_bf16(a), m, b.k, b.k, as_bf16(b.panels[0].const_data_ptr<at::BFloat16>()), b.n,
-                  c, stride});
+    tile_product({as_bf16(a), m, b.k, b.k, as_bf16(b.panels[0].const_data_ptr<at::BFloat16>()), b.k,
+                  b.n, c, stride});
     return;
   }
   for (size_t i = 0; i < b.panels.size(); ++i) {

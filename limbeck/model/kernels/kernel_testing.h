@@ -124,7 +124,8 @@ inline std::string cpu_path_test_name(const testing::TestParamInfo<CpuPath>& inf
                            cpu_path_test_name)
 
 /// For kernels with code for more.
-#define LIMBECK_ALL_PATHS(suite)                                                              \
-  INSTANTIATE_TEST_SUITE_P(AllPaths, suite,                                                   \
-                           testing::Values(CpuPath::portable, CpuPath::avx512, CpuPath::avx512_bf16, CpuPath::amx), \
-                           cpu_path_test_name)
+#define LIMBECK_ALL_PATHS(suite)                                                               \
+  INSTANTIATE_TEST_SUITE_P(                                                                    \
+      AllPaths, suite,                                                                         \
+      testing::Values(CpuPath::portable, CpuPath::avx512, CpuPath::avx512_bf16, CpuPath::amx), \
+      cpu_path_test_name)

@@ -1,9 +1,9 @@
 /// Softmax of a block of attention rows that keeps what compaction wants to know of it.
 ///
-/// One exponential an element: logits become weights in bf16 (for the product with the values, which
-/// the row's `inverse` scales afterwards), their log-sum-exps, and for every column the highest
-/// probability (of all that the row attends to, mass elsewhere included) and the row that has it.
-/// Rows lie in the cache between the two products, as in flash attention.
+/// One exponential an element: logits become weights in bf16 (for the product with the values,
+/// which the row's `inverse` scales afterwards), their log-sum-exps, and for every column the
+/// highest probability (of all that the row attends to, mass elsewhere included) and the row that
+/// has it. Rows lie in the cache between the two products, as in flash attention.
 #pragma once
 
 #include "limbeck/model/kernels/bf16.h"
@@ -14,7 +14,9 @@ namespace limbeck {
 
 struct SoftmaxBlock {
   int64_t rows = 0, columns = 0;
-  int64_t stride = 0;           ///< of logits and weights: a multiple of 32, columns or more
+  int64_t stride = 0;  ///< of logits and weights: a multiple of 32, columns or more
+  /// [rows] columns that each row sees, or null: all. Not together with best.
+  const int64_t* visible = nullptr;
   float* logits = nullptr;      ///< [rows, stride] dot products; overwritten
   const float* bias = nullptr;  ///< [columns] added after scaling, or null
   float scale = 1.0F;

@@ -34,6 +34,7 @@ inline __m512 exp2_ps(__m512 x) {
 void weigh_row(const SoftmaxBlock& b, int64_t r) {
   const __m512 lowest = _mm512_set1_ps(-__builtin_inff());
   const __m512 scale = _mm512_set1_ps(b.scale), log2e = _mm512_set1_ps(kLog2E);
+  const int64_t columns = b.visible != nullptr ? b.visible[r] : b.columns;
   float* s = b.logits + r * b.stride;
   // The logits are read twice rather than scaled in memory: loads are cheaper than stores.
   const auto logit = [&](int64_t j, __mmask16 mask) {
@@ -41,16 +42,16 @@ void weigh_row(const SoftmaxBlock& b, int64_t r) {
     if (b.bias == nullptr) return x;
     return _mm512_add_ps(x, _mm512_maskz_loadu_ps(mask, b.bias + j));
   };
-  const int64_t whole = b.columns / 32 * 32;
-  const auto last_a = static_cast<__mmask16>(first_bits(b.columns - whole)),
-             last_b = static_cast<__mmask16>(first_bits(b.columns - whole) >> 16);
+  const int64_t whole = columns / 32 * 32;
+  const auto last_a = static_cast<__mmask16>(first_bits(columns - whole)),
+             last_b = static_cast<__mmask16>(first_bits(columns - whole) >> 16);
   const __mmask16 all = 0xffff;
   __m512 top_a = lowest, top_b = lowest;
   for (int64_t j = 0; j < whole; j += 32) {
     top_a = _mm512_max_ps(top_a, logit(j, all));
     top_b = _mm512_max_ps(top_b, logit(j + 16, all));
   }
-  if (whole < b.columns) {
+  if (whole < columns) {
     top_a = _mm512_mask_max_ps(top_a, last_a, top_a, logit(whole, last_a));
     top_b = _mm512_mask_max_ps(top_b, last_b, top_b, logit(whole + 16, last_b));
   }
@@ -71,7 +72,7 @@ void weigh_row(const SoftmaxBlock& b, int64_t r) {
   };
   for (int64_t j = 0; j < whole; j += 32) store(j, power(j, all), power(j + 16, all));
   int64_t done = whole;
-  if (whole < b.columns) {
+  if (whole < columns) {
     store(whole, _mm512_maskz_mov_ps(last_a, power(whole, last_a)),
           _mm512_maskz_mov_ps(last_b, power(whole + 16, last_b)));
     done += 32;

@@ -84,6 +84,34 @@ TEST(SoftmaxBlockTest, BothPathsEqualTheReference) {
     }
 }
 
+/// What a row does not see counts as if it were not there.
+TEST(SoftmaxBlockTest, RowsMaySeeFewerColumns) {
+  Random random(3);
+  const std::vector<int64_t> visible = {1, 16, 31, 32, 33, 64, 70};
+  for (bool portable : {false, true}) {
+    const Case start(7, 70, true, random);
+    Case got = start;
+    got.view();
+    got.block.best = nullptr;
+    got.block.visible = visible.data();
+    if (portable)
+      softmax_block_portable(got.block);
+    else
+      softmax_block(got.block);
+    for (int64_t r = 0; r < 7; ++r) {
+      Case want = start;
+      want.view();
+      want.block.best = nullptr;
+      want.block.columns = visible[r];
+      softmax_block_reference(want.block);
+      EXPECT_NEAR(got.lse[r], want.lse[r], 1e-5);
+      for (int64_t j = 0; j < want.block.stride; ++j)
+        EXPECT_NEAR(to_float(got.weights[r * want.block.stride + j]),
+                    to_float(want.weights[r * want.block.stride + j]), 0.005F);
+    }
+  }
+}
+
 TEST(SoftmaxBlockTest, ARowThatSeesNothingIsZero) {
   Random random(1);
   for (bool portable : {false, true}) {

@@ -3,6 +3,7 @@
 #include "limbeck/model/kernels/cpu_path.h"
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 namespace limbeck {
@@ -19,7 +20,7 @@ void tile_product_portable(const TileProduct& p) {
     for (int64_t l = 0; l < p.k; ++l) a[l] = to_float(p.a[i * p.a_stride + l]);
     for (int64_t first = 0; first < p.n; first += kTilePanel) {
       float sum[kTilePanel] = {};
-      const Bf16* b = p.packed + place(0, first, p.k);
+      const Bf16* b = p.packed + place(0, first, p.packed_k);
       for (int64_t l = 0; l < p.k; l += 2, b += 2 * kTilePanel)
         for (int64_t j = 0; j < kTilePanel; ++j)
           sum[j] += a[l] * to_float(b[2 * j]) + a[l + 1] * to_float(b[2 * j + 1]);
@@ -32,14 +33,27 @@ void tile_product_portable(const TileProduct& p) {
 
 void tile_pack(const Bf16* b, int64_t k, int64_t n, int64_t row_step, int64_t column_step,
                Bf16* packed) {
-  for (int64_t first = 0; first < n; first += kTilePanel)
-    for (int64_t i = 0; i < k; i += 2) {
-      Bf16* to = packed + place(i, first, k);
-      for (int64_t j = 0; j < kTilePanel; ++j)
-        for (int64_t odd = 0; odd < 2; ++odd)
-          to[2 * j + odd] =
-              first + j < n ? b[(i + odd) * row_step + (first + j) * column_step] : Bf16{0};
+  for (int64_t first = 0; first < n; first += kTilePanel) {
+    Bf16* panel = packed + place(0, first, k);
+    const int64_t columns = std::min(kTilePanel, n - first);
+    if (columns < kTilePanel) std::fill(panel, panel + k * kTilePanel, Bf16{0});
+    if (row_step == 1) {  // the two elements of a pair lie side by side
+      for (int64_t j = 0; j < columns; ++j) {
+        const Bf16* from = b + (first + j) * column_step;
+        for (int64_t i = 0; i < k; i += 2)
+          std::memcpy(panel + i * kTilePanel + 2 * j, from + i, 2 * sizeof(Bf16));
+      }
+      continue;
     }
+    for (int64_t i = 0; i < k; i += 2) {
+      const Bf16 *even = b + i * row_step + first * column_step, *odd = even + row_step;
+      Bf16* to = panel + i * kTilePanel;
+      for (int64_t j = 0; j < columns; ++j) {
+        to[2 * j] = even[j * column_step];
+        to[2 * j + 1] = odd[j * column_step];
+      }
+    }
+  }
 }
 
 void tile_product(const TileProduct& product) {
@@ -55,7 +69,7 @@ void tile_product_reference(const TileProduct& p) {
       double sum = 0;
       for (int64_t l = 0; l < p.k; ++l)
         sum += static_cast<double>(to_float(p.a[i * p.a_stride + l])) *
-               to_float(p.packed[place(l, j, p.k)]);
+               to_float(p.packed[place(l, j, p.packed_k)]);
       p.c[i * p.c_stride + j] = static_cast<float>(sum);
     }
 }

@@ -25,8 +25,8 @@ void tile_pack(const Bf16* b, int64_t k, int64_t n, int64_t row_step, int64_t co
 struct TileProduct {
   const Bf16* a = nullptr;
   int64_t m = 0, k = 0, a_stride = 0;
-  const Bf16* packed = nullptr;
-  int64_t n = 0;
+  const Bf16* packed = nullptr;  ///< of packed_k rows, of which the first k take part
+  int64_t packed_k = 0, n = 0;
   float* c = nullptr;
   int64_t c_stride = 0;
 };

@@ -17,16 +17,17 @@ inline void tile_rows(const TileProduct& p, int64_t row, int64_t first, int64_t 
   __m512 sum[M][4];
   float* c = p.c + row * p.c_stride + first;
   __mmask16 mask[4];
-  for (int j = 0; j < 4; ++j) mask[j] = static_cast<__mmask16>(first_bits(
-                                  p.n - first > 16 * j ? p.n - first - 16 * j : 0));
+  for (int j = 0; j < 4; ++j)
+    mask[j] = static_cast<__mmask16>(first_bits(p.n - first > 16 * j ? p.n - first - 16 * j : 0));
   for (int i = 0; i < M; ++i)
     for (int j = 0; j < 4; ++j)
       sum[i][j] = begin == 0 ? _mm512_setzero_ps()
                              : _mm512_maskz_loadu_ps(mask[j], c + i * p.c_stride + 16 * j);
   Micro::template run<M>(p.a + row * p.a_stride + begin, p.a_stride,
-                         p.packed + first * p.k + begin * kTilePanel, end - begin, sum);
+                         p.packed + first * p.packed_k + begin * kTilePanel, end - begin, sum);
   for (int i = 0; i < M; ++i)
-    for (int j = 0; j < 4; ++j) _mm512_mask_storeu_ps(c + i * p.c_stride + 16 * j, mask[j], sum[i][j]);
+    for (int j = 0; j < 4; ++j)
+      _mm512_mask_storeu_ps(c + i * p.c_stride + 16 * j, mask[j], sum[i][j]);
 }
 
 template <class Micro, int M>
@@ -45,8 +46,7 @@ inline void tile_loop(const TileProduct& p) {
     for (int64_t begin = 0; begin == 0 || begin < p.k; begin += kTileDepth) {
       const int64_t end = begin + kTileDepth < p.k ? begin + kTileDepth : p.k;
       int64_t row = 0;
-      for (; row + kRows <= p.m; row += kRows)
-        tile_rows<Micro, kRows>(p, row, first, begin, end);
+      for (; row + kRows <= p.m; row += kRows) tile_rows<Micro, kRows>(p, row, first, begin, end);
       tile_rest<Micro, kRows - 1>(p, row, first, begin, end);
     }
 }
