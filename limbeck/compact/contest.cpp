@@ -573,8 +573,7 @@ std::vector<ReferenceSuffix> reference_suffixes(const Model& model, const KvCach
   if (!o.repeat.first.empty() || (out.empty() && !o.prefill_queries && o.sampled_tokens == 0)) {
     const QuerySources from = o.sources.value_or(find_preset(o.method).queries);
     std::vector<ReferenceSuffix> passes;
-    if (from.repeat || span.size() < from.repeat_below)
-      passes = repeat_suffixes(model, cache, span, o.repeat, o.repeat_chunk);
+    if (from.repeat) passes = repeat_suffixes(model, cache, span, o.repeat, o.repeat_chunk);
     if (from.excerpts > 0)
       for (ReferenceSuffix& s : excerpt_suffixes(model, cache, span, o.repeat, from.excerpts,
                                                  std::min(o.repeat_chunk, kExcerptSuffix), o.seed))

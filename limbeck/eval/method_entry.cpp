@@ -144,7 +144,7 @@ std::string method_fingerprint(const MethodEntry& method) {
   add(hash, o.head_shares);
   const QuerySources from = o.sources.value_or(find_preset(o.method).queries);
   if (!(from == QuerySources{}))
-    add(hash, fmt::format("queries {} {} {}", from.repeat, from.excerpts, from.repeat_below));
+    add(hash, fmt::format("queries {} {}", from.repeat, from.excerpts));
   if (method.self_study) add(hash, "self-study");
   for (const double ratio : method.after) hash.update_u64(std::bit_cast<uint64_t>(ratio));
   return hash_hex(hash.digest());

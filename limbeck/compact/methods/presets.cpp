@@ -123,7 +123,7 @@ const std::vector<Preset>& preset_registry() {
        {{"attention", {{"reduce", "max"}}, "model", 0.7}, {"wpc", {}, "model", 0.3}},
        "fit",
        {},
-       {.repeat = false, .excerpts = kExcerptTokens, .repeat_below = kShortText}},
+       {.repeat = false, .excerpts = kExcerptTokens}},
       {"pyramidkv",
        "snapkv's scores, low layers keep more than high ones",
        "arXiv 2406.02069",

@@ -22,15 +22,11 @@ struct Stage {
 struct QuerySources {
   bool repeat = true;    ///< the text in its order (queries/repeat.h)
   int64_t excerpts = 0;  ///< the text in passages of so many tokens (queries/excerpts.h); 0 = none
-  int64_t repeat_below = 0;  ///< a repeat as well where the span has fewer tokens than this
   bool operator==(const QuerySources&) const = default;
 };
 
 /// Length of the passages where nothing else is asked for.
 inline constexpr int64_t kExcerptTokens = 128;
-/// Texts shorter than this are read twice: there excerpts alone lost answers
-/// (docs/results/books.md).
-inline constexpr int64_t kShortText = 2048;
 
 struct Preset {
   std::string name, summary, source;

@@ -14,13 +14,19 @@
 namespace limbeck {
 namespace {
 
+/// Rows times slots that a sample has at least: small heads can afford more rows, and gain from
+/// them (docs/results/books.md).
+constexpr int64_t kSampleSize = 3 << 19;
+/// Slots that a head may choose from, whatever its pool.
+constexpr int64_t kPoolLeast = 1024;
+
 struct WpcScorerOptions {
   double lam = 0.3;
   double part_power = 0.0;
   double reach = 2.0;
   std::string gram = "auto";
   int64_t floor = 4;
-  int64_t dense = 1100;
+  int64_t dense = 256;
   double pool = 0.4;
   int64_t rows = 2048;
   template <class V>
@@ -103,8 +109,8 @@ class WpcScorer : public Scorer {
   /// the stage before and the forced ones. Empty: all.
   std::vector<int32_t> candidates(const ScoreInput& in, int64_t h, int64_t wanted) const {
     const int64_t first = in.slots->offsets[h], size = in.slots->slots(h);
-    const auto pool = product_size(std::max(
-        static_cast<int64_t>(std::ceil(options_.pool * static_cast<double>(size))), 2 * wanted));
+    const auto part = static_cast<int64_t>(std::ceil(options_.pool * static_cast<double>(size)));
+    const int64_t pool = product_size(std::max({part, 2 * wanted, kPoolLeast}));
     if (in.earlier.empty() || pool >= size) return {};
     std::vector<int32_t> out(size);
     std::iota(out.begin(), out.end(), 0);
@@ -128,8 +134,9 @@ class WpcScorer : public Scorer {
     none.energy = {0.0};
     // A head that keeps most of its slots anyway has little left to explain.
     if (2 * forced > size || forced > options_.rows / 2) return none;
-    const int64_t m =
-        std::min(n, std::clamp<int64_t>(product_size(2 * (forced + open)), 512, options_.rows));
+    const int64_t most = std::min(n, options_.rows),
+                  least = std::min(most, std::max<int64_t>(512, kSampleSize / size));
+    const int64_t m = std::clamp<int64_t>(product_size(2 * (forced + open)), least, most);
     if (m < n) {
       const ChosenRows rows = choose_rows(p.weights, m, {}, 0.0, {});
       p = p.rows(rows.index);
