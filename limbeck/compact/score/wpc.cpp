@@ -17,8 +17,6 @@ namespace {
 /// Rows times slots that a sample has at least: small heads can afford more rows, and gain from
 /// them (docs/results/books.md).
 constexpr int64_t kSampleSize = 3 << 19;
-/// Slots that a head may choose from, whatever its pool.
-constexpr int64_t kPoolLeast = 1024;
 
 struct WpcScorerOptions {
   double lam = 0.3;
@@ -28,6 +26,7 @@ struct WpcScorerOptions {
   int64_t floor = 4;
   int64_t dense = 256;
   double pool = 0.4;
+  int64_t pool_least = 1024;
   int64_t rows = 2048;
   template <class V>
   void for_each_field(V&& v) {
@@ -40,6 +39,7 @@ struct WpcScorerOptions {
       "rows weigh by this power of the part of their attention that lies in the span");
     v("pool", pool, closed(0.0, 1.0),
       "part of a large head's slots that it chooses from, by the scores of the stage before");
+    v("pool_least", pool_least, at_least(1), "slots that it chooses from, whatever the pool");
     v("reach", reach, closed(1.0, 1000.0),
       "slots ordered beyond the forced ones, in mean shares of what is left to hand out");
     v("rows", rows, at_least(16), "sampled: most rows of a head");
@@ -110,7 +110,7 @@ class WpcScorer : public Scorer {
   std::vector<int32_t> candidates(const ScoreInput& in, int64_t h, int64_t wanted) const {
     const int64_t first = in.slots->offsets[h], size = in.slots->slots(h);
     const auto part = static_cast<int64_t>(std::ceil(options_.pool * static_cast<double>(size)));
-    const int64_t pool = product_size(std::max({part, 2 * wanted, kPoolLeast}));
+    const int64_t pool = product_size(std::max({part, 2 * wanted, options_.pool_least}));
     if (in.earlier.empty() || pool >= size) return {};
     std::vector<int32_t> out(size);
     std::iota(out.begin(), out.end(), 0);

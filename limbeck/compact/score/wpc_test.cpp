@@ -100,7 +100,7 @@ TEST(WpcScorerTest, SampledRowsPickAboutAsWellAsTheWholeGram) {
 TEST(WpcScorerTest, APoolHoldsWhatTheStageBeforeRatesHighest) {
   const OneHead h(4);
   const std::vector<float> scores =
-      h.scores({{"gram", "sampled"}, {"pool", "0.5"}, {"reach", "1"}});
+      h.scores({{"gram", "sampled"}, {"pool", "0.5"}, {"pool_least", "64"}, {"reach", "1"}});
   const int64_t pool = 192;  // half, in whole multiples of 64
   int64_t ranked = 0;
   for (int64_t i = 0; i < kSlots; ++i) {
