@@ -13,6 +13,9 @@ PositionRange span_of(const KvCache& cache, const CompactOptions& options);
 /// unknown names and for parts that a method of several stages does not let go of.
 Preset resolve_preset(const CompactOptions& options);
 
+/// Whether the method learns from reference queries, which take positions behind the text.
+bool method_needs_queries(const CompactOptions& options);
+
 /// What the model reads behind the cache for the sake of its queries.
 std::vector<ReferenceSuffix> reference_suffixes(const Model& model, const KvCache& cache,
                                                 PositionRange span, const CompactOptions& options);

@@ -38,4 +38,11 @@ Preset resolve_preset(const CompactOptions& options) {
   return p;
 }
 
+bool method_needs_queries(const CompactOptions& options) {
+  const Preset preset = resolve_preset(options);
+  for (const Stage& stage : preset.stages)
+    if (make_scorer(stage.scorer, stage.options)->traits().needs_queries) return true;
+  return make_builder(preset.builder, preset.builder_options)->needs_queries();
+}
+
 }  // namespace limbeck

@@ -2,7 +2,7 @@
 
 #include "limbeck/base/error.h"
 #include "limbeck/base/timing.h"
-#include "limbeck/compact/build/builder.h"
+#include "limbeck/compact/contest.h"
 #include "limbeck/model/shift.h"
 
 #include <algorithm>
@@ -17,20 +17,6 @@ constexpr std::pair<Overflow, std::string_view> kPolicies[] = {
     {Overflow::shift, "shift"},
     {Overflow::compact_shift, "compact-shift"},
 };
-
-/// Whether the method reads the model's queries, which takes positions behind the text.
-bool method_needs_queries(const CompactOptions& o) {
-  const Preset& preset = find_preset(o.method);
-  for (const Stage& stage : preset.stages) {
-    const std::string& name = o.scorer.empty() ? stage.scorer : o.scorer;
-    if (make_scorer(name, o.scorer.empty() ? stage.options : OptionTexts{})->traits().needs_queries)
-      return true;
-  }
-  const bool own = o.builder.empty();
-  return make_builder(own ? preset.builder : o.builder,
-                      own ? preset.builder_options : OptionTexts{})
-      ->needs_queries();
-}
 
 }  // namespace
 

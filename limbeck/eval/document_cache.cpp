@@ -1,6 +1,7 @@
 #include "limbeck/eval/document_cache.h"
 
 #include "limbeck/base/error.h"
+#include "limbeck/compact/contest.h"
 #include "limbeck/compact/quality/text_loss.h"
 #include "limbeck/compact/queries/self_study.h"
 #include "limbeck/compact/span_surgery.h"
@@ -62,10 +63,32 @@ DocumentCache::DocumentCache(const LanguageModel& lm, const ChatFrame& frame,
   }
   TextLossMeter loss(lm.model, span, span_.begin, span_);
   prefill_options.on_hidden = loss.listener();
-  prefill(lm.model, full_, span, prefill_options);
+  prefill_options.logits = LogitsWanted::last;
+  last_logits_ = prefill(lm.model, full_, span, prefill_options);
   text_loss_ = loss.result().nll;
   full_.seal();
   shared_.emplace_back("prefill", watch.seconds());
+}
+
+DocumentCache::DocumentCache(const DocumentCache& text, std::span<const int32_t> tokens)
+    : lm_(text.lm_),
+      span_(text.span_),
+      frame_(text.frame_),
+      options_(text.options_),
+      full_(text.full_.clone()),
+      shared_(text.shared_),
+      text_loss_(text.text_loss_) {
+  span_.end += static_cast<int64_t>(tokens.size());
+  options_.span = span_;
+  options_.query_aware = true;
+  Stopwatch watch;
+  last_logits_ = prefill(lm_.model, full_, tokens);
+  full_.seal();
+  shared_.emplace_back("prefill", watch.seconds());
+}
+
+DocumentCache DocumentCache::extended(std::span<const int32_t> tokens) const {
+  return {*this, tokens};
 }
 
 CompactedDocument DocumentCache::compacted(const EvalUnit& unit) {
@@ -103,13 +126,15 @@ void DocumentCache::compact_with(const EvalUnit& unit, CompactedDocument& out) {
   o.span = options_.span;
   o.repeat = options_.repeat;
   o.seed = options_.seed;
+  o.query_aware = options_.query_aware;
   std::vector<double> targets = unit.method->after;
   targets.push_back(unit.ratio);
   for (size_t i = 0; i < targets.size(); ++i) {
     o.ratio = i == 0 ? targets[0] : targets[i] / targets[i - 1];
     // On-policy fits make their own; a compact cache causes others than the full one.
     o.queries = nullptr;
-    if (i == 0 && !o.on_policy) {
+    const bool learns = method_needs_queries(o) || o.polish > 0;
+    if (i == 0 && learns && !o.on_policy) {
       const Captured& c = captured(*unit.method);
       o.queries = &c.queries;
       out.shared.emplace_back("queries", c.seconds);

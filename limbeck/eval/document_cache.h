@@ -42,12 +42,18 @@ class DocumentCache {
   DocumentCache(const LanguageModel& lm, const ChatFrame& frame, std::span<const int32_t> prefix,
                 std::span<const int32_t> span, int64_t seed);
 
+  /// A cache of the same text with `tokens` behind it, as part of the span: what is asked is known
+  /// when methods choose (query-aware). Reads these tokens alone.
+  DocumentCache extended(std::span<const int32_t> tokens) const;
+
   /// Throws what compact() throws; the full cache is as before.
   CompactedDocument compacted(const EvalUnit& unit);
 
   const KvCache& full() const { return full_; }
   PositionRange span() const { return span_; }
   double text_loss() const { return text_loss_; }  ///< mean token loss of the span, nats
+  /// Logits [1, vocabulary] f32 behind the last token.
+  const at::Tensor& last_logits() const { return last_logits_; }
 
  private:
   /// Queries of one kind and what they took.
@@ -57,6 +63,7 @@ class DocumentCache {
     StoredQueries queries;
     double seconds = 0;
   };
+  DocumentCache(const DocumentCache& text, std::span<const int32_t> tokens);
   const Captured& captured(const MethodEntry& method);
   void compact_with(const EvalUnit& unit, CompactedDocument& out);
   void count_heads(CompactedDocument& out) const;
@@ -68,6 +75,7 @@ class DocumentCache {
   KvCache full_;
   StageSeconds shared_;
   double text_loss_ = 0;
+  at::Tensor last_logits_;
   std::list<Captured> captured_;
 };
 
