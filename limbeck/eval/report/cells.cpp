@@ -44,7 +44,7 @@ std::vector<CellRows> cells_of(std::span<const SampleRow> rows) {
   for (const SampleRow* r : sorted) {
     const CellKey key{r->task, r->length, r->mode, r->method, r->budget};
     const auto [at, is_new] = places.emplace(key, out.size());
-    if (is_new) out.push_back({key, r->group, {}});
+    if (is_new) out.push_back({key, r->group, r->category, {}});
     std::vector<CellDocument>& documents = out[at->second].documents;
     if (documents.empty() || documents.back().id != r->doc_id) {
       if (!seen.emplace(at->second, r->doc_id).second)

@@ -30,7 +30,7 @@ struct CellDocument {
 
 struct CellRows {
   CellKey key;
-  std::string group;
+  std::string group, category;
   std::vector<CellDocument> documents;  ///< by ordinal, then id
 
   int64_t questions() const;

@@ -112,7 +112,7 @@ Figure needle_figure(const NeedleGrid& grid, const std::set<int64_t>& lengths,
 double common_budget(std::span<const HeadsRow> heads) {
   std::map<double, std::set<std::string>> methods;
   for (const HeadsRow& h : heads)
-    if (!is_bound(h.method)) methods[h.budget].insert(h.method);
+    if (!is_bound(h.method) && !h.kept.empty()) methods[h.budget].insert(h.method);
   double best = kNan;
   size_t most = 0;
   for (const auto& [budget, of_budget] : methods)
@@ -200,7 +200,9 @@ std::vector<Figure> head_figures(std::span<const HeadsRow> heads) {
   const double budget = common_budget(heads);
   std::map<std::string, std::vector<const HeadsRow*>> methods;
   for (const HeadsRow& h : heads)
-    if (h.budget == budget && !is_bound(h.method)) methods[h.method].push_back(&h);
+    // Units that failed have no heads.
+    if (h.budget == budget && !is_bound(h.method) && !h.kept.empty())
+      methods[h.method].push_back(&h);
   std::vector<Figure> out;
   for (auto& [method, documents] : methods) {
     // Sums of doubles depend on the order, files of shards on the machines.
@@ -214,7 +216,6 @@ std::vector<Figure> head_figures(std::span<const HeadsRow> heads) {
         throw InvalidArgument(
             "[figure] the heads of a run must have one shape; found {} x {} and {} x {} for {}",
             shape.layers, shape.kv_heads, h->layers, h->kv_heads, quote(method));
-    if (shape.kept.empty()) continue;
     const auto shares = head_shares(documents);
     for (const bool spread : {false, true})
       out.push_back(head_figure(shape, shares, spread, documents.size()));

@@ -82,9 +82,8 @@ void add_groups(std::vector<Section>& out, const Summary& summary) {
   const MethodStyles styles = method_styles(summary);
   for (const GroupKey& key : group_keys(summary)) {
     std::string body = table_of(group_table(summary, key), "scores");
-    const Table critical = critical_table(summary, key);
-    if (!critical.rows.empty())
-      body += "<h3>" + escape_html(critical.title) + "</h3>\n" + table_of(critical, "scores");
+    for (const Table& table : detail_tables(summary, key))
+      body += "<h3>" + escape_html(table.title) + "</h3>\n" + table_of(table, "scores");
     body += figures_html(group_figures(summary, key, styles));
     out.push_back({key.title(), std::move(body)});
   }

@@ -30,8 +30,7 @@ std::string summary_markdown(const Summary& summary, std::span<const std::string
   for (const std::string& remark : remarks) out += "**" + escape_markdown(remark) + "**\n\n";
   for (const GroupKey& key : group_keys(summary)) {
     out += table_markdown(group_table(summary, key)) + "\n";
-    const Table critical = critical_table(summary, key);
-    if (!critical.rows.empty()) out += table_markdown(critical) + "\n";
+    for (const Table& table : detail_tables(summary, key)) out += table_markdown(table) + "\n";
   }
   return out;
 }

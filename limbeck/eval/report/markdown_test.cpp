@@ -98,5 +98,34 @@ TEST(TablesTest, NumbersHaveThreeDigitsAndNanIsADash) {
   EXPECT_EQ(signed_percent_text(-0.00001, {-0.01, 0.02}), "+0.0 (-1.0 to +2.0)");
 }
 
+TEST(MarkdownTest, BehindTheScoresStandCostsAndWhatTasksHaveBesides) {
+  std::vector<SampleRow> rows = small_run();
+  for (SampleRow& r : rows) {
+    r.rss_peak = int64_t{512} << 20;
+    r.truncated = r.ordinal == 0;
+    r.category = r.task == "vt" ? "chains" : "lists";
+    if (r.task != "vt") continue;
+    r.metrics["nll"] = 1.0;
+    r.metrics["nll_full"] = 0.5;
+    r.metrics["kl [1,16)"] = 0.125;
+  }
+  const std::string text = summary_markdown(summarise_samples(rows));
+  const std::string costs = text.substr(text.find("### Memory, time and counts"));
+  EXPECT_NE(
+      line_with(costs, "good | 25 %").find("| 93.8 | 1000 | 500 | 1500 | 25.0 | 62.5 | 66.3 |"),
+      std::string::npos)
+      << costs;
+  EXPECT_TRUE(
+      line_with(costs, "good | 25 %").ends_with("| 0.500 | 10.0 | 512 | 100.0 | 2 | 0 | 16 |"))
+      << costs;
+  const std::string lm = text.substr(text.find("### How the text goes on, vt"));
+  EXPECT_NE(line_with(lm, "good | 25 %").find("| 25 % | 2.718 | 1.649 |"), std::string::npos) << lm;
+  EXPECT_TRUE(line_with(lm, "good | 25 %").ends_with("| 0.125 | - | - | - |")) << lm;
+  const std::string categories = text.substr(text.find("### Means of categories"));
+  EXPECT_NE(line_with(categories, "| method").find("lists | chains | mean of all tasks"),
+            std::string::npos)
+      << categories;
+}
+
 }  // namespace
 }  // namespace limbeck

@@ -24,6 +24,7 @@ ordered_json sample_to_json(const SampleRow& r) {
   ordered_json j;
   j["task"] = valid_utf8(r.task);
   j["group"] = valid_utf8(r.group);
+  j["category"] = valid_utf8(r.category);
   j["doc_id"] = valid_utf8(r.doc_id);
   j["q_id"] = valid_utf8(r.q_id);
   j["ordinal"] = r.ordinal;
@@ -55,6 +56,7 @@ ordered_json sample_to_json(const SampleRow& r) {
   j["footprint_after"] = number_or_null(r.footprint_after);
   j["peak"] = number_or_null(r.peak);
   j["kv_bytes_peak"] = r.kv_bytes_peak;
+  j["rss_peak"] = r.rss_peak;
   j["compaction_seconds"] = number_or_null(r.compaction_seconds);
   // A list of pairs keeps the order of the stages for every reader.
   j["seconds"] = ordered_json::array();
@@ -68,6 +70,7 @@ SampleRow sample_from_json(const json& j, std::string_view what) {
   SampleRow r;
   r.task = f.name("task");
   r.group = f.text("group");
+  r.category = f.text("category");
   r.doc_id = f.name("doc_id");
   r.q_id = f.text("q_id");
   r.ordinal = f.count("ordinal");
@@ -97,6 +100,7 @@ SampleRow sample_from_json(const json& j, std::string_view what) {
   r.footprint_after = f.number("footprint_after");
   r.peak = f.number("peak");
   r.kv_bytes_peak = f.count("kv_bytes_peak");
+  r.rss_peak = f.count("rss_peak");
   r.compaction_seconds = f.number("compaction_seconds");
   r.seconds = f.stages("seconds");
   f.refuse_others({"manifest_id"});  // added by the file's owner to every line
@@ -131,7 +135,8 @@ HeadsRow heads_from_json(const json& j, std::string_view what) {
   const auto n = static_cast<int64_t>(r.kept.size());
   const bool fits =
       r.layers >= 1 && r.kv_heads >= 1 && n % r.layers == 0 && n / r.layers == r.kv_heads;
-  if (!fits)
+  const bool failed = r.layers == 0 && r.kv_heads == 0 && n == 0;
+  if (!fits && !failed)
     throw FormatError(
         "{}: field kept must have one number for each of {} layers x {} heads; "
         "found {}",

@@ -16,13 +16,16 @@ namespace limbeck {
 /// Labels of the bounds that every table has: the full cache, and the cache without the document.
 inline constexpr std::string_view kFullLabel = "full";
 inline constexpr std::string_view kNoneLabel = "none";
+/// Methods that any other must beat: random eviction, and first + newest entries.
+inline constexpr std::string_view kFloorMethods[] = {"random", "streaming"};
 
 struct SampleRow {
   std::string task, group, doc_id, q_id;
-  int64_t ordinal = 0;  ///< of the document in its task and length
-  int64_t length = 0;   ///< tokens asked for; 0 = as the file has it
-  std::string method;   ///< label; "full", "none" (no document) for the bounds
-  double budget = 1.0;  ///< ratio asked to be kept
+  std::string category;  ///< part of the benchmark with a mean of its own; may be empty
+  int64_t ordinal = 0;   ///< of the document in its task and length
+  int64_t length = 0;    ///< tokens asked for; 0 = as the file has it
+  std::string method;    ///< label; "full", "none" (no document) for the bounds
+  double budget = 1.0;   ///< ratio asked to be kept
   std::string mode = "agnostic";
   std::string prediction, parsed;
   std::vector<std::string> outputs;       ///< gold answers
@@ -41,11 +44,12 @@ struct SampleRow {
   /// footprint.h; NaN when unknown.
   double footprint = 0, footprint_total = 0, footprint_after = 0, peak = 0;
   int64_t kv_bytes_peak = 0;
+  int64_t rss_peak = 0;           ///< resident bytes of the process at their highest; 0 = unknown
   double compaction_seconds = 0;  ///< queries and all stages
   StageSeconds seconds;  ///< prefill, queries, scores ..., build; question, decode of this row
 };
 
-/// Kept entries of every head of one unit: the line of heads.jsonl.
+/// Kept entries of every head of one unit: the line of heads.jsonl. All is 0 of one that failed.
 struct HeadsRow {
   std::string task, doc_id, method;
   int64_t length = 0;

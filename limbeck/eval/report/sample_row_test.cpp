@@ -21,6 +21,7 @@ SampleRow some_row() {
   r.group = "ruler";
   r.doc_id = "4096-17";
   r.q_id = "0";
+  r.category = "needles";
   r.ordinal = 17;
   r.length = 4096;
   r.method = "snap";
@@ -46,6 +47,7 @@ SampleRow some_row() {
   r.footprint_after = std::numeric_limits<double>::quiet_NaN();
   r.peak = 1;
   r.kv_bytes_peak = 99;
+  r.rss_peak = 77;
   r.compaction_seconds = 1.5;
   r.seconds = {{"prefill", 1.0}, {"build", 0.5}, {"decode", 0.25}};
   return r;
@@ -114,7 +116,7 @@ TEST(SampleRowTest, ErrorsNameTheFieldAndTheRule) {
 
 TEST(SampleRowTest, EveryFieldMustBeThere) {
   const json whole = json::parse(sample_to_json(some_row()).dump());
-  EXPECT_EQ(whole.size(), 33U);
+  EXPECT_EQ(whole.size(), 35U);
   for (const auto& [name, unused] : whole.items()) {
     json j = whole;
     j.erase(name);
@@ -147,6 +149,14 @@ TEST(HeadsRowTest, CountsMustFitTheShape) {
   j["layers"] = int64_t{1} << 62;
   j["kv_heads"] = 4;
   EXPECT_NE(error_of(j, heads_from_json), "no error");
+}
+
+TEST(HeadsRowTest, AUnitThatFailedHasNone) {
+  HeadsRow r = some_heads();
+  r.layers = r.kv_heads = 0;
+  r.kept.clear();
+  const json j = json::parse(heads_to_json(r).dump());
+  EXPECT_TRUE(heads_from_json(j, "[samples]").kept.empty());
 }
 
 }  // namespace

@@ -85,7 +85,11 @@ void add_counts(SummaryCell& out, const CellRows& cell) {
     }
     for (const auto& [name, values] : of_document) metrics[name].push_back(mean_of(values));
   }
-  for (const auto& [name, values] : metrics) out.metrics[name] = mean_of(values);
+  for (const auto& [name, values] : metrics) {
+    out.metrics[name] = mean_of(values);
+    // A mean of perplexities would depend on how the text was cut.
+    if (name.starts_with("nll")) out.metrics["ppl" + name.substr(3)] = std::exp(mean_of(values));
+  }
   out.parse_rate = static_cast<double>(found) / static_cast<double>(out.questions);
 }
 
@@ -102,8 +106,10 @@ CellTiming timing_of(const CellRows& cell) {
     for (const auto& [stage, s] : sums) seconds[stage].push_back(s);
   };
   CellTiming out;
-  std::vector<double> compaction, rates;
+  std::vector<double> compaction, rates, first_token;
+  out.rss_peak = kNan;
   for (const SampleRow* r : units(cell)) {
+    if (r->rss_peak > 0) out.rss_peak = std::fmax(out.rss_peak, static_cast<double>(r->rss_peak));
     compaction.push_back(r->compaction_seconds);
     add(*r, false);
   }
@@ -112,13 +118,17 @@ CellTiming timing_of(const CellRows& cell) {
       if (!r->error.empty()) continue;
       add(*r, true);
       double decode = 0;
-      for (const auto& [stage, s] : r->seconds) decode += stage == "decode" ? s : 0.0;
+      for (const auto& [stage, s] : r->seconds) {
+        decode += stage == "decode" ? s : 0.0;
+        if (stage == "question" && r->generated_tokens > 0) first_token.push_back(s);
+      }
       // The first token comes from the question's own pass.
       if (decode > 0 && r->generated_tokens > 1)
         rates.push_back(static_cast<double>(r->generated_tokens - 1) / decode);
     }
   out.compaction = robust_of(std::move(compaction));
   out.decode_rate = robust_of(std::move(rates));
+  out.first_token = robust_of(std::move(first_token));
   for (const std::string& stage : order) out.seconds.emplace_back(stage, robust_of(seconds[stage]));
   return out;
 }
@@ -149,6 +159,7 @@ SummaryCell measured_cell(const CellRows& cell) {
   SummaryCell out;
   out.key = cell.key;
   out.group = cell.group;
+  out.category = cell.category;
   add_memory(out, cell);
   add_counts(out, cell);
   out.timing = timing_of(cell);
@@ -177,6 +188,7 @@ Summary summarise_samples(std::span<const SampleRow> rows, const SummaryOptions&
   for (const CellRows& cell : cells) out.cells.push_back(cell_of(cell, full_of(cells, cell.key)));
   out.left_out = left_out_tasks(out.cells, options);
   out.groups = group_averages(cells, out);
+  out.categories = category_means(out.cells);
   out.critical = critical_footprints(out.cells, options.phi);
   return out;
 }

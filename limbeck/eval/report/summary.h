@@ -52,13 +52,15 @@ struct CellTiming {
   Robust compaction;                                    ///< seconds, queries and all stages
   std::vector<std::pair<std::string, Robust>> seconds;  ///< by stage, in order of appearance
   Robust decode_rate;                                   ///< tokens per second
+  Robust first_token;                                   ///< seconds from question to first token
+  double rss_peak = 0;  ///< resident bytes, the highest of all units; NaN where unknown
 };
 
 /// Of one (task, length, mode, method, budget). Means over documents; failed questions score 0 and
 /// say nothing about memory or time. NaN where nothing is known.
 struct SummaryCell {
   CellKey key;
-  std::string group;
+  std::string group, category;
   ScoreWithInterval score;
   double relative = 0;                        ///< 100 * score / score of the full cache
   std::optional<PairedDifference> from_full;  ///< none for the full cache and where it is missing
@@ -68,7 +70,8 @@ struct SummaryCell {
   double footprint = 0, footprint_total = 0, footprint_after = 0, peak = 0, kv_bytes_peak = 0;
   double parse_rate = 0;  ///< share of questions out of whose answer something could be read
   int64_t truncated = 0, failed = 0, questions = 0, documents = 0;
-  std::map<std::string, double> metrics;  ///< means of the others
+  /// Means of the others; "ppl..." is exp of the mean of "nll...".
+  std::map<std::string, double> metrics;
   CellTiming timing;
 };
 
@@ -85,6 +88,17 @@ struct SummaryGroup {
   std::optional<PairedDifference> from_full;
   double kept_ratio = 0, kv_bytes = 0, bytes_ratio = 0, footprint_total = 0;
   double compaction_seconds = 0;  ///< mean of the tasks' medians
+};
+
+/// Unweighted mean over the tasks of one category of a benchmark, as its authors report it: no task
+/// is left out, and none may be missing. NaN otherwise.
+struct SummaryCategory {
+  std::string group, category;
+  int64_t length = 0;
+  std::string mode, method;
+  double budget = 1.0;
+  int64_t tasks = 0;
+  double score = 0, relative = 0;  ///< relative: 100 * score / the full cache's
 };
 
 struct LeftOutTask {
@@ -107,6 +121,7 @@ struct Summary {
   SummaryOptions options;
   std::vector<SummaryCell> cells;
   std::vector<SummaryGroup> groups;
+  std::vector<SummaryCategory> categories;
   std::vector<LeftOutTask> left_out;
   std::vector<SummaryCritical> critical;
 

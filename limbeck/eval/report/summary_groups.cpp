@@ -113,6 +113,41 @@ std::vector<SummaryGroup> group_averages(std::span<const CellRows> rows, const S
   return out;
 }
 
+std::vector<SummaryCategory> category_means(std::span<const SummaryCell> cells) {
+  std::vector<SummaryCategory> out;
+  const auto same = [](const SummaryCategory& s, const SummaryCell& c) {
+    return s.group == c.group && s.category == c.category && s.length == c.key.length &&
+           s.mode == c.key.mode;
+  };
+  for (const SummaryCell& c : cells) {
+    const bool known = std::any_of(out.begin(), out.end(), [&](const SummaryCategory& s) {
+      return same(s, c) && s.method == c.key.method && s.budget == c.key.budget;
+    });
+    if (known || c.category.empty()) continue;
+    SummaryCategory s{c.group,      c.category, c.key.length, c.key.mode, c.key.method,
+                      c.key.budget, 0,          kNan,         kNan};
+    std::set<std::string> tasks;
+    double sum = 0, full = 0;
+    int64_t found = 0, with_full = 0;
+    for (const SummaryCell& other : cells) {
+      if (!same(s, other)) continue;
+      tasks.insert(other.key.task);
+      if (other.key.method == kFullLabel) {
+        full += other.score.mean;
+        ++with_full;
+      }
+      if (other.key.method != s.method || other.key.budget != s.budget) continue;
+      sum += other.score.mean;
+      ++found;
+    }
+    s.tasks = static_cast<int64_t>(tasks.size());
+    if (found == s.tasks) s.score = sum / static_cast<double>(found);
+    if (found == s.tasks && with_full == s.tasks && full > 0) s.relative = 100 * sum / full;
+    out.push_back(std::move(s));
+  }
+  return out;
+}
+
 std::vector<SummaryCritical> critical_footprints(std::span<const SummaryCell> cells, double phi) {
   std::vector<SummaryCritical> out;
   for (const SummaryCell& c : cells) {

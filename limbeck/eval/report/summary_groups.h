@@ -17,6 +17,8 @@ std::vector<LeftOutTask> left_out_tasks(std::span<const SummaryCell> cells,
                                         const SummaryOptions& options);
 /// `summary` holds the cells (in the order of `rows`) and the tasks left out.
 std::vector<SummaryGroup> group_averages(std::span<const CellRows> rows, const Summary& summary);
+/// Of cells that have a category, in order of appearance.
+std::vector<SummaryCategory> category_means(std::span<const SummaryCell> cells);
 /// Of every task and method but the bounds, in the cells' order.
 std::vector<SummaryCritical> critical_footprints(std::span<const SummaryCell> cells, double phi);
 

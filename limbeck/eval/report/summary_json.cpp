@@ -39,7 +39,10 @@ ordered_json to_json(const CellTiming& t) {
   }
   return {{"compaction_seconds", to_json(t.compaction)},
           {"seconds", std::move(stages)},
-          {"decode_tokens_per_second", to_json(t.decode_rate)}};
+          {"first_token_seconds", to_json(t.first_token)},
+          {"decode_tokens_per_second", to_json(t.decode_rate)},
+          {"rss_peak", number_or_null(t.rss_peak)},
+          {"device_peak", nullptr}};  // caches live in the machine's memory
 }
 
 ordered_json to_json(const SummaryCell& c) {
@@ -47,6 +50,7 @@ ordered_json to_json(const SummaryCell& c) {
   for (const auto& [name, value] : c.metrics) metrics[valid_utf8(name)] = number_or_null(value);
   return {{"task", valid_utf8(c.key.task)},
           {"group", valid_utf8(c.group)},
+          {"category", valid_utf8(c.category)},
           {"length", c.key.length},
           {"mode", valid_utf8(c.key.mode)},
           {"method", valid_utf8(c.key.method)},
@@ -98,6 +102,18 @@ ordered_json to_json(const SummaryGroup& g) {
           {"bytes_ratio", number_or_null(g.bytes_ratio)},
           {"footprint_total", number_or_null(g.footprint_total)},
           {"timing", {{"compaction_seconds", number_or_null(g.compaction_seconds)}}}};
+}
+
+ordered_json to_json(const SummaryCategory& c) {
+  return {{"group", valid_utf8(c.group)},
+          {"category", valid_utf8(c.category)},
+          {"length", c.length},
+          {"mode", valid_utf8(c.mode)},
+          {"method", valid_utf8(c.method)},
+          {"budget", number_or_null(c.budget)},
+          {"tasks", c.tasks},
+          {"score", number_or_null(c.score)},
+          {"relative", number_or_null(c.relative)}};
 }
 
 ordered_json to_json(const LeftOutTask& t) {
@@ -178,9 +194,11 @@ CellTiming read_timing(const json& j, const std::string& what) {
     out.seconds.emplace_back(std::move(stage), read_robust(s));
     s.refuse_others();
   }
+  out.first_token = read_robust(f.at("first_token_seconds"), what + ": first_token_seconds");
+  out.rss_peak = f.number("rss_peak");
   out.decode_rate =
       read_robust(f.at("decode_tokens_per_second"), what + ": decode_tokens_per_second");
-  f.refuse_others();
+  f.refuse_others({"device_peak"});
   return out;
 }
 
@@ -190,6 +208,7 @@ SummaryCell read_cell(const json& j, const std::string& what) {
   c.key = {f.name("task"), f.count("length"), f.name("mode"), f.name("method"),
            f.number_within("budget", 0, kHugeNumber)};
   c.group = f.text("group");
+  c.category = f.text("category");
   c.score = {f.number("score"), read_interval(f.at("ci"), what)};
   c.relative = f.number("relative");
   c.from_full = read_difference(f.at("from_full"), what);
@@ -237,6 +256,22 @@ SummaryGroup read_group(const json& j, const std::string& what) {
   timing.refuse_others();
   f.refuse_others();
   return g;
+}
+
+SummaryCategory read_category(const json& j, const std::string& what) {
+  RowFields f(j, what);
+  SummaryCategory c;
+  c.group = f.text("group");
+  c.category = f.name("category");
+  c.length = f.count("length");
+  c.mode = f.name("mode");
+  c.method = f.name("method");
+  c.budget = f.number_within("budget", 0, kHugeNumber);
+  c.tasks = f.count("tasks");
+  c.score = f.number("score");
+  c.relative = f.number("relative");
+  f.refuse_others();
+  return c;
 }
 
 LeftOutTask read_left_out(const json& j, const std::string& what) {
@@ -302,6 +337,7 @@ ordered_json summary_to_json(const Summary& s) {
           {"confidence", kConfidence},
           {"cells", list_of(s.cells)},
           {"groups", list_of(s.groups)},
+          {"categories", list_of(s.categories)},
           {"left_out", list_of(s.left_out)},
           {"critical", std::move(critical)}};
 }
@@ -317,9 +353,10 @@ Summary summary_from_json(const json& j, std::string_view what) {
   options.refuse_others();
   read_list(f, "cells", out.cells, read_cell);
   read_list(f, "groups", out.groups, read_group);
+  read_list(f, "categories", out.categories, read_category);
   read_list(f, "left_out", out.left_out, read_left_out);
   read_list(f, "critical", out.critical, read_critical);
-  f.refuse_others({"resamples", "confidence"});
+  f.refuse_others({"resamples", "confidence", "run"});
   return out;
 }
 

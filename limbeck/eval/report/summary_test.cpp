@@ -8,6 +8,7 @@
 
 #include <cmath>
 #include <limits>
+#include <tuple>
 
 namespace limbeck {
 namespace {
@@ -218,6 +219,54 @@ TEST(SummaryTest, RefusesWhatCannotBeOneRun) {
   EXPECT_THROW(summarise_samples(rows), InvalidArgument);
   EXPECT_THROW(summarise_samples({}, {.phi = 0}), InvalidArgument);
   EXPECT_TRUE(summarise_samples({}).cells.empty());
+}
+
+TEST(SummaryTest, CategoriesAverageEveryTask) {
+  std::vector<SampleRow> rows;
+  for (const auto& [task, category, full, half] :
+       {std::tuple{"a", "one", 0.2, 0.1}, std::tuple{"b", "one", 0.6, 0.5},
+        std::tuple{"c", "two", 1.0, 0.5}, std::tuple{"d", "", 1.0, 1.0}}) {
+    for (const auto& [method, budget, score] :
+         {std::tuple{"full", 1.0, full}, std::tuple{"good", 0.5, half}}) {
+      rows.push_back(row(task, 0, method, budget, score));
+      rows.back().category = category;
+    }
+  }
+  rows.push_back(row("c", 0, "part", 0.5, 1.0));
+  rows.back().category = "two";
+  rows.push_back(row("a", 0, "part", 0.5, 1.0));
+  rows.back().category = "one";
+  const Summary s = summarise_samples(rows);
+  const auto find = [&](const std::string& category, const std::string& method) {
+    for (const SummaryCategory& c : s.categories)
+      if (c.category == category && c.method == method) return c;
+    throw InternalError("no category {} of {}", category, method);
+  };
+  EXPECT_EQ(s.categories.size(), 6U);
+  EXPECT_DOUBLE_EQ(find("one", "full").score, 0.4);  // the full cache's 0.2 is not left out
+  EXPECT_DOUBLE_EQ(find("one", "good").score, 0.3);
+  EXPECT_DOUBLE_EQ(find("one", "good").relative, 75);
+  EXPECT_EQ(find("one", "good").tasks, 2);
+  EXPECT_DOUBLE_EQ(find("two", "part").score, 1);
+  EXPECT_TRUE(std::isnan(find("one", "part").score));  // without b
+}
+
+TEST(SummaryTest, PerplexityIsOfTheMeanAndMemoryIsTheHighest) {
+  std::vector<SampleRow> rows;
+  for (int64_t i = 0; i < 2; ++i) {
+    rows.push_back(row("lm", i, "good", 0.5, 1));
+    rows.back().metrics["nll"] = static_cast<double>(i);
+    rows.back().metrics["nll_full [1,16)"] = 2.0 * static_cast<double>(i);
+    rows.back().rss_peak = 100 * (2 - i);
+  }
+  const SummaryCell c = summarise_samples(rows).cells[0];
+  EXPECT_DOUBLE_EQ(c.metrics.at("ppl"), std::exp(0.5));
+  EXPECT_DOUBLE_EQ(c.metrics.at("ppl_full [1,16)"), std::exp(1.0));
+  EXPECT_DOUBLE_EQ(c.timing.rss_peak, 200);
+  EXPECT_DOUBLE_EQ(c.timing.first_token.median, 0.5);
+  const json text = json::parse(summary_to_json(summarise_samples(rows)).dump());
+  EXPECT_EQ(summary_to_json(summary_from_json(text, "[x]")).dump(),
+            summary_to_json(summarise_samples(rows)).dump());
 }
 
 }  // namespace

@@ -13,8 +13,8 @@ struct Floor {
   std::string_view label, title;
 };
 constexpr Floor kFloors[] = {{kNoneLabel, "no document"},
-                             {"random", "random eviction"},
-                             {"streaming", "sinks + recent window"}};
+                             {kFloorMethods[0], "random eviction"},
+                             {kFloorMethods[1], "sinks + recent window"}};
 
 int method_rank(std::string_view method) {
   if (method == kFullLabel) return 0;

@@ -57,6 +57,16 @@ Table group_table(const Summary& summary, const GroupKey& key);
 /// and are counted, never averaged.
 Table critical_table(const Summary& summary, const GroupKey& key);
 
+/// Means of the categories of a benchmark (LongBench); no rows where there are none.
+Table category_table(const Summary& summary, const GroupKey& key);
+/// Perplexities and divergences of every task that has them (lm).
+std::vector<Table> lm_tables(const Summary& summary, const GroupKey& key);
+/// What every row of the scores cost, and what of its answers could be used.
+Table cost_table(const Summary& summary, const GroupKey& key);
+/// The tables behind the scores of a group, empty ones left out: critical footprints, categories,
+/// language-model metrics, costs.
+std::vector<Table> detail_tables(const Summary& summary, const GroupKey& key);
+
 /// Numbers as tables show them; "-" for NaN.
 std::string percent_text(double fraction);  ///< "91.3"
 std::string percent_text(double fraction, const ScoreInterval& ci);
