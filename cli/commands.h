@@ -6,6 +6,7 @@
 #include "limbeck/compact/calibrate/heads.h"
 #include "limbeck/compact/calibrate/shares.h"
 #include "limbeck/eval/compaction_eval.h"
+#include "limbeck/eval/report/summary.h"
 
 namespace limbeck::cli {
 
@@ -73,19 +74,25 @@ struct EvalArgs {
 int run_eval(const Globals& globals, const EvalArgs& args);
 
 struct TaskArgs {
-  std::vector<std::string> tasks;  ///< names; a benchmark's stands for all of its tasks
+  std::vector<std::string> tasks;  ///< lists of requests (eval/tasks/task_request.h)
   int64_t samples = 50;
   std::string shard = "1/1";
   std::string folder;         ///< of the run
   std::string squad, hotpot;  ///< corpora of qa_1 and qa_2
   std::string words;          ///< word list
+  std::string templates;      ///< wording of generated tasks
+  std::string mode = "agnostic";
+  int64_t window = 0;
+  bool no_floors = false;
   bool keep_going = false;
   int64_t seed = 42;
+  double min_full_score = SummaryOptions{}.min_full_score;
 };
 /// Benchmark tasks with the texts, methods, ratios and lengths of `args`.
 int run_eval_tasks(const Globals& globals, const EvalArgs& args, const TaskArgs& tasks);
 /// One folder: its reports anew. Two: the second against the first.
-int run_report(const Globals& globals, const std::vector<std::string>& folders);
+int run_report(const Globals& globals, const std::vector<std::string>& folders,
+               double min_full_score);
 int run_merge(const std::vector<std::string>& folders, const std::string& output);
 
 /// Entries with their head tables.
@@ -96,6 +103,9 @@ int run_calibrate_quality(const Globals& globals, const EvalArgs& args, const st
 
 int run_inspect(const Globals& globals, const std::string& file);
 int run_methods(const Globals& globals);
+int run_task_list(const Globals& globals);
+/// Options of a registry's entry.
+nlohmann::ordered_json fields_json(const std::vector<FieldInfo>& fields);
 int run_models(const Globals& globals);
 
 }  // namespace limbeck::cli

@@ -5,27 +5,40 @@
 #include "limbeck/eval/run/run_folder.h"
 #include "limbeck/eval/run/task_run.h"
 #include "limbeck/eval/tasks/qa_corpus.h"
-#include "limbeck/eval/tasks/registry.h"
+#include "limbeck/eval/tasks/task_list.h"
 #include "limbeck/eval/text_source.h"
 #include "limbeck/io/checksum.h"
+#include "limbeck/io/json.h"
 
 #include <nlohmann/json.hpp>
 
-#include <map>
+#include <algorithm>
 #include <memory>
 
 namespace limbeck::cli {
 namespace {
 
-/// A benchmark's name stands for all its tasks.
-std::vector<std::string> task_names(const std::vector<std::string>& given) {
-  std::vector<std::string> out;
-  for (const std::string& name : given) {
-    const size_t before = out.size();
-    for (const TaskEntry& task : generated_tasks())
-      if (task.group == name && task.name != name) out.push_back(task.name);
-    if (out.size() == before) out.push_back(find_task(name).name);  // refuses unknown ones
-  }
+/// Single tasks, with the run's seed where they name none. A value @FILE is the file's text.
+std::vector<TaskRequest> requested_tasks(const TaskArgs& args) {
+  std::vector<TaskRequest> given;
+  for (const std::string& list : args.tasks)
+    for (const std::string& text : split_task_list(list)) {
+      given.push_back(parse_task_request(text));
+      for (auto& [key, value] : given.back().options)
+        if (value.starts_with('@')) value = read_file(value.substr(1));
+    }
+  std::vector<std::string> notes;
+  auto out = expand_tasks(given, {{"seed", std::to_string(args.seed)}}, notes);
+  // A benchmark's name asks for what can be made; a task's own name asks for the task.
+  const auto leave_out = [&](const char* name, const std::string& corpus, const char* flag) {
+    const auto is_it = [&](const TaskRequest& request) { return request.name == name; };
+    if (!corpus.empty() || std::any_of(given.begin(), given.end(), is_it)) return;
+    if (std::erase_if(out, is_it) > 0)
+      notes.push_back(fmt::format("{} is left out: it needs a corpus, {}", name, flag));
+  };
+  leave_out("qa_1", args.squad, "--squad FILE");
+  leave_out("qa_2", args.hotpot, "--hotpot FILE");
+  for (const std::string& note : notes) fmt::print(stderr, "limbeck: {}\n", note);
   return out;
 }
 
@@ -36,11 +49,24 @@ TaskResources resources_of(const EvalArgs& args, const TaskArgs& tasks,
   const std::string words = tasks.words.empty() ? LIMBECK_ASSETS "/words/english.txt" : tasks.words;
   out.words = std::make_shared<WordList>(WordList::load(words));
   hashes["words"] = out.words->hash();
+  if (!tasks.templates.empty()) {
+    const std::string what = "[templates] " + tasks.templates;
+    out.templates = templates_from_json(parse_json(read_file(tasks.templates), what), what);
+  }
   hashes["templates"] = templates_hash(out.templates);
   if (!args.texts.empty()) {
     std::string prose;
+    auto whole = std::make_shared<std::vector<std::string>>();
+    Hasher128 hash;
     for (const std::string& path : args.texts)
-      for (const SourceText& text : read_source_texts(path)) prose += text.text + "\n";
+      for (SourceText& text : read_source_texts(path)) {
+        prose += text.text + "\n";
+        hash.update_u64(text.text.size());
+        hash.update(text.text);
+        whole->push_back(std::move(text.text));
+      }
+    hashes["texts"] = hash_hex(hash.digest());
+    out.texts = std::move(whole);
     out.prose = std::make_shared<Prose>(prose);
     hashes["prose"] = out.prose->hash();
   }
@@ -69,11 +95,15 @@ int run_eval_tasks(const Globals& globals, const EvalArgs& args, const TaskArgs&
   if (tasks.folder.empty())
     throw InvalidArgument("[cli] --task needs a folder for its results; give -o FOLDER");
   TaskPlan plan;
-  plan.tasks = task_names(tasks.tasks);
+  plan.tasks = requested_tasks(tasks);
   plan.lengths = args.lengths;
   plan.samples = tasks.samples;
   plan.ratios = args.ratios;
   plan.seed = tasks.seed;
+  plan.mode = parse_eval_mode(tasks.mode);
+  plan.window = tasks.window;
+  plan.floors = !tasks.no_floors;
+  plan.summary.min_full_score = tasks.min_full_score;
   plan.keep_going = tasks.keep_going;
   plan.folder = tasks.folder;
   set_shard(tasks.shard, plan);
@@ -83,11 +113,10 @@ int run_eval_tasks(const Globals& globals, const EvalArgs& args, const TaskArgs&
   const LanguageModel lm = load(globals);
   plan.methods = read_methods(lm, args);
   plan.progress = progress(globals);
-  const std::map<std::string, std::string> options = {{"seed", std::to_string(tasks.seed)}};
   run_tasks(
       lm, plan,
-      [&](const std::string& name, const PromptCounter& counter) {
-        return make_task(name, resources, options, counter);
+      [&](const TaskRequest& request, const PromptCounter& counter) {
+        return make_task(request, resources, counter);
       },
       hashes);
   if (!globals.json)
@@ -97,9 +126,12 @@ int run_eval_tasks(const Globals& globals, const EvalArgs& args, const TaskArgs&
   return 0;
 }
 
-int run_report(const Globals& globals, const std::vector<std::string>& folders) {
+int run_report(const Globals& globals, const std::vector<std::string>& folders,
+               double min_full_score) {
   if (folders.size() == 1) {
-    write_reports(folders[0]);
+    SummaryOptions options;
+    options.min_full_score = min_full_score;
+    write_reports(folders[0], options);
     fmt::print("wrote     {}\n", folders[0]);
     return 0;
   }

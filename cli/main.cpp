@@ -1,6 +1,7 @@
 /// limbeck: the command line. Only parsing lives here; each command has a file of its own.
 
 #include "cli/commands.h"
+#include "cli/plan_file.h"
 
 #include "limbeck/base/error.h"
 
@@ -139,10 +140,17 @@ void add_eval(CLI::App* c, EvalArgs& a) {
       "           --lengths 1024,2048 --contexts 20 --out run.jsonl");
 }
 
+void add_min_full_score(CLI::App* c, double& value) {
+  c->add_option("--min-full-score", value,
+                "tasks on which the full cache scores less are left out of means, in [0, 1]")
+      ->capture_default_str();
+}
+
 void add_tasks(CLI::App* c, TaskArgs& a) {
-  c->add_option("--task", a.tasks,
-                "generated tasks instead, by name or benchmark (ruler, helmet, ...)")
-      ->delimiter(',')
+  c->add_option(
+       "--task", a.tasks,
+       "benchmark tasks instead: NAME, NAME=FILE, or a benchmark (ruler, helmet, ...), with "
+       ":option=value behind it, comma-separated; `limbeck tasks` lists them")
       ->allow_extra_args(false);
   c->add_option("-o,--output", a.folder, "folder of a task run; a killed run goes on there");
   c->add_option("--samples", a.samples, "documents of each task and length")->capture_default_str();
@@ -151,7 +159,16 @@ void add_tasks(CLI::App* c, TaskArgs& a) {
   c->add_option("--squad", a.squad, "SQuAD file, for qa_1");
   c->add_option("--hotpot", a.hotpot, "HotpotQA file, for qa_2");
   c->add_option("--words", a.words, "word list, one a line; default: what ships");
+  c->add_option("--templates", a.templates, "JSON file with another wording of generated tasks");
   c->add_option("--task-seed", a.seed, "of the tasks' draws")->capture_default_str();
+  c->add_option("--mode", a.mode,
+                "agnostic: the question comes after compaction; aware: it is compacted with the "
+                "text and asked again; in-prompt: read in full before (not comparable)")
+      ->capture_default_str();
+  c->add_option("--window", a.window, "tokens that a document is cut to fit; 0 = the model's")
+      ->capture_default_str();
+  c->add_flag("--no-floors", a.no_floors, "no rows of random eviction and sinks + recent window");
+  add_min_full_score(c, a.min_full_score);
   c->add_flag("--keep-going", a.keep_going, "what fails scores 0 and the run goes on");
 }
 
@@ -310,7 +327,11 @@ int main(int argc, char** argv) {
   c = app.add_subcommand("eval", "measure methods on texts with hidden needles, or on tasks");
   add_eval(c, eval);
   add_tasks(c, tasks);
-  c->callback([&] {
+  std::string plan_file;
+  c->add_option("--plan", plan_file,
+                "flags of this command as a JSON object, {\"lengths\": [512]}");
+  c->callback([&, c] {
+    if (!plan_file.empty()) apply_plan_file(*c, plan_file);
     status = tasks.tasks.empty() ? run_eval(globals, eval) : run_eval_tasks(globals, eval, tasks);
   });
 
@@ -319,8 +340,10 @@ int main(int argc, char** argv) {
   c->add_option("folders", reported, "one folder, or two: the second against the first")
       ->required()
       ->expected(1, 2);
+  double min_full_score = tasks.min_full_score;
+  add_min_full_score(c, min_full_score);
   c->footer("example: limbeck report run-old run-new");
-  c->callback([&] { status = run_report(globals, reported); });
+  c->callback([&] { status = run_report(globals, reported, min_full_score); });
 
   std::vector<std::string> shards;
   std::string joined;
@@ -338,6 +361,8 @@ int main(int argc, char** argv) {
 
   c = app.add_subcommand("methods", "list methods, scorers, allocators and builders");
   c->callback([&] { status = run_methods(globals); });
+  c = app.add_subcommand("tasks", "list the benchmark tasks of eval and their options");
+  c->callback([&] { status = run_task_list(globals); });
   c = app.add_subcommand("models", "list the models at hand and say how to add others");
   c->callback([&] { status = run_models(globals); });
 

@@ -6,9 +6,7 @@
 #include <nlohmann/json.hpp>
 
 namespace limbeck::cli {
-namespace {
-
-nlohmann::ordered_json options_json(const std::vector<FieldInfo>& fields) {
+nlohmann::ordered_json fields_json(const std::vector<FieldInfo>& fields) {
   nlohmann::ordered_json out = nlohmann::ordered_json::array();
   for (const FieldInfo& f : fields)
     out.push_back({{"name", f.name},
@@ -18,6 +16,8 @@ nlohmann::ordered_json options_json(const std::vector<FieldInfo>& fields) {
                    {"help", f.help}});
   return out;
 }
+
+namespace {
 
 nlohmann::ordered_json registry_json() {
   nlohmann::ordered_json j;
@@ -42,14 +42,14 @@ nlohmann::ordered_json registry_json() {
                             {"sinks", t.sinks},
                             {"recent", t.recent},
                             {"own_rows", t.own_rows == kAllRows ? -1 : t.own_rows},
-                            {"options", options_json(s.describe())}});
+                            {"options", fields_json(s.describe())}});
   }
   for (const AllocatorEntry& a : allocator_registry())
     j["allocators"].push_back({{"name", a.name},
                                {"summary", a.summary},
                                {"source", a.source},
                                {"comparable", comparable_name(a.make({})->requires_comparable())},
-                               {"options", options_json(a.describe())}});
+                               {"options", fields_json(a.describe())}});
   for (const BuilderEntry& b : builder_registry())
     j["builders"].push_back({{"name", b.name}, {"summary", b.summary}});
   return j;

@@ -2,10 +2,14 @@
 
 #include "limbeck/base/error.h"
 #include "limbeck/eval/fidelity.h"
+#include "limbeck/eval/lm_metrics.h"
+#include "limbeck/eval/run/peak_memory.h"
+#include "limbeck/io/quote.h"
 
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 
 namespace limbeck {
@@ -14,6 +18,8 @@ namespace {
 /// Answers longer than this are compared on their beginning: [tokens, vocabulary] f32 is held.
 constexpr size_t kComparedTokens = 128;
 
+constexpr std::array<std::string_view, 3> kModeNames = {"agnostic", "aware", "in-prompt"};
+
 double seconds_of(const StageSeconds& stages, std::string_view name) {
   double sum = 0;
   for (const auto& [stage, seconds] : stages)
@@ -21,100 +27,167 @@ double seconds_of(const StageSeconds& stages, std::string_view name) {
   return sum;
 }
 
-void set_budgets(const std::vector<int64_t>& heads, int64_t document, SampleRow& row) {
+void set_budgets(const std::vector<int64_t>& heads, int64_t span, SampleRow& row) {
   if (heads.empty()) return;
   const auto [least, most] = std::minmax_element(heads.begin(), heads.end());
   row.kept_min = *least;
   row.kept_max = *most;
   row.kept = static_cast<double>(std::accumulate(heads.begin(), heads.end(), int64_t{0})) /
              static_cast<double>(heads.size());
-  row.kept_ratio = row.kept / static_cast<double>(std::max<int64_t>(1, document));
+  row.kept_ratio = row.kept / static_cast<double>(std::max<int64_t>(1, span));
+}
+
+/// Mean over the compactions of a unit, one a question, rounded.
+void add_heads(const std::vector<int64_t>& heads, int64_t so_far, std::vector<int64_t>& mean) {
+  if (so_far == 0) mean.assign(heads.size(), 0);
+  for (size_t i = 0; i < heads.size(); ++i) mean[i] += heads[i];
+}
+
+/// Up to the first stop string behind at least `least` characters.
+void cut_at_stops(const std::vector<std::string>& stops, size_t least, std::string& text) {
+  size_t end = text.size();
+  for (const std::string& stop : stops) end = std::min(end, text.find(stop, least));
+  text.resize(std::min(end, text.size()));
 }
 
 }  // namespace
 
+std::string_view eval_mode_name(EvalMode mode) { return kModeNames[static_cast<size_t>(mode)]; }
+
+EvalMode parse_eval_mode(std::string_view name) {
+  const auto at = std::find(kModeNames.begin(), kModeNames.end(), name);
+  if (at == kModeNames.end())
+    throw InvalidArgument("[eval] mode must be one of {}; found {}", fmt::join(kModeNames, ", "),
+                          quote(name));
+  return static_cast<EvalMode>(at - kModeNames.begin());
+}
+
 DocumentEval::DocumentEval(const LanguageModel& lm, const Task& task, const TaskPrompt& prompt,
-                           const TaskDocument& document, int64_t seed)
-    : lm_(lm), task_(task), prompt_(prompt), document_(document) {
-  int64_t behind = 0;
-  for (const TaskQuestion& q : document.questions) {
+                           const TaskDocument& document, const DocumentSettings& settings)
+    : lm_(lm), task_(task), prompt_(prompt), document_(document), settings_(settings) {
+  const TaskInfo& info = task.info();
+  if (settings.mode != EvalMode::agnostic && info.answer == AnswerKind::continue_text)
+    throw InvalidArgument("[eval] {} asks nothing, so that its mode must be agnostic; found {}",
+                          info.name, eval_mode_name(settings.mode));
+  if (settings.mode == EvalMode::in_prompt && info.answer != AnswerKind::generate)
+    throw InvalidArgument("[eval] mode in-prompt needs answers that are generated; {} chooses",
+                          info.name);
+  for (const TaskQuestion& q : document.questions)
     references_.push_back({prompt.question(q.text, q.answer_prefix), {}, {}});
-    behind = std::max(behind, static_cast<int64_t>(references_.back().prompt.size()));
-  }
-  const int64_t room = lm.model.spec().context_length - behind - task.info().max_new -
-                       static_cast<int64_t>(prompt.before().size());
-  const std::vector<int32_t> ids =
-      prompt.fit(prompt.document(document.text), room, task.info().truncation, truncated_);
-  document_tokens_ = static_cast<int64_t>(ids.size());
-  cache_.emplace(lm, prompt.frame(), prompt.before(), ids, seed);
-  full_bytes_ = cache_->full().bytes().total();
-  if (task.info().answer != AnswerKind::generate) return;
-  KvCache full = cache_->full().clone();
+  cut(document);
+  cache_.emplace(lm, prompt.frame(), prompt.before(), ids_, settings.seed);
+  if (info.answer != AnswerKind::generate || settings.mode == EvalMode::in_prompt) return;
   for (size_t i = 0; i < references_.size(); ++i) {
     Reference& r = references_[i];
-    r.answer = answer(full, document.questions[i], r.prompt).tokens;
+    const std::vector<int32_t> more = known(i);
+    KvCache full = more.empty() ? cache_->full().clone() : cache_->extended(more).full().clone();
+    r.answer = answer(full, r.prompt).tokens;
     if (r.answer.size() > kComparedTokens) r.answer.resize(kComparedTokens);
     if (!r.answer.empty()) r.log_probs = scored_log_probs(lm.model, full, r.prompt, r.answer);
   }
 }
 
+/// The document's ids as the window has room for them.
+void DocumentEval::cut(const TaskDocument& document) {
+  const TaskInfo& info = task_.info();
+  const int64_t model_window = lm_.model.spec().context_length;
+  const int64_t window =
+      settings_.window > 0 ? std::min(settings_.window, model_window) : model_window;
+  const auto before = static_cast<int64_t>(prompt_.before().size());
+  ids_ = prompt_.document(document.text);
+  if (info.answer == AnswerKind::continue_text) {
+    const auto wanted = static_cast<size_t>(document.length + info.max_new);
+    if (ids_.size() < wanted || static_cast<int64_t>(wanted) + before > window)
+      throw InvalidArgument("[eval] {} needs {} tokens of text within {}; found {}", document.id,
+                            wanted, window - before, ids_.size());
+    continuation_.assign(ids_.begin() + document.length,
+                         ids_.begin() + static_cast<int64_t>(wanted));
+    ids_.resize(static_cast<size_t>(document.length));
+    return;
+  }
+  int64_t behind = 0;
+  for (size_t i = 0; i < references_.size(); ++i)
+    behind = std::max(
+        behind,
+        static_cast<int64_t>(references_[i].prompt.size() +
+                             (settings_.mode == EvalMode::aware ? known(i).size() : size_t{0})));
+  ids_ = prompt_.fit(std::move(ids_), window - behind - info.max_new - before, info.truncation,
+                     truncated_);
+}
+
+std::vector<int32_t> DocumentEval::known(size_t question) const {
+  if (settings_.mode == EvalMode::in_prompt) return references_[question].prompt;
+  if (settings_.mode == EvalMode::aware)
+    return prompt_.document(document_.questions[question].text);
+  return {};
+}
+
+DocumentEval::Compacted DocumentEval::compacted(const EvalUnit& unit, size_t question) {
+  const std::vector<int32_t> more = known(question);
+  const auto make = [&](DocumentCache& from) {
+    return Compacted{from.compacted(unit), from.span().end - from.span().begin,
+                     from.full().bytes().total(), from.last_logits()};
+  };
+  if (more.empty()) return make(*cache_);
+  DocumentCache with_question = cache_->extended(more);
+  return make(with_question);
+}
+
 SampleUnit DocumentEval::run(const EvalUnit& unit) {
-  CompactedDocument compacted = cache_->compacted(unit);
+  reset_peak_memory();
   SampleUnit out;
-  const CacheShape& shape = compacted.cache.shape();
-  out.heads = {task_.info().name, document_.id,   unit.label,
-               document_.length,  unit.ratio,     shape.full_layer_count(),
-               shape.kv_heads,    compacted.heads};
-  const SampleRow shared = row_of(unit, compacted);
+  std::optional<Compacted> shared;
+  std::vector<int64_t> heads;
+  int64_t compactions = 0;
   for (size_t i = 0; i < document_.questions.size(); ++i) {
-    const TaskQuestion& q = document_.questions[i];
-    const Reference& reference = references_[i];
-    SampleRow row = shared;
-    row.q_id = q.id;
-    row.outputs = q.outputs;
-    row.prompt_tokens = static_cast<int64_t>(prompt_.before().size()) + document_tokens_ +
-                        static_cast<int64_t>(reference.prompt.size());
-    const bool generates = task_.info().answer == AnswerKind::generate;
-    const Answer a = generates ? answer(compacted.cache, q, reference.prompt)
-                               : choose(compacted.cache, q, reference.prompt);
-    const TaskScore score = task_.score(q, a.text);
-    row.prediction = a.text;
-    row.finish = a.finish;
-    row.generated_tokens = static_cast<int64_t>(a.tokens.size());
-    row.score = score.score;
-    row.parsed = score.parsed;
-    row.metrics.insert(score.more.begin(), score.more.end());
-    row.metrics["found"] = score.found ? 1.0 : 0.0;
-    row.footprint = a.footprint.footprint;
-    row.footprint_total = a.footprint.footprint_total;
-    row.footprint_after = a.footprint.footprint_after;
-    row.peak = a.footprint.peak;
-    row.kv_bytes_peak = a.footprint.kv_bytes_peak;
-    row.seconds.insert(row.seconds.end(), a.seconds.begin(), a.seconds.end());
-    if (generates) compare(compacted.cache, reference, row);
+    // One for all questions, or one for each that is known beforehand.
+    if (i == 0 || settings_.mode != EvalMode::agnostic) {
+      shared.emplace(compacted(unit, i));
+      add_heads(shared->document.heads, compactions++, heads);
+      const CacheShape& shape = shared->document.cache.shape();
+      out.heads = {
+          task_.info().name,        document_.id,   unit.label, document_.length, unit.ratio,
+          shape.full_layer_count(), shape.kv_heads, {}};
+    }
+    SampleRow row = row_of(unit, *shared);
+    row.q_id = document_.questions[i].id;
+    row.outputs = document_.questions[i].outputs;
+    row.prompt_tokens =
+        static_cast<int64_t>(prompt_.before().size() + ids_.size() + references_[i].prompt.size());
+    if (task_.info().answer == AnswerKind::continue_text)
+      go_on(*shared, row);
+    else
+      ask(*shared, i, row);
     out.rows.push_back(std::move(row));
   }
+  for (const int64_t kept : heads)
+    out.heads.kept.push_back((2 * kept + compactions) / (2 * compactions));
+  const int64_t peak = peak_memory();
+  for (SampleRow& row : out.rows) row.rss_peak = peak;
   return out;
 }
 
-SampleRow DocumentEval::row_of(const EvalUnit& unit, const CompactedDocument& compacted) const {
+SampleRow DocumentEval::row_of(const EvalUnit& unit, const Compacted& compacted) const {
+  const CompactedDocument& made = compacted.document;
   SampleRow row;
   row.task = task_.info().name;
   row.group = task_.info().group;
+  row.category = task_.info().category;
   row.doc_id = document_.id;
   row.ordinal = document_.ordinal;
   row.length = document_.length;
   row.method = unit.label;
   row.budget = unit.ratio;
-  row.document_tokens = document_tokens_;
+  row.mode = eval_mode_name(settings_.mode);
+  row.document_tokens = static_cast<int64_t>(ids_.size());
   row.truncated = truncated_;
-  set_budgets(compacted.heads, document_tokens_, row);
-  row.kv_bytes = compacted.cache.bytes().total();
-  row.bytes_ratio = static_cast<double>(row.kv_bytes) / static_cast<double>(full_bytes_);
-  row.seconds = compacted.shared;
-  row.seconds.insert(row.seconds.end(), compacted.compaction.begin(), compacted.compaction.end());
-  row.compaction_seconds = seconds_of(compacted.shared, "queries");
-  for (const auto& [stage, seconds] : compacted.compaction) row.compaction_seconds += seconds;
+  set_budgets(made.heads, compacted.span_tokens, row);
+  row.kv_bytes = made.cache.bytes().total();
+  row.bytes_ratio = static_cast<double>(row.kv_bytes) / static_cast<double>(compacted.full_bytes);
+  row.seconds = made.shared;
+  row.seconds.insert(row.seconds.end(), made.compaction.begin(), made.compaction.end());
+  row.compaction_seconds = seconds_of(made.shared, "queries");
+  for (const auto& [stage, seconds] : made.compaction) row.compaction_seconds += seconds;
   // Where a needle lies, for the heat map.
   if (const auto depth = document_.facts.find("depth");
       depth != document_.facts.end() && depth->is_number())
@@ -122,7 +195,52 @@ SampleRow DocumentEval::row_of(const EvalUnit& unit, const CompactedDocument& co
   return row;
 }
 
-DocumentEval::Answer DocumentEval::answer(KvCache& cache, const TaskQuestion& question,
+void DocumentEval::ask(Compacted& compacted, size_t question, SampleRow& row) const {
+  const TaskQuestion& q = document_.questions[question];
+  const Reference& reference = references_[question];
+  KvCache& cache = compacted.document.cache;
+  const bool generates = task_.info().answer == AnswerKind::generate;
+  const Answer a = settings_.mode == EvalMode::in_prompt ? answer_in_prompt(compacted)
+                   : generates                           ? answer(cache, reference.prompt)
+                                                         : choose(cache, q, reference.prompt);
+  const TaskScore score = task_.score(q, a.text);
+  row.prediction = a.text;
+  row.finish = a.finish;
+  row.generated_tokens = static_cast<int64_t>(a.tokens.size());
+  row.score = score.score;
+  row.parsed = score.parsed;
+  row.metrics.insert(score.more.begin(), score.more.end());
+  row.metrics["found"] = score.found ? 1.0 : 0.0;
+  row.footprint = a.footprint.footprint;
+  row.footprint_total = a.footprint.footprint_total;
+  row.footprint_after = a.footprint.footprint_after;
+  row.peak = a.footprint.peak;
+  row.kv_bytes_peak = a.footprint.kv_bytes_peak;
+  row.seconds.insert(row.seconds.end(), a.seconds.begin(), a.seconds.end());
+  compare(cache, reference, row);
+}
+
+/// Language-model metrics; the score is the share of positions with the same likeliest token.
+void DocumentEval::go_on(Compacted& compacted, SampleRow& row) const {
+  KvCache full = cache_->full().clone();
+  KvCache& cache = compacted.document.cache;
+  Stopwatch watch;
+  const auto metrics = lm_metrics(lm_positions(lm_.model, full, cache, continuation_));
+  row.seconds.emplace_back("question", watch.seconds());
+  row.metrics.insert(metrics.begin(), metrics.end());
+  row.score = metrics.at("top1");
+  row.metrics["found"] = 1.0;
+  row.finish = "scored";
+  row.prompt_tokens += static_cast<int64_t>(continuation_.size());
+  const FootprintReport footprint = cache.meter().report();
+  row.footprint = footprint.footprint;
+  row.footprint_total = footprint.footprint_total;
+  row.footprint_after = footprint.footprint_after;
+  row.peak = footprint.peak;
+  row.kv_bytes_peak = footprint.kv_bytes_peak;
+}
+
+DocumentEval::Answer DocumentEval::answer(KvCache& cache,
                                           const std::vector<int32_t>& prompt) const {
   const TaskInfo& info = task_.info();
   GenerateOptions o;
@@ -139,6 +257,32 @@ DocumentEval::Answer DocumentEval::answer(KvCache& cache, const TaskQuestion& qu
   out.seconds = {{"question", r.prefill_seconds}, {"decode", r.decode_seconds}};
   out.footprint = cache.meter().report();
   cache.rollback(mark);
+  return out;
+}
+
+/// The question has been read and compacted with everything else: its last row, from before,
+/// predicts the first token; the others come from the compact cache.
+DocumentEval::Answer DocumentEval::answer_in_prompt(Compacted& compacted) const {
+  const TaskInfo& info = task_.info();
+  const auto first = static_cast<int32_t>(compacted.last_logits.argmax(-1).item<int64_t>());
+  Answer out;
+  out.finish = "stop";
+  out.seconds = {{"question", 0.0}, {"decode", 0.0}};
+  out.footprint = compacted.document.cache.meter().report();
+  if (lm_.is_eos(first)) return out;
+  out.tokens = {first};
+  if (info.max_new > 1) {
+    GenerateOptions o;
+    o.max_tokens = info.max_new - 1;
+    const GenerateResult r = generate(lm_, compacted.document.cache, out.tokens, o);
+    out.tokens.insert(out.tokens.end(), r.tokens.begin(), r.tokens.end());
+    out.finish = r.finish_reason;
+    out.seconds = {{"question", r.prefill_seconds}, {"decode", r.decode_seconds}};
+    out.footprint = compacted.document.cache.meter().report();
+  }
+  out.text = lm_.tokenizer.decode(out.tokens);
+  const std::string beginning = lm_.tokenizer.decode(std::span(out.tokens).first(1));
+  cut_at_stops(info.stop, info.stop_after_first ? beginning.size() : 0, out.text);
   return out;
 }
 

@@ -1,8 +1,8 @@
 /// One document of a task: every method at every ratio answers its questions from its own cache.
 ///
-/// Compaction sees the document only; the question comes afterwards (query-agnostic). Questions
-/// never see each other. The full cache's own answers are the reference for "kl", "top1" and
-/// "own_nll".
+/// Compaction sees the document only and the question comes afterwards (EvalMode::agnostic); the
+/// other modes are there to replicate what others measured. Questions never see each other. The
+/// full cache's own answers are the reference for "kl", "top1" and "own_nll".
 #pragma once
 
 #include "limbeck/eval/document_cache.h"
@@ -10,16 +10,35 @@
 #include "limbeck/eval/run/task_prompt.h"
 
 #include <optional>
+#include <string_view>
 #include <vector>
 
 namespace limbeck {
 
+/// When the question becomes known.
+enum class EvalMode {
+  agnostic,   ///< after compaction
+  aware,      ///< read behind the document, compacted with it, and asked again
+  in_prompt,  ///< read in full with everything else; the first token comes from the full cache
+};
+/// "agnostic", "aware", "in-prompt".
+std::string_view eval_mode_name(EvalMode mode);
+/// Throws InvalidArgument listing the names.
+EvalMode parse_eval_mode(std::string_view name);
+
+struct DocumentSettings {
+  EvalMode mode = EvalMode::agnostic;
+  int64_t window = 0;  ///< tokens of prompt and answer; 0 = the model's
+  int64_t seed = 0;
+};
+
 class DocumentEval {
  public:
   /// Reads the document and answers with the full cache. Everything must outlive this object.
-  /// Throws InvalidArgument when document, question and answer do not fit the model's window.
+  /// Throws InvalidArgument when document, question and answer do not fit the window, or the mode
+  /// does not fit the task.
   DocumentEval(const LanguageModel& lm, const Task& task, const TaskPrompt& prompt,
-               const TaskDocument& document, int64_t seed);
+               const TaskDocument& document, const DocumentSettings& settings);
 
   /// Throws what compact() throws.
   SampleUnit run(const EvalUnit& unit);
@@ -37,20 +56,34 @@ class DocumentEval {
     StageSeconds seconds;
     FootprintReport footprint;
   };
+  /// A compact cache, and what the cache that it was made from held.
+  struct Compacted {
+    CompactedDocument document;
+    int64_t span_tokens = 0, full_bytes = 0;
+    at::Tensor last_logits;
+  };
 
-  Answer answer(KvCache& cache, const TaskQuestion& question,
-                const std::vector<int32_t>& prompt) const;
+  void cut(const TaskDocument& document);
+  /// What stands behind the document while methods choose; nothing in the agnostic mode.
+  std::vector<int32_t> known(size_t question) const;
+  Compacted compacted(const EvalUnit& unit, size_t question);
+  SampleRow row_of(const EvalUnit& unit, const Compacted& compacted) const;
+  void ask(Compacted& compacted, size_t question, SampleRow& row) const;
+  void go_on(Compacted& compacted, SampleRow& row) const;
+
+  Answer answer(KvCache& cache, const std::vector<int32_t>& prompt) const;
+  Answer answer_in_prompt(Compacted& compacted) const;
   Answer choose(KvCache& cache, const TaskQuestion& question,
                 const std::vector<int32_t>& prompt) const;
   void compare(KvCache& cache, const Reference& reference, SampleRow& row) const;
-  SampleRow row_of(const EvalUnit& unit, const CompactedDocument& compacted) const;
 
   const LanguageModel& lm_;
   const Task& task_;
   const TaskPrompt& prompt_;
   const TaskDocument& document_;
+  DocumentSettings settings_;
   std::optional<DocumentCache> cache_;
-  int64_t document_tokens_ = 0, full_bytes_ = 0;
+  std::vector<int32_t> ids_, continuation_;
   bool truncated_ = false;
   std::vector<Reference> references_;
 };

@@ -5,8 +5,8 @@
 #include "limbeck/eval/report/markdown.h"
 #include "limbeck/eval/report/summary.h"
 #include "limbeck/io/atomic_file.h"
-#include "limbeck/io/checksum.h"
 #include "limbeck/io/json.h"
+#include "limbeck/io/sha256.h"
 
 #include <fstream>
 #include <iterator>
@@ -34,19 +34,26 @@ void write_text(const std::filesystem::path& path, std::string_view text) {
 }
 
 /// The first field in which two manifests differ, with both values.
-std::string difference(const json& a, const json& b) {
-  std::set<std::string> keys;
-  for (const json* j : {&a, &b})
-    for (const auto& [key, value] : j->items()) keys.insert(key);
-  for (const std::string& key : keys)
-    if (key != "run" && key != "id" && a.value(key, json()) != b.value(key, json()))
-      return fmt::format("{} {} and {}", key, a.value(key, json()).dump(),
-                         b.value(key, json()).dump());
-  return "ids";
+std::string difference(const json& a, const json& b, const std::string& name = "") {
+  const bool objects = a.is_object() && b.is_object();
+  if (objects || (a.is_array() && b.is_array() && a.size() == b.size())) {
+    std::set<std::string> keys;
+    for (const json* j : {&a, &b})
+      for (const auto& [key, value] : j->items()) keys.insert(key);
+    const auto at = [&](const json& j, const std::string& key) {
+      return objects ? j.value(key, json()) : j.at(static_cast<size_t>(std::stoul(key)));
+    };
+    for (const std::string& key : keys) {
+      if (name.empty() && (key == "run" || key == "manifest_id")) continue;
+      if (at(a, key) != at(b, key))
+        return difference(at(a, key), at(b, key), name.empty() ? key : name + "." + key);
+    }
+  }
+  return name.empty() ? "ids" : fmt::format("{} {} and {}", name, a.dump(), b.dump());
 }
 
 void check_same(const json& then, const json& now, const std::filesystem::path& folder) {
-  if (then.value("id", json()) != now.value("id", json()))
+  if (then.value("manifest_id", json()) != now.value("manifest_id", json()))
     throw Mismatch("[eval] {} belongs to another run; they differ in {}; name another folder",
                    folder.string(), difference(then, now));
 }
@@ -56,18 +63,16 @@ void check_same(const json& then, const json& now, const std::filesystem::path& 
 void seal_manifest(ordered_json& manifest) {
   json canonical = manifest;  // sorted keys
   canonical.erase("run");
-  canonical.erase("id");
-  Hasher128 hash;
-  hash.update(canonical.dump());
-  manifest["id"] = hash_hex(hash.digest());
+  canonical.erase("manifest_id");
+  manifest["manifest_id"] = sha256_hex(canonical.dump());
 }
 
 ordered_json read_manifest(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / kManifest;
   const std::string text = read_text(path), what = "[eval] " + path.string();
   const json checked = parse_json(text, what);
-  if (!checked.is_object() || !checked.value("id", json()).is_string())
-    throw FormatError("{}: is no manifest of a run; field id must be a text", what);
+  if (!checked.is_object() || !checked.value("manifest_id", json()).is_string())
+    throw FormatError("{}: is no manifest of a run; field manifest_id must be a text", what);
   const json run = checked.value("run", json());
   if (!run.is_object() || !run.value("shard", json()).is_string())
     throw FormatError("{}: is no manifest of a run; field run.shard must be a text", what);
@@ -91,16 +96,19 @@ void begin_run(const std::filesystem::path& folder, const ordered_json& manifest
   write_text(folder / kManifest, manifest.dump(2) + "\n");
 }
 
-void end_run(const std::filesystem::path& folder, int64_t units) {
+void end_run(const std::filesystem::path& folder, int64_t units,
+             const std::vector<std::string>& skipped) {
   ordered_json manifest = read_manifest(folder);
   manifest["run"]["units"] = units;
+  if (!skipped.empty()) manifest["run"]["skipped"] = skipped;
   write_text(folder / kManifest, manifest.dump(2) + "\n");
 }
 
 std::map<SampleKey, SampleUnit> read_units(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / kSamples;
   int64_t good = 0;
-  return read_samples(read_text(path), path.string(), read_manifest(folder).at("id"), good);
+  return read_samples(read_text(path), path.string(), read_manifest(folder).at("manifest_id"),
+                      good);
 }
 
 std::vector<SampleRow> rows_of(const std::map<SampleKey, SampleUnit>& units) {
@@ -109,7 +117,25 @@ std::vector<SampleRow> rows_of(const std::map<SampleKey, SampleUnit>& units) {
   return out;
 }
 
-void write_reports(const std::filesystem::path& folder) {
+namespace {
+
+/// What a reader must know before the numbers.
+std::vector<std::string> remarks_of(const ordered_json& manifest) {
+  std::vector<std::string> out;
+  const json run = manifest.value("run", json::object());
+  if (const json skipped = run.value("skipped", json()); skipped.is_array())
+    for (const json& text : skipped)
+      if (text.is_string()) out.push_back(text);
+  if (const json merged = run.value("merged", json()); merged.is_number_integer())
+    out.push_back(fmt::format(
+        "Joined from {} shards: where they ran side by side on one machine, seconds are not valid.",
+        merged.get<int64_t>()));
+  return out;
+}
+
+}  // namespace
+
+void write_reports(const std::filesystem::path& folder, const SummaryOptions& options) {
   const auto units = read_units(folder);
   std::string lines;
   ReportInput page;
@@ -119,14 +145,19 @@ void write_reports(const std::filesystem::path& folder) {
     lines += heads_to_json(unit.heads).dump() + "\n";
   }
   const std::vector<SampleRow> rows = rows_of(units);
-  const Summary summary = summarise_samples(rows);
+  const Summary summary = summarise_samples(rows, options);
   page.manifest = read_manifest(folder);
+  page.remarks = remarks_of(page.manifest);
+  page.options = options;
   page.rows = rows;
   page.heads = heads;
   write_text(folder / "heads.jsonl", lines);
   write_text(folder / "report.html", report_html(page));
-  write_text(folder / "summary.json", summary_to_json(summary).dump(2) + "\n");
-  write_text(folder / "summary.md", summary_markdown(summary));
+  ordered_json numbers = summary_to_json(summary);
+  for (const char* name : {"manifest_id", "mode", "chunk", "seed"})
+    if (page.manifest.contains(name)) numbers["run"][name] = page.manifest[name];
+  write_text(folder / "summary.json", numbers.dump(2) + "\n");
+  write_text(folder / "summary.md", summary_markdown(summary, page.remarks));
 }
 
 void merge_runs(const std::vector<std::filesystem::path>& folders,
@@ -158,9 +189,10 @@ void merge_runs(const std::vector<std::filesystem::path>& folders,
     throw InvalidArgument("[eval] the run has {} shards; found {}", wanted, shards.size());
   std::filesystem::create_directories(out);
   manifest["run"]["shard"] = "1/1";
+  if (folders.size() > 1) manifest["run"]["merged"] = folders.size();
   manifest["run"]["units"] = units.size();
   begin_run(out, manifest);
-  SampleLog log(out / kSamples, manifest.at("id"));
+  SampleLog log(out / kSamples, manifest.at("manifest_id"));
   for (auto& [key, unit] : units)
     if (!log.has(key)) log.append(key, std::move(unit));
   write_reports(out);

@@ -3,6 +3,7 @@
 /// Non-goals: running anything (task_run.h).
 #pragma once
 
+#include "limbeck/eval/report/summary.h"
 #include "limbeck/eval/run/sample_log.h"
 
 #include <nlohmann/json.hpp>
@@ -12,15 +13,17 @@
 
 namespace limbeck {
 
-/// Adds "id": XXH3-128 of the canonical JSON (sorted keys, no white space) of everything but "run".
+/// Adds "manifest_id": SHA-256 of the canonical JSON (sorted keys, no white space) of everything
+/// but "run", which has time, host and shard.
 void seal_manifest(nlohmann::ordered_json& manifest);
 
 /// Writes manifest.json, or checks that the one that is there has the same id. Throws Mismatch
 /// naming the first field that differs or another shard, ResourceError, FormatError.
 void begin_run(const std::filesystem::path& folder, const nlohmann::ordered_json& manifest);
 
-/// Notes in the manifest that the shard is whole, and how many units it has.
-void end_run(const std::filesystem::path& folder, int64_t units);
+/// Notes in the manifest that the shard is whole, how many units it has, and what was not run.
+void end_run(const std::filesystem::path& folder, int64_t units,
+             const std::vector<std::string>& skipped = {});
 
 /// Throws ResourceError or FormatError naming the file.
 nlohmann::ordered_json read_manifest(const std::filesystem::path& folder);
@@ -32,7 +35,8 @@ std::map<SampleKey, SampleUnit> read_units(const std::filesystem::path& folder);
 std::vector<SampleRow> rows_of(const std::map<SampleKey, SampleUnit>& units);
 
 /// Writes heads.jsonl, summary.json, summary.md and report.html of the whole units in a folder.
-void write_reports(const std::filesystem::path& folder);
+/// Throws InvalidArgument for options out of range.
+void write_reports(const std::filesystem::path& folder, const SummaryOptions& options = {});
 
 /// Joins the folders of all shards of one run into `out` and writes its reports. Throws Mismatch
 /// when manifests differ, InvalidArgument when units overlap, a shard is missing, or a shard has

@@ -21,7 +21,7 @@ std::filesystem::path shard_of(const std::filesystem::path& folder, const std::s
   std::filesystem::create_directories(folder);
   const nlohmann::ordered_json manifest = manifest_of(shard);
   begin_run(folder, manifest);
-  SampleLog log(folder / "samples.jsonl", manifest.at("id"));
+  SampleLog log(folder / "samples.jsonl", manifest.at("manifest_id"));
   for (const std::string& id : documents) {
     SampleUnit unit;
     SampleRow row;
@@ -54,8 +54,8 @@ void expect_error(F&& act, const std::string& text) {
 TEST(RunFolderTest, TheIdIgnoresOrderAndTheRunItself) {
   nlohmann::ordered_json other{{"seed", 42}, {"model", "m"}};
   seal_manifest(other);
-  EXPECT_EQ(other.at("id"), manifest_of("2/2").at("id"));
-  EXPECT_NE(other.at("id"), manifest_of("1/1", 7).at("id"));
+  EXPECT_EQ(other.at("manifest_id"), manifest_of("2/2").at("manifest_id"));
+  EXPECT_NE(other.at("manifest_id"), manifest_of("1/1", 7).at("manifest_id"));
 }
 
 TEST(RunFolderTest, AnotherRunOrShardInAFolderIsRefused) {
@@ -64,6 +64,15 @@ TEST(RunFolderTest, AnotherRunOrShardInAFolderIsRefused) {
   begin_run(folder.path(), manifest_of("1/2"));
   expect_error<Mismatch>([&] { begin_run(folder.path(), manifest_of("1/2", 7)); },
                          "differ in seed 42 and 7");
+  nlohmann::ordered_json a{{"engine", {{"commit", "x"}}}, {"tasks", {1, 2}}}, b = a;
+  b["tasks"][1] = 3;
+  const test::ScratchFolder other;
+  for (auto* m : {&a, &b}) {
+    seal_manifest(*m);
+    (*m)["run"] = {{"shard", "1/1"}};
+  }
+  begin_run(other.path(), a);
+  expect_error<Mismatch>([&] { begin_run(other.path(), b); }, "differ in tasks.1 2 and 3");
   expect_error<Mismatch>([&] { begin_run(folder.path(), manifest_of("2/2")); },
                          "holds shard \"1/2\", not \"2/2\"");
 }

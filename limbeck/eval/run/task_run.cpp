@@ -2,11 +2,12 @@
 
 #include "limbeck/base/error.h"
 #include "limbeck/base/random.h"
-#include "limbeck/eval/run/document_eval.h"
+#include "limbeck/eval/method_facts.h"
+#include "limbeck/eval/run/build_facts.h"
 #include "limbeck/eval/run/run_folder.h"
 
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
-#include <torch/version.h>
 
 #include <algorithm>
 #include <map>
@@ -24,6 +25,8 @@ void check_plan(const TaskPlan& plan) {
   if (plan.shards < 1 || plan.shard < 1 || plan.shard > plan.shards)
     throw InvalidArgument("[eval] a shard must lie in 1/n .. n/n; found {}/{}", plan.shard,
                           plan.shards);
+  if (plan.window < 0)
+    throw InvalidArgument("[eval] window must be at least 0; found {}", plan.window);
   if (!plan.methods.empty() && plan.ratios.empty())
     throw InvalidArgument("[eval] methods need a ratio; found none");
   for (const double r : plan.ratios)
@@ -37,29 +40,48 @@ void check_plan(const TaskPlan& plan) {
           "{} twice",
           m.label);
   if (std::set(plan.ratios.begin(), plan.ratios.end()).size() != plan.ratios.size() ||
-      std::set(plan.lengths.begin(), plan.lengths.end()).size() != plan.lengths.size() ||
-      std::set(plan.tasks.begin(), plan.tasks.end()).size() != plan.tasks.size())
-    throw InvalidArgument("[eval] tasks, lengths and ratios must be distinct");
+      std::set(plan.lengths.begin(), plan.lengths.end()).size() != plan.lengths.size())
+    throw InvalidArgument("[eval] lengths and ratios must be distinct");
 }
 
-std::vector<EvalUnit> units_of(const TaskPlan& plan) {
+/// Methods of the floors that the plan does not name itself.
+std::vector<MethodEntry> floors_of(const TaskPlan& plan) {
+  std::vector<MethodEntry> out;
+  if (!plan.floors) return out;
+  for (const std::string_view label : kFloorMethods) {
+    const bool there = std::any_of(plan.methods.begin(), plan.methods.end(),
+                                   [&](const MethodEntry& m) { return m.label == label; });
+    if (!there) out.push_back(parse_method_entry(std::string(label)));
+  }
+  return out;
+}
+
+std::vector<EvalUnit> units_of(const TaskPlan& plan, const std::vector<MethodEntry>& floors) {
   std::vector<EvalUnit> out = {{std::string(kFullLabel), 1.0, nullptr, {}}};
   for (const double ratio : plan.ratios)
-    for (const MethodEntry& m : plan.methods)
-      out.push_back({m.label, ratio, &m, method_fingerprint(m)});
+    for (const auto* methods : {&plan.methods, &floors})
+      for (const MethodEntry& m : *methods)
+        out.push_back({m.label, ratio, &m, method_fingerprint(m)});
   out.push_back({std::string(kNoneLabel), 0.0, nullptr, {}});
   return out;
 }
 
+bool can_be_recorded(const Error& e) {
+  return e.code() != ErrorCode::cancelled && e.code() != ErrorCode::resource &&
+         e.code() != ErrorCode::internal;
+}
+
 /// A unit that failed, one row a question.
 SampleUnit failed_unit(const Task& task, const TaskDocument& document, const EvalUnit& unit,
-                       const std::string& error) {
+                       EvalMode mode, const std::string& error) {
   SampleUnit out;
   out.heads = {task.info().name, document.id, unit.label, document.length, unit.ratio, 0, 0, {}};
   for (const TaskQuestion& q : document.questions) {
     SampleRow row;
     row.task = task.info().name;
     row.group = task.info().group;
+    row.category = task.info().category;
+    row.mode = eval_mode_name(mode);
     row.doc_id = document.id;
     row.q_id = q.id;
     row.ordinal = document.ordinal;
@@ -83,48 +105,88 @@ class Runner {
         make_(make),
         chat_(lm, true),
         plain_(lm, false),
-        units_(units_of(plan)),
+        floors_(floors_of(plan)),
+        units_(units_of(plan, floors_)),
         log_(plan.folder / "samples.jsonl", manifest_id) {}
 
   /// Units of this shard, all of them in the record now.
   int64_t run() {
     struct Work {
-      std::unique_ptr<Task> task;
+      Task* task = nullptr;
       int64_t length = 0, documents = 0;
     };
     std::vector<Work> all;
-    for (const std::string& name : plan_.tasks)
-      for (const int64_t length : plan_.lengths) {
-        Work w{make_(name, chat_.counter()), length, 0};
-        w.documents = std::min(plan_.samples, w.task->size(length));
-        // A length that a task has no room for is found before any work.
-        if (w.documents > 0 && !plan_.keep_going) w.task->document(length, 0);
+    std::set<std::string> names;
+    for (const TaskRequest& request : plan_.tasks) {
+      tasks_.push_back(make_task(request));
+      Task& task = *tasks_.back();
+      const TaskInfo& info = task.info();
+      if (!names.insert(info.name).second)
+        throw InvalidArgument(
+            "[eval] tasks must have names of their own; found {} twice, give one \":as=NAME\"",
+            info.name);
+      for (const int64_t length : info.sized ? plan_.lengths : std::vector<int64_t>{0}) {
+        if (skips(info, length)) continue;
+        Work w{&task, length, std::min(plan_.samples, task.size(length))};
+        // What a task has no room for is found before any work.
+        if (!plan_.keep_going) task.document(length, 0);
+        if (w.documents == 0)
+          skipped_.push_back(
+              fmt::format("{} at {} tokens was not run: it has no document of this "
+                          "length.",
+                          info.name, length));
         for (int64_t i = 0; i < w.documents; ++i)
           if (mine(i)) total_ += static_cast<int64_t>(units_.size());
-        all.push_back(std::move(w));
+        all.push_back(w);
       }
+    }
     for (const Work& w : all)
       for (int64_t i = 0; i < w.documents; ++i)
         if (mine(i)) run_document(*w.task, w.length, i);
     return total_;
   }
 
+  /// "lm at 16384 tokens: ...", what was not run because the window is too small.
+  const std::vector<std::string>& skipped() const { return skipped_; }
+
  private:
   bool mine(int64_t ordinal) const { return ordinal % plan_.shards == plan_.shard - 1; }
+
+  std::unique_ptr<Task> make_task(const TaskRequest& request) {
+    try {
+      return make_(request, chat_.counter());
+    } catch (const FormatError& e) {
+      if (!plan_.keep_going) throw;
+      return make_broken_task(request, e.what());
+    }
+  }
+
+  bool skips(const TaskInfo& info, int64_t length) {
+    if (info.answer != AnswerKind::continue_text) return false;
+    const int64_t model_window = lm_.model.spec().context_length;
+    const int64_t window = plan_.window > 0 ? std::min(plan_.window, model_window) : model_window;
+    const int64_t needed =
+        static_cast<int64_t>((info.chat ? chat_ : plain_).before().size()) + length + info.max_new;
+    if (needed <= window) return false;
+    skipped_.push_back(
+        fmt::format("{} at {} tokens was not run: it needs a window of {}, found {}.", info.name,
+                    length, needed, window));
+    return true;
+  }
 
   void run_document(Task& task, int64_t length, int64_t index) {
     TaskDocument document;
     try {
       document = task.document(length, index);
-    } catch (const FormatError& e) {
-      if (!plan_.keep_going) throw;
+    } catch (const Error& e) {
+      if (!plan_.keep_going || !can_be_recorded(e)) throw;
       // Nothing is known of its questions: the failure itself is the sample.
       document.id = fmt::format("{}-{}", length, index);
       document.length = length;
       document.ordinal = index;
       document.questions.emplace_back().id = "0";
       for (const EvalUnit& u : units_)
-        add(task, document, u, failed_unit(task, document, u, e.what()));
+        add(task, document, u, failed_unit(task, document, u, plan_.mode, e.what()));
       return;
     }
     document.ordinal = index;
@@ -142,19 +204,18 @@ class Runner {
       const uint64_t seed =
           fnv1a64(fmt::format("{}|{}|{}", plan_.seed, task.info().name, document.id));
       eval.emplace(lm_, task, task.info().chat ? chat_ : plain_, document,
-                   static_cast<int64_t>(seed >> 1));
+                   DocumentSettings{plan_.mode, plan_.window, static_cast<int64_t>(seed >> 1)});
     } catch (const Error& e) {
-      if (!plan_.keep_going) throw;
+      if (!plan_.keep_going || !can_be_recorded(e)) throw;
       error = e.what();
     }
     for (const EvalUnit* u : todo) {
       try {
-        add(task, document, *u, eval ? eval->run(*u) : failed_unit(task, document, *u, error));
+        add(task, document, *u,
+            eval ? eval->run(*u) : failed_unit(task, document, *u, plan_.mode, error));
       } catch (const Error& e) {
-        if (!plan_.keep_going || e.code() == ErrorCode::cancelled ||
-            e.code() == ErrorCode::resource)
-          throw;
-        add(task, document, *u, failed_unit(task, document, *u, e.what()));
+        if (!plan_.keep_going || !can_be_recorded(e)) throw;
+        add(task, document, *u, failed_unit(task, document, *u, plan_.mode, e.what()));
       }
     }
   }
@@ -178,7 +239,10 @@ class Runner {
   const TaskPlan& plan_;
   const TaskMaker& make_;
   TaskPrompt chat_, plain_;
+  std::vector<MethodEntry> floors_;
   std::vector<EvalUnit> units_;
+  std::vector<std::unique_ptr<Task>> tasks_;
+  std::vector<std::string> skipped_;
   SampleLog log_;
   int64_t done_ = 0, total_ = 0;
 };
@@ -187,30 +251,44 @@ class Runner {
 
 nlohmann::ordered_json task_manifest(const LanguageModel& lm, const TaskPlan& plan,
                                      const nlohmann::ordered_json& resources) {
+  const ModelSpec& spec = lm.model.spec();
   nlohmann::ordered_json j;
-  j["limbeck_run"] = 1;
-  j["engine"] = LIMBECK_VERSION;
-  j["torch"] = TORCH_VERSION;
-  j["model"] = lm.name;
-  j["model_fingerprint"] = lm.model.fingerprint();
-  j["dtype"] = dtype_name(lm.model.dtype());
-  j["tokenizer_fingerprint"] = lm.tokenizer.fingerprint();
-  j["template_fingerprint"] = lm.chat_template ? lm.chat_template->fingerprint() : "";
+  j["limbeck_run"] = 2;
+  j["engine"] = build_facts();
+  j["device"] = "cpu";
+  j["threads"] = at::get_num_threads();
+  j["deterministic"] = at::globalContext().deterministicAlgorithms();
+  j["model"] = {{"name", lm.name},
+                {"family", spec.family},
+                {"fingerprint", lm.model.fingerprint()},
+                {"layers", spec.layer_count()},
+                {"hidden", spec.hidden},
+                {"heads", spec.query_heads},
+                {"kv_heads", spec.kv_heads},
+                {"head_dim", spec.head_dim},
+                {"vocabulary", spec.vocabulary},
+                {"context", spec.context_length},
+                {"dtype", dtype_name(lm.model.dtype())}};
+  j["tokenizer"] = lm.tokenizer.fingerprint();
+  j["chat_template"] = lm.chat_template ? lm.chat_template->fingerprint() : "";
   j["resources"] = resources;
-  j["tasks"] = plan.tasks;
+  j["tasks"] = nlohmann::ordered_json::array();
+  for (const TaskRequest& task : plan.tasks) j["tasks"].push_back(task_facts(task));
   j["lengths"] = plan.lengths;
   j["samples"] = plan.samples;
   j["seed"] = plan.seed;
-  j["mode"] = "agnostic";
+  j["mode"] = eval_mode_name(plan.mode);
+  j["window"] = plan.window;
   j["chunk"] = PrefillOptions{}.chunk;
   j["ratios"] = plan.ratios;
   j["methods"] = nlohmann::ordered_json::array();
-  for (const MethodEntry& m : plan.methods)
-    j["methods"].push_back({{"method", m.label}, {"fingerprint", method_fingerprint(m)}});
+  const std::vector<MethodEntry> floors = floors_of(plan);
+  for (const auto* methods : {&plan.methods, &floors})
+    for (const MethodEntry& m : *methods) j["methods"].push_back(method_facts(m));
   seal_manifest(j);
-  j["run"] = {{"shard", fmt::format("{}/{}", plan.shard, plan.shards)},
-              {"threads", at::get_num_threads()},
-              {"keep_going", plan.keep_going}};
+  j["run"] = host_facts();
+  j["run"]["shard"] = fmt::format("{}/{}", plan.shard, plan.shards);
+  j["run"]["keep_going"] = plan.keep_going;
   return j;
 }
 
@@ -220,9 +298,10 @@ void run_tasks(const LanguageModel& lm, const TaskPlan& plan, const TaskMaker& m
   const nlohmann::ordered_json manifest = task_manifest(lm, plan, resources);
   std::filesystem::create_directories(plan.folder);
   begin_run(plan.folder, manifest);
-  const int64_t units = Runner(lm, plan, make, manifest.at("id").get<std::string>()).run();
-  end_run(plan.folder, units);
-  if (plan.shards == 1) write_reports(plan.folder);
+  Runner runner(lm, plan, make, manifest.at("manifest_id").get<std::string>());
+  const int64_t units = runner.run();
+  end_run(plan.folder, units, runner.skipped());
+  if (plan.shards == 1) write_reports(plan.folder, plan.summary);
 }
 
 }  // namespace limbeck

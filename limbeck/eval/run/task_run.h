@@ -8,8 +8,9 @@
 
 #include "limbeck/base/progress.h"
 #include "limbeck/eval/document_cache.h"
-#include "limbeck/eval/run/sample_log.h"
-#include "limbeck/eval/tasks/task.h"
+#include "limbeck/eval/report/summary.h"
+#include "limbeck/eval/run/document_eval.h"
+#include "limbeck/eval/tasks/task_list.h"
 
 #include <nlohmann/json.hpp>
 
@@ -21,24 +22,32 @@
 namespace limbeck {
 
 struct TaskPlan {
-  std::vector<std::string> tasks;
-  std::vector<int64_t> lengths;  ///< tokens of a prompt, generation included
-  int64_t samples = 50;          ///< documents of each task and length
+  std::vector<TaskRequest> tasks;  ///< single ones (task_list.h)
+  /// Tokens of a prompt, generation included; tasks whose documents are as a file has them run
+  /// once.
+  std::vector<int64_t> lengths;
+  int64_t samples = 50;  ///< documents of each task and length
   std::vector<MethodEntry> methods;
   std::vector<double> ratios;  ///< in (0, 1]
   int64_t seed = 42;
+  EvalMode mode = EvalMode::agnostic;
+  int64_t window = 0;  ///< tokens of prompt and answer; 0 = the model's
+  /// Also measures random eviction and sinks + recent window at every ratio: what any method must
+  /// beat. The row without a document is always there.
+  bool floors = true;
   int64_t shard = 1, shards = 1;  ///< documents whose number mod shards = shard - 1
   bool keep_going = false;        ///< a document or unit that fails is recorded and scores 0
   std::filesystem::path folder;
-  ProgressFn progress;  ///< stage "eval", unit "units"
+  SummaryOptions summary;  ///< of the reports
+  ProgressFn progress;     ///< stage "eval", unit "units"
 };
 
-/// Makes the task that a name stands for; `counter` counts prompts inside the chat format.
+/// Makes the task that is asked for; `counter` counts prompts inside the chat format.
 using TaskMaker =
-    std::function<std::unique_ptr<Task>(const std::string& name, const PromptCounter& counter)>;
+    std::function<std::unique_ptr<Task>(const TaskRequest& request, const PromptCounter& counter)>;
 
 /// The plan, the model and `resources` (hashes of texts, word lists, templates) as the manifest has
-/// them; "id" is the fingerprint of all but "run" (time, threads, shard).
+/// them; "manifest_id" stands for all but "run" (time, host, shard).
 nlohmann::ordered_json task_manifest(const LanguageModel& lm, const TaskPlan& plan,
                                      const nlohmann::ordered_json& resources);
 

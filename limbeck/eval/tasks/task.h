@@ -24,6 +24,9 @@ enum class AnswerKind {
   generate,       ///< greedy text, at most TaskInfo::max_new tokens
   choose_letter,  ///< likeliest letter A, B, ... of as many as there are options
   choose_option,  ///< option with the highest mean log-probability per token
+  /// None: the text itself goes on. A document has at least length + max_new tokens; the first
+  /// `length` are compacted, the next max_new are what the caches have to predict.
+  continue_text,
 };
 
 /// What a document too long for the window loses.
@@ -36,10 +39,12 @@ enum class Truncation {
 struct TaskInfo {
   std::string name;       ///< "niah_single_2"
   std::string group;      ///< benchmark: "ruler", "longbench", ...
+  std::string category;   ///< part of the benchmark that has a mean of its own; may be empty
   std::string metric;     ///< name of what TaskScore::score is: "all", "qa_f1"
   int64_t max_new = 128;  ///< tokens that an answer may have
   AnswerKind answer = AnswerKind::generate;
   Truncation truncation = Truncation::none;
+  bool sized = true;              ///< documents of any length; false: as the file has them
   bool chat = true;               ///< false: the text is fed as it is, behind BOS
   std::vector<std::string> stop;  ///< strings that end an answer
   /// Strings end an answer only behind at least one generated token (LongBench's samsum).

@@ -71,6 +71,8 @@ inline const TaskResources& made_up_resources() {
     TaskResources out;
     out.words = std::make_shared<WordList>(WordList::syllables());
     out.prose = std::make_shared<Prose>(made_up_text(6000, 1));
+    out.texts =
+        std::make_shared<std::vector<std::string>>(std::vector<std::string>{made_up_text(6000, 1)});
     out.squad = made_up_corpus(100, true);
     out.hotpot = made_up_corpus(100, false);
     return out;

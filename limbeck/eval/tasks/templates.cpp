@@ -1,6 +1,7 @@
 #include "limbeck/eval/tasks/templates.h"
 
 #include "limbeck/base/error.h"
+#include "limbeck/eval/tasks/published/wording.h"
 #include "limbeck/io/checksum.h"
 #include "limbeck/io/quote.h"
 #include "limbeck/text/utf8.h"
@@ -78,12 +79,14 @@ std::string fill_slots(std::string_view form, std::initializer_list<SlotValue> v
 std::string templates_hash(const TaskTemplates& templates) {
   TaskTemplates copy = templates;
   Hasher128 hasher;
-  copy.for_each_field([&](std::string_view name, const std::string& text) {
-    for (const std::string_view part : {name, std::string_view(text)}) {
+  const auto add = [&](std::string_view name, std::string_view text) {
+    for (const std::string_view part : {name, text}) {
       hasher.update_u64(part.size());
       hasher.update(part);
     }
-  });
+  };
+  copy.for_each_field(add);
+  for (const auto& [name, text] : published_wording()) add(name, text);
   return hash_hex(hasher.digest());
 }
 

@@ -150,7 +150,8 @@ struct TaskTemplates {
   }
 };
 
-/// XXH3-128 over all names and texts, in hex, for records of runs.
+/// XXH3-128 over all names and texts and the wording of the published tasks, in hex, for records of
+/// runs.
 std::string templates_hash(const TaskTemplates& templates);
 
 /// The default wording with the texts of a JSON object in place of some. `what` names the file in

@@ -20,6 +20,7 @@ HelmetFileTask::HelmetFileTask(const std::filesystem::path& path, const HelmetOp
     shown_from_.emplace(options.demonstrations);
   info_.name = options.name.empty() ? file_.stem() : options.name;
   info_.group = "helmet";
+  info_.sized = false;
   info_.metric = kind.metric;
   info_.max_new = options.max_new > 0 ? options.max_new : kind.max_new;
   info_.truncation = Truncation::end;

@@ -2,6 +2,7 @@
 #include "limbeck/eval/metrics/helmet_scores.h"
 #include "limbeck/eval/metrics/rouge.h"
 #include "limbeck/eval/tasks/published/helmet_file_task.h"
+#include "limbeck/eval/tasks/published/wording.h"
 
 #include <algorithm>
 #include <map>
@@ -198,6 +199,13 @@ std::unique_ptr<Task> make_helmet_choice_task(const std::filesystem::path& path,
 std::unique_ptr<Task> make_helmet_rerank_task(const std::filesystem::path& path,
                                               const HelmetOptions& options) {
   return std::make_unique<RerankTask>(path, options);
+}
+
+void add_helmet_wording(WordingList& out) {
+  out.emplace_back("helmet_choice", kChoiceForm);
+  out.emplace_back("helmet_qa", kReadingForm);
+  out.emplace_back("helmet_rag", kRagForm);
+  out.emplace_back("helmet_rerank", kRerankForm);
 }
 
 }  // namespace limbeck

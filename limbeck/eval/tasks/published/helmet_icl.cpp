@@ -4,6 +4,7 @@
 #include "limbeck/eval/tasks/published/helmet.h"
 #include "limbeck/eval/tasks/published/jsonl_file.h"
 #include "limbeck/eval/tasks/published/prompt_form.h"
+#include "limbeck/eval/tasks/published/wording.h"
 #include "limbeck/eval/tasks/stream.h"
 
 #include <algorithm>
@@ -161,5 +162,7 @@ std::unique_ptr<Task> make_helmet_icl_task(const std::filesystem::path& train,
                                            const HelmetIclOptions& options) {
   return std::make_unique<IclTask>(train, test, options);
 }
+
+void add_helmet_icl_wording(WordingList& out) { out.emplace_back("helmet_icl", kForm); }
 
 }  // namespace limbeck

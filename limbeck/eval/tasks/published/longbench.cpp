@@ -22,7 +22,7 @@ constexpr std::array<std::string_view, 5> kChinese = {"multifieldqa_zh", "duread
 const LongBenchSet& set_of(std::string_view name) {
   for (const LongBenchSet& set : longbench_sets())
     if (set.name == name) return set;
-  if (std::find(kChinese.begin(), kChinese.end(), name) != kChinese.end())
+  if (longbench_is_chinese(name))
     throw InvalidArgument(
         "[longbench] {} is Chinese and needs a word segmenter, which this build does not have; use "
         "an English set",
@@ -55,6 +55,8 @@ class LongBenchTask : public Task {
       : file_(std::move(file)), set_(set), form_(form_of(set, options.form)) {
     info_.name = std::string(set.name) + (extended ? "_e" : "");
     info_.group = extended ? "longbench-e" : "longbench";
+    info_.category = set.category;
+    info_.sized = false;
     info_.metric = set.metric;
     info_.max_new = set.max_new;
     info_.truncation = Truncation::middle;
@@ -97,10 +99,14 @@ class LongBenchTask : public Task {
     } else {
       out.score = best_over_golds(pair_metric(set_.metric), out.parsed, question.outputs);
     }
+    if (extended() && question.facts.contains("bucket"))
+      out.more[question.facts.at("bucket").get<std::string>()] = out.score;
     return out;
   }
 
  private:
+  bool extended() const { return info_.group == "longbench-e"; }
+
   void add_facts(const JsonRecord& record, TaskQuestion& question) const {
     if (record.has("_id")) question.facts["_id"] = record.name("_id");
     if (record.has("length")) {
@@ -122,6 +128,11 @@ class LongBenchTask : public Task {
 };
 
 }  // namespace
+
+bool longbench_is_chinese(std::string_view name) {
+  if (name.ends_with("_e")) name.remove_suffix(2);
+  return std::find(kChinese.begin(), kChinese.end(), name) != kChinese.end();
+}
 
 std::unique_ptr<Task> make_longbench_task(const std::filesystem::path& path,
                                           const LongBenchOptions& options) {

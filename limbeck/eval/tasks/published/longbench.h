@@ -41,12 +41,16 @@ struct LongBenchSet {
   std::string_view form;
 };
 
+/// True for the five sets that this build leaves out, with or without _e.
+bool longbench_is_chinese(std::string_view name);
+
 /// The 16 English sets, in the order of the paper's table.
 const std::vector<LongBenchSet>& longbench_sets();
 
 /// Questions have facts: length (in words, as the file says), bucket ("0-4k", "4k-8k", "8k+") and
-/// classes. Throws InvalidArgument for unknown and Chinese sets and wording without its slots,
-/// ResourceError and FormatError for the file.
+/// classes. In the length-balanced edition `more` has the score under the bucket's name, whose mean
+/// is the bucket's score. Throws InvalidArgument for unknown and Chinese sets and wording without
+/// its slots, ResourceError and FormatError for the file.
 std::unique_ptr<Task> make_longbench_task(const std::filesystem::path& path,
                                           const LongBenchOptions& options = {});
 

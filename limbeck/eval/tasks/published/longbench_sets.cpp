@@ -1,4 +1,5 @@
 #include "limbeck/eval/tasks/published/longbench.h"
+#include "limbeck/eval/tasks/published/wording.h"
 
 namespace limbeck {
 namespace {
@@ -80,6 +81,11 @@ const std::vector<LongBenchSet>& longbench_sets() {
       {"repobench-p", "code", "code_sim", 64, false, false, true, kRepobench},
   };
   return sets;
+}
+
+void add_longbench_wording(WordingList& out) {
+  for (const LongBenchSet& set : longbench_sets())
+    out.emplace_back("longbench " + std::string(set.name), set.form);
 }
 
 }  // namespace limbeck

@@ -4,6 +4,7 @@
 #include "limbeck/eval/metrics/text_norm.h"
 #include "limbeck/eval/tasks/published/jsonl_file.h"
 #include "limbeck/eval/tasks/published/prompt_form.h"
+#include "limbeck/eval/tasks/published/wording.h"
 
 namespace limbeck {
 namespace {
@@ -22,6 +23,7 @@ class LongBenchV2Task : public Task {
               {"question", "a", "b", "c", "d"}) {
     info_.name = "longbench_v2";
     info_.group = "longbench-v2";
+    info_.sized = false;
     info_.metric = "accuracy";
     info_.max_new = 128;
     info_.truncation = Truncation::middle;
@@ -63,6 +65,10 @@ class LongBenchV2Task : public Task {
     if (letter) out.parsed = std::string(1, *letter);
     out.score = letter && !question.outputs.empty() && out.parsed == question.outputs[0] ? 1 : 0;
     out.more["compensated"] = letter ? out.score : 0.25;
+    // Their means are the accuracies of these parts.
+    for (const char* part : {"difficulty", "length"})
+      if (question.facts.is_object() && question.facts.contains(part))
+        out.more[question.facts.at(part).get<std::string>()] = out.score;
     return out;
   }
 
@@ -78,5 +84,7 @@ std::unique_ptr<Task> make_longbench_v2_task(const std::filesystem::path& path,
                                              const LongBenchV2Options& options) {
   return std::make_unique<LongBenchV2Task>(path, options);
 }
+
+void add_longbench_v2_wording(WordingList& out) { out.emplace_back("longbench_v2", kForm); }
 
 }  // namespace limbeck

@@ -24,8 +24,9 @@ struct LongBenchV2Options {
 };
 
 /// Score: 1 for the right letter of "The correct answer is (X)"; `more` has "compensated", where an
-/// answer without a letter counts 0.25 as guessing would. Question facts: difficulty, length,
-/// domain, sub_domain. Throws InvalidArgument, ResourceError, FormatError.
+/// answer without a letter counts 0.25 as guessing would, and the score under the names of the
+/// record's difficulty and length, whose means are the accuracies of these parts. Question facts:
+/// difficulty, length, domain, sub_domain. Throws InvalidArgument, ResourceError, FormatError.
 std::unique_ptr<Task> make_longbench_v2_task(const std::filesystem::path& path,
                                              const LongBenchV2Options& options = {});
 

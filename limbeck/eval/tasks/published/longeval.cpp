@@ -51,6 +51,7 @@ class LongEvalTask : public Task {
     options_validate("longeval", options);
     info_.name = options.questions > 1 ? "longeval+mq" : "longeval";
     info_.group = "longeval";
+    info_.sized = false;
     info_.metric = "last_integer";
     info_.max_new = 64;
   }

@@ -5,6 +5,7 @@
 #include "limbeck/eval/metrics/text_norm.h"
 #include "limbeck/eval/tasks/published/jsonl_file.h"
 #include "limbeck/eval/tasks/published/prompt_form.h"
+#include "limbeck/eval/tasks/published/wording.h"
 
 namespace limbeck {
 namespace {
@@ -22,6 +23,7 @@ class QmsumTask : public Task {
     options_validate("qmsum", options);
     info_.name = "qmsum";
     info_.group = "qmsum";
+    info_.sized = false;
     info_.metric = "rouge_l";
     info_.max_new = options.max_new;
     info_.truncation = Truncation::middle;
@@ -84,5 +86,7 @@ std::unique_ptr<Task> make_qmsum_task(const std::filesystem::path& path,
                                       const QmsumOptions& options) {
   return std::make_unique<QmsumTask>(path, options);
 }
+
+void add_qmsum_wording(WordingList& out) { out.emplace_back("qmsum", kForm); }
 
 }  // namespace limbeck

@@ -5,6 +5,7 @@
 #include "limbeck/eval/metrics/text_norm.h"
 #include "limbeck/eval/tasks/published/jsonl_file.h"
 #include "limbeck/eval/tasks/published/prompt_form.h"
+#include "limbeck/eval/tasks/published/wording.h"
 
 #include <map>
 #include <optional>
@@ -74,6 +75,7 @@ class QualityTask : public Task {
     options_validate("quality", options);
     info_.name = "quality";
     info_.group = "quality";
+    info_.sized = false;
     info_.metric = "accuracy";
     info_.max_new = options.max_new;
     info_.truncation = Truncation::middle;
@@ -198,6 +200,13 @@ class QualityTask : public Task {
 std::unique_ptr<Task> make_quality_task(const std::filesystem::path& path,
                                         const QualityOptions& options) {
   return std::make_unique<QualityTask>(path, options);
+}
+
+void add_quality_wording(WordingList& out) {
+  out.emplace_back("quality", kForm);
+  out.emplace_back("quality generate", kHowGenerate);
+  out.emplace_back("quality letter", kHowLetter);
+  out.emplace_back("quality option", kHowOption);
 }
 
 }  // namespace limbeck

@@ -148,4 +148,18 @@ std::unique_ptr<Task> make_ruler_qa(const RulerTaskFacts& facts, const TaskResou
   return std::make_unique<QaTask>(corpus, facts, resources, options, std::move(counter));
 }
 
+std::unique_ptr<Task> make_corpus_task(std::string_view name,
+                                       std::shared_ptr<const QaCorpus> corpus,
+                                       const TaskResources& resources, const CorpusOptions& options,
+                                       PromptCounter counter) {
+  options_validate(name, options);
+  RulerOptions of_ruler;
+  of_ruler.questions = options.questions;
+  of_ruler.seed = options.seed;
+  of_ruler.shuffle = options.shuffle;
+  const RulerTaskFacts facts{name, "", "part", 32, true, name};
+  return std::make_unique<QaTask>(std::move(corpus), facts, resources, of_ruler,
+                                  std::move(counter));
+}
+
 }  // namespace limbeck

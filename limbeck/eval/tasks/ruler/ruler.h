@@ -51,4 +51,25 @@ std::string_view ruler_summary(std::string_view name);
 std::unique_ptr<Task> make_ruler_task(std::string_view name, const TaskResources& resources,
                                       const RulerOptions& options, PromptCounter counter);
 
+struct CorpusOptions {
+  int64_t questions = 1;
+  int64_t seed = 42;
+  std::string shuffle = "per-sample";
+  template <class V>
+  void for_each_field(V&& v) {
+    v("questions", questions, closed(1, 64),
+      "asked per document, others about its paragraphs; label +mq above 1");
+    v("seed", seed, at_least(0), "of all draws");
+    v("shuffle", shuffle, one_of({"per-sample", "fixed"}),
+      "of the paragraphs; fixed: one permutation for all samples of a size");
+  }
+};
+
+/// The rule of qa_1 and qa_2 over a corpus of one's own; `name` is its benchmark too. `more` has
+/// qa_f1. Throws InvalidArgument as make_ruler_task() does.
+std::unique_ptr<Task> make_corpus_task(std::string_view name,
+                                       std::shared_ptr<const QaCorpus> corpus,
+                                       const TaskResources& resources, const CorpusOptions& options,
+                                       PromptCounter counter);
+
 }  // namespace limbeck

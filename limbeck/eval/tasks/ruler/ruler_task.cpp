@@ -9,7 +9,7 @@ TaskInfo info_of(const RulerTaskFacts& facts, const RulerOptions& options) {
   TaskInfo info;
   info.name = facts.name;
   if (facts.many_questions && options.questions > 1) info.name += "+mq";
-  info.group = "ruler";
+  info.group = facts.group;
   info.metric = facts.metric;
   info.max_new = facts.max_new;
   return info;
@@ -33,6 +33,9 @@ TaskScore RulerTask::score(const TaskQuestion& question, std::string_view predic
   out.parsed = ruler_clean(prediction);
   out.score = info().metric == "part" ? part : all;
   out.more = {{"all", all}, {"part", part}};
+  // Answers in words, where a part of one counts for something.
+  if (info().metric == "part")
+    out.more["qa_f1"] = best_over_golds(qa_f1, out.parsed, question.outputs);
   return out;
 }
 

@@ -13,6 +13,7 @@ struct RulerTaskFacts {
   std::string_view metric;  ///< "all" or "part"
   int64_t max_new = 128;
   bool many_questions = false;  ///< has more to ask about a document than one question
+  std::string_view group = "ruler";
 };
 
 class RulerTask : public FilledTask {

@@ -1,0 +1,174 @@
+#include "limbeck/eval/run/document_eval.h"
+
+#include "limbeck/base/error.h"
+#include "limbeck/eval/eval_testing.h"
+#include "limbeck/io/test_files.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace limbeck {
+namespace {
+
+const LanguageModel& model() {
+  static const LanguageModel lm = test::tiny_language_model();
+  return lm;
+}
+
+/// Answers count by their length: what they say means nothing on random weights.
+class BookTask : public Task {
+ public:
+  explicit BookTask(AnswerKind answer = AnswerKind::generate) {
+    info_.name = "book";
+    info_.group = "test";
+    info_.category = "part";
+    info_.metric = "length";
+    info_.max_new = 12;
+    info_.answer = answer;
+    info_.truncation = Truncation::end;
+  }
+  const TaskInfo& info() const override { return info_; }
+  int64_t size(int64_t /*length*/) const override { return 1; }
+  TaskDocument document(int64_t length, int64_t index) override {
+    TaskDocument out;
+    out.id = "1";
+    out.ordinal = index;
+    out.length = length;
+    out.text = test::made_up_book(12, 1);
+    for (const char* text : {" What came?", " Was it calm, and who said so?", " Why?"}) {
+      TaskQuestion& q = out.questions.emplace_back();
+      q.id = text;
+      q.text = text;
+      q.options = {"the sea", "no wind"};
+    }
+    if (info_.answer == AnswerKind::continue_text) out.questions.resize(1);
+    return out;
+  }
+  TaskScore score(const TaskQuestion& /*question*/, std::string_view text) const override {
+    TaskScore out;
+    out.score = text.empty() ? 0 : 1;
+    return out;
+  }
+
+ private:
+  TaskInfo info_;
+};
+
+struct Result {
+  std::map<std::string, SampleRow> rows;  ///< by question
+  HeadsRow heads;
+};
+
+Result run(const std::string& method, double ratio, DocumentSettings settings = {},
+           bool reversed = false, AnswerKind answer = AnswerKind::generate, int64_t length = 0) {
+  BookTask task(answer);
+  const TaskPrompt prompt(model(), false);
+  TaskDocument document = task.document(length, 0);
+  if (reversed) std::reverse(document.questions.begin(), document.questions.end());
+  settings.seed = 5;
+  DocumentEval eval(model(), task, prompt, document, settings);
+  const bool bound = method == kFullLabel || method == kNoneLabel;
+  const MethodEntry entry = parse_method_entry(bound ? "knorm" : method);
+  const SampleUnit unit = eval.run({method, ratio, bound ? nullptr : &entry, ""});
+  Result out{{}, unit.heads};
+  for (const SampleRow& row : unit.rows) out.rows[row.q_id] = row;
+  return out;
+}
+
+std::vector<std::string> predictions(const Result& result) {
+  std::vector<std::string> out;
+  for (const auto& [id, row] : result.rows) out.push_back(row.prediction);
+  return out;
+}
+
+TEST(DocumentEvalTest, QuestionsNeverSeeEachOther) {
+  for (const EvalMode mode : {EvalMode::agnostic, EvalMode::aware, EvalMode::in_prompt}) {
+    const auto forwards = run("knorm:scorer.recent=4", 0.3, {mode, 0, 0}),
+               backwards = run("knorm:scorer.recent=4", 0.3, {mode, 0, 0}, true);
+    ASSERT_EQ(forwards.rows.size(), 3U);
+    EXPECT_EQ(predictions(forwards), predictions(backwards)) << eval_mode_name(mode);
+    EXPECT_EQ(forwards.heads.kept, backwards.heads.kept);
+  }
+}
+
+TEST(DocumentEvalTest, EverythingKeptIsTheFullCache) {
+  const Result full = run("full", 1.0), kept = run("knorm", 1.0);
+  EXPECT_EQ(predictions(full), predictions(kept));
+  for (const auto& [id, row] : kept.rows) {
+    EXPECT_EQ(row.metrics.at("kl"), 0);
+    EXPECT_EQ(row.kept_ratio, 1);
+    EXPECT_EQ(row.category, "part");
+    EXPECT_GT(row.rss_peak, 0);
+  }
+  for (const auto& [id, row] : run("none", 0.0).rows) EXPECT_EQ(row.kept, 0);
+}
+
+TEST(DocumentEvalTest, TheQuestionIsPartOfWhatAwareModesCompact) {
+  const Result agnostic = run("knorm:scorer.recent=4", 0.5);
+  for (const EvalMode mode : {EvalMode::aware, EvalMode::in_prompt}) {
+    const Result other = run("knorm:scorer.recent=4", 0.5, {mode, 0, 0});
+    for (const auto& [id, row] : other.rows) {
+      EXPECT_EQ(row.mode, eval_mode_name(mode));
+      EXPECT_NEAR(row.kept_ratio, 0.5, 0.01);
+      EXPECT_EQ(row.document_tokens, agnostic.rows.at(id).document_tokens);
+      EXPECT_GT(row.kept, agnostic.rows.at(id).kept);
+    }
+  }
+}
+
+TEST(DocumentEvalTest, InPromptTheFirstTokenIsTheFullCaches) {
+  const DocumentSettings settings{EvalMode::in_prompt, 0, 0};
+  const Result agnostic = run("full", 1.0), full = run("full", 1.0, settings),
+               few = run("random", 0.05, settings);
+  EXPECT_EQ(predictions(full), predictions(agnostic));
+  int64_t others = 0;
+  for (const auto& [id, row] : few.rows) {
+    const std::string& expected = full.rows.at(id).prediction;
+    ASSERT_FALSE(expected.empty());
+    EXPECT_EQ(row.prediction.substr(0, 1), expected.substr(0, 1));
+    others += row.prediction != expected ? 1 : 0;
+  }
+  EXPECT_GT(others, 0);
+}
+
+TEST(DocumentEvalTest, TextThatGoesOnIsComparedTokenByToken) {
+  const auto go_on = [](const std::string& method, double ratio) {
+    return run(method, ratio, {}, false, AnswerKind::continue_text, 200).rows.begin()->second;
+  };
+  const SampleRow full = go_on("full", 1.0), half = go_on("knorm:scorer.recent=4", 0.3);
+  EXPECT_EQ(full.document_tokens, 200);
+  EXPECT_EQ(full.score, 1);
+  EXPECT_EQ(full.metrics.at("kl_max"), 0);
+  EXPECT_EQ(full.metrics.at("nll"), full.metrics.at("nll_full"));
+  EXPECT_GT(half.metrics.at("kl"), 0);
+  EXPECT_EQ(half.metrics.at("nll_full"), full.metrics.at("nll"));
+  EXPECT_FALSE(full.metrics.contains("kl [16,64)"));  // 11 positions
+}
+
+TEST(DocumentEvalTest, ASmallerWindowCutsTheDocument) {
+  const Result result = run("full", 1.0, {EvalMode::agnostic, 120, 0});
+  for (const auto& [id, row] : result.rows) {
+    EXPECT_TRUE(row.truncated);
+    EXPECT_LE(row.prompt_tokens + 12, 120);
+  }
+  EXPECT_FALSE(run("full", 1.0).rows.begin()->second.truncated);
+}
+
+TEST(DocumentEvalTest, ModesThatDoNotFitATaskAreRefused) {
+  using test::error_text;
+  EXPECT_EQ(error_text<InvalidArgument>([] {
+              run("full", 1.0, {EvalMode::aware, 0, 0}, false, AnswerKind::continue_text, 200);
+            }),
+            "[eval] book asks nothing, so that its mode must be agnostic; found aware");
+  EXPECT_EQ(error_text<InvalidArgument>([] {
+              run("full", 1.0, {EvalMode::in_prompt, 0, 0}, false, AnswerKind::choose_letter);
+            }),
+            "[eval] mode in-prompt needs answers that are generated; book chooses");
+  EXPECT_EQ(error_text<InvalidArgument>([] { parse_eval_mode("x"); }),
+            "[eval] mode must be one of agnostic, aware, in-prompt; found \"x\"");
+  EXPECT_EQ(parse_eval_mode("in-prompt"), EvalMode::in_prompt);
+}
+
+}  // namespace
+}  // namespace limbeck

@@ -1,0 +1,134 @@
+#include "limbeck/eval/run/task_run.h"
+
+#include "limbeck/base/error.h"
+#include "limbeck/eval/eval_testing.h"
+#include "limbeck/eval/run/run_folder.h"
+#include "limbeck/io/test_files.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace limbeck {
+namespace {
+
+using test::error_text;
+using test::ScratchFolder;
+
+const LanguageModel& model() {
+  static const LanguageModel lm = test::tiny_language_model();
+  return lm;
+}
+
+TaskPlan plan_of(const std::filesystem::path& folder, std::vector<TaskRequest> tasks) {
+  TaskPlan plan;
+  plan.tasks = std::move(tasks);
+  plan.lengths = {64};
+  plan.samples = 2;
+  plan.methods = {parse_method_entry("knorm:scorer.recent=4")};
+  plan.ratios = {0.5};
+  plan.folder = folder;
+  return plan;
+}
+
+TaskRequest lm_task(const std::string& as = "") { return {"lm", "", as, {{"continuation", "20"}}}; }
+
+void run(const TaskPlan& plan) {
+  TaskResources resources;
+  resources.texts = std::make_shared<std::vector<std::string>>(
+      std::vector<std::string>{test::made_up_book(200, 1)});
+  run_tasks(model(), plan,
+            [&](const TaskRequest& request, const PromptCounter& counter) {
+              return make_task(request, resources, counter);
+            },
+            {});
+}
+
+std::set<std::string> methods_in(const std::filesystem::path& folder) {
+  std::set<std::string> out;
+  for (const SampleRow& row : rows_of(read_units(folder))) out.insert(row.method);
+  return out;
+}
+
+TEST(TaskRunTest, FloorsStandBesideTheMethods) {
+  const ScratchFolder folder;
+  TaskPlan plan = plan_of(folder.path() / "a", {lm_task()});
+  run(plan);
+  EXPECT_EQ(methods_in(plan.folder), (std::set<std::string>{"full", "none", "random", "streaming",
+                                                            "knorm:scorer.recent=4"}));
+  plan.folder = folder.path() / "b";
+  plan.floors = false;
+  run(plan);
+  EXPECT_EQ(methods_in(plan.folder),
+            (std::set<std::string>{"full", "none", "knorm:scorer.recent=4"}));
+  plan.folder = folder.path() / "c";
+  plan.floors = true;
+  plan.methods = {parse_method_entry("random"), parse_method_entry("streaming")};
+  run(plan);  // named by hand, they are not there twice
+  EXPECT_EQ(read_units(plan.folder).size(), 2U * 4U);
+}
+
+TEST(TaskRunTest, LengthsBeyondTheWindowAreSkippedAndListed) {
+  const ScratchFolder folder;
+  TaskPlan plan = plan_of(folder.path() / "a", {lm_task()});
+  plan.lengths = {64, 200};
+  plan.window = 128;
+  run(plan);
+  for (const SampleRow& row : rows_of(read_units(plan.folder))) EXPECT_EQ(row.length, 64);
+  const std::string text = "lm at 200 tokens was not run: it needs a window of 220, found 128.";
+  EXPECT_EQ(read_manifest(plan.folder)["run"]["skipped"][0], text);
+  EXPECT_NE(test::read_file(plan.folder / "summary.md").find(text), std::string::npos);
+}
+
+TEST(TaskRunTest, TwoSettingsOfATaskNeedNames) {
+  const ScratchFolder folder;
+  TaskPlan plan = plan_of(folder.path() / "a", {lm_task(), lm_task()});
+  EXPECT_EQ(error_text<InvalidArgument>([&] { run(plan); }),
+            "[eval] tasks must have names of their own; found lm twice, give one \":as=NAME\"");
+  plan = plan_of(folder.path() / "b", {lm_task(), lm_task("again")});
+  run(plan);
+  EXPECT_EQ(read_units(plan.folder).size(), 2U * 2U * 5U);
+}
+
+TEST(TaskRunTest, ABrokenFileStopsTheRunOrBecomesAFailedTask) {
+  const ScratchFolder folder;
+  const auto file = folder.write("qasper.jsonl", "[").string();
+  TaskPlan plan = plan_of(folder.path() / "a", {{"longbench", file, "", {}}, lm_task()});
+  EXPECT_NE(error_text<FormatError>([&] { run(plan); }).find("qasper.jsonl"), std::string::npos);
+  plan.keep_going = true;
+  run(plan);
+  int64_t failed = 0, good = 0;
+  for (const SampleRow& row : rows_of(read_units(plan.folder))) {
+    (row.error.empty() ? good : failed) += 1;
+    if (!row.error.empty()) {
+      EXPECT_EQ(row.task, "longbench qasper");
+      EXPECT_EQ(row.score, 0);
+    }
+  }
+  EXPECT_EQ(failed, 5);
+  EXPECT_EQ(good, 10);
+}
+
+TEST(TaskRunTest, TheManifestIsOfWhatDecidesResults) {
+  const ScratchFolder folder;
+  TaskPlan plan = plan_of(folder.path(), {lm_task()});
+  const auto id = [&] { return task_manifest(model(), plan, {}).at("manifest_id"); };
+  const auto first = id();
+  EXPECT_EQ(first.get<std::string>().size(), 64U);
+  plan.shards = 2;
+  plan.keep_going = true;
+  EXPECT_EQ(id(), first);
+  plan.mode = EvalMode::aware;
+  EXPECT_NE(id(), first);
+  plan.mode = EvalMode::agnostic;
+  plan.methods = {parse_method_entry("knorm:scorer.recent=5")};
+  EXPECT_NE(id(), first);
+  const auto manifest = task_manifest(model(), plan, {{"words", "x"}});
+  EXPECT_EQ(manifest["methods"][0]["stages"][0]["scorer"]["options"]["recent"], "5");
+  EXPECT_EQ(manifest["tasks"][0]["options"]["seed"], "42");
+  EXPECT_EQ(manifest["resources"]["words"], "x");
+  EXPECT_FALSE(manifest["engine"]["compiler"].get<std::string>().empty());
+}
+
+}  // namespace
+}  // namespace limbeck

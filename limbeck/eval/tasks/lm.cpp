@@ -1,0 +1,142 @@
+#include "limbeck/eval/tasks/lm.h"
+
+#include "limbeck/base/error.h"
+#include "limbeck/eval/tasks/stream.h"
+
+#include <algorithm>
+#include <map>
+
+namespace limbeck {
+namespace {
+
+constexpr const char* kName = "lm";
+/// Bytes of a text from which its bytes per token are estimated.
+constexpr size_t kProbe = 1 << 14;
+/// An excerpt has so many times the bytes that its tokens should need.
+constexpr double kMargin = 1.25;
+
+bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
+
+struct Piece {
+  size_t text = 0, begin = 0, end = 0;  ///< bytes
+};
+
+class LmTask : public Task {
+ public:
+  LmTask(const TaskResources& resources, const LmOptions& options, PromptCounter counter)
+      : texts_(resources.texts), options_(options), counter_(std::move(counter)) {
+    if (!texts_ || texts_->empty())
+      throw InvalidArgument("[{}] need texts to cut from; found none, give --texts", kName);
+    if (!counter_) throw InvalidArgument("[{}] need a counter of tokens; found none", kName);
+    info_.name = kName;
+    info_.group = "lm";
+    info_.metric = "top1";
+    info_.max_new = options.continuation;
+    info_.answer = AnswerKind::continue_text;
+    info_.chat = false;
+    frame_ = counter_("", "", "");
+  }
+
+  const TaskInfo& info() const override { return info_; }
+  int64_t size(int64_t length) const override {
+    return static_cast<int64_t>(pieces_of(length).size());
+  }
+  TaskDocument document(int64_t length, int64_t index) override;
+  /// Nothing is answered: the run compares predictions.
+  TaskScore score(const TaskQuestion& /*question*/, std::string_view /*text*/) const override {
+    return {};
+  }
+
+ private:
+  int64_t tokens(std::string_view text) const { return counter_(text, "", "") - frame_; }
+  std::string_view text_of(const Piece& piece) const {
+    return std::string_view((*texts_)[piece.text]).substr(piece.begin, piece.end - piece.begin);
+  }
+  std::vector<Piece> pieces_of(int64_t length) const;
+  void place(int64_t length, int64_t index);
+
+  std::shared_ptr<const std::vector<std::string>> texts_;
+  LmOptions options_;
+  PromptCounter counter_;
+  TaskInfo info_;
+  int64_t frame_ = 0;
+  mutable std::map<int64_t, std::vector<Piece>> pieces_;  ///< by length, in random order
+  struct Placed {
+    size_t looked_at = 0;  ///< pieces
+    std::vector<Piece> good;
+  };
+  std::map<int64_t, Placed> placed_;
+};
+
+/// Every text cut into pieces of equal bytes from a random byte on, all of them shuffled.
+std::vector<Piece> LmTask::pieces_of(int64_t length) const {
+  const auto known = pieces_.find(length);
+  if (known != pieces_.end()) return known->second;
+  std::vector<Piece> out;
+  Random random = task_stream(options_.seed, kName, length, "places");
+  for (size_t i = 0; i < texts_->size(); ++i) {
+    const std::string& text = (*texts_)[i];
+    const std::string_view probe = std::string_view(text).substr(
+        text.size() / 2 - std::min(text.size() / 2, kProbe / 2), kProbe);
+    const double bytes_per_token = static_cast<double>(probe.size()) /
+                                   static_cast<double>(std::max<int64_t>(1, tokens(probe)));
+    const auto bytes = static_cast<size_t>(kMargin * bytes_per_token *
+                                           static_cast<double>(length + options_.continuation));
+    const size_t count = text.size() / std::max<size_t>(1, bytes);
+    size_t at = random.below(text.size() - count * bytes + 1);
+    for (size_t k = 0; k < count; ++k, at += bytes) {
+      Piece piece{i, at, at + bytes};
+      // Whole words, except where the text begins with the piece.
+      while (piece.begin > 0 && piece.begin < piece.end && !is_blank(text[piece.begin - 1]))
+        ++piece.begin;
+      while (piece.end < text.size() && piece.end > piece.begin && !is_blank(text[piece.end]))
+        --piece.end;
+      out.push_back(piece);
+    }
+  }
+  shuffle(random, out);
+  pieces_[length] = out;
+  return out;
+}
+
+/// Pieces with fewer tokens than estimated are passed over.
+void LmTask::place(int64_t length, int64_t index) {
+  const std::vector<Piece> pieces = pieces_of(length);
+  Placed& placed = placed_[length];
+  while (static_cast<int64_t>(placed.good.size()) <= index) {
+    if (placed.looked_at == pieces.size())
+      throw InvalidArgument(
+          "[{}] texts must have room for {} excerpts of {} tokens; found room for {}", kName,
+          index + 1, length + options_.continuation, placed.good.size());
+    const Piece& piece = pieces[placed.looked_at++];
+    if (tokens(text_of(piece)) >= length + options_.continuation) placed.good.push_back(piece);
+  }
+}
+
+TaskDocument LmTask::document(int64_t length, int64_t index) {
+  if (length < 1 || index < 0)
+    throw InvalidArgument("[{}] length must be at least 1 and index at least 0; found {} and {}",
+                          kName, length, index);
+  place(length, index);
+  const Piece& piece = placed_[length].good[static_cast<size_t>(index)];
+  TaskDocument out;
+  out.id = fmt::format("{}-{}", length, index);
+  out.ordinal = index;
+  out.length = length;
+  out.text = text_of(piece);
+  out.questions.emplace_back().id = "0";
+  out.facts["tokens"] = length;
+  out.facts["text"] = piece.text;
+  out.facts["byte"] = piece.begin;
+  return out;
+}
+
+}  // namespace
+
+std::unique_ptr<Task> make_lm_task(const TaskResources& resources, const LmOptions& options,
+                                   PromptCounter counter) {
+  options_validate(kName, options);
+  return std::make_unique<LmTask>(resources, options, std::move(counter));
+}
+
+}  // namespace limbeck
