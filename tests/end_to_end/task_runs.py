@@ -75,7 +75,7 @@ def main():
         folder = pathlib.Path(temporary)
         run(*command(limbeck, folder / "whole"))
         whole = summary(folder / "whole")
-        check("every method, ratio and bound has a cell for each task", len(whole["cells"]) == 2 * (2 * 2 + 2))
+        check("every method, floor, ratio and bound has a cell for each task", len(whole["cells"]) == 2 * (2 * (2 + 2) + 2))
         check("the table is written", "single" in (folder / "whole/summary.md").read_text())
         check("the page is written", "<svg" in (folder / "whole/report.html").read_text())
         killed_and_gone_on_with(limbeck, folder / "killed")

@@ -121,10 +121,11 @@ std::vector<Table> lm_tables(const Summary& s, const GroupKey& key) {
 Table cost_table(const Summary& s, const GroupKey& key) {
   Table out;
   out.title = "Memory, time and counts";
-  out.columns = {"method",         "asked",     "relative %",     "kept a head", "fewest",
-                 "most",           "bytes %",   "footprint %",    "in total %",  "after %",
-                 "peak %",         "peak MiB",  "first token, s", "tokens/s",    "process MiB",
-                 "answers read %", "truncated", "failed",         "questions"};
+  out.columns = {"method",         "asked",    "relative %",  "kept %",         "kept a head",
+                 "fewest",         "most",     "MiB",         "bytes %",        "footprint %",
+                 "in total %",     "after %",  "peak %",      "peak MiB",       "compaction, s",
+                 "first token, s", "tokens/s", "process MiB", "answers read %", "truncated",
+                 "failed",         "questions"};
   for (const SummaryGroup* g : group_rows(s, key)) {
     const auto cells = cells_of_row(s, *g);
     const auto mean = [&](auto field) { return mean_over(cells, field); };
@@ -143,15 +144,20 @@ Table cost_table(const Summary& s, const GroupKey& key) {
         {{method_title(g->method)},
          {asked_text(*g)},
          {percent_text(g->relative / 100)},
+         percent([](const SummaryCell& c) { return c.kept_ratio; }),
          {three_digits(mean([](const SummaryCell& c) { return c.kept; }))},
          {std::to_string(fewest)},
          {std::to_string(most)},
+         {mib_text(mean([](const SummaryCell& c) { return c.kv_bytes; }))},
          percent([](const SummaryCell& c) { return c.bytes_ratio; }),
          percent([](const SummaryCell& c) { return c.footprint; }),
          percent([](const SummaryCell& c) { return c.footprint_total; }),
          percent([](const SummaryCell& c) { return c.footprint_after; }),
          percent([](const SummaryCell& c) { return c.peak; }),
          {mib_text(mean([](const SummaryCell& c) { return c.kv_bytes_peak; }))},
+         {is_bound(g->method) ? "-" : three_digits(mean([](const SummaryCell& c) {
+           return c.timing.compaction.median;
+         }))},
          {three_digits(mean([](const SummaryCell& c) { return c.timing.first_token.median; }))},
          {three_digits(mean([](const SummaryCell& c) { return c.timing.decode_rate.median; }))},
          {mib_text(memory)},
@@ -161,7 +167,8 @@ Table cost_table(const Summary& s, const GroupKey& key) {
          {std::to_string(questions)}});
   }
   out.notes = {
-      "Means over the tasks; seconds and rates are medians over documents, process memory is the "
+      "Means over all tasks, left-out ones too; seconds and rates are medians over documents, "
+      "process memory is the "
       "highest of all. Stages and spreads are in summary.json."};
   return out;
 }
