@@ -327,6 +327,11 @@ int main(int argc, char** argv) {
   c = app.add_subcommand("eval", "measure methods on texts with hidden needles, or on tasks");
   add_eval(c, eval);
   add_tasks(c, tasks);
+  c->footer(
+      c->get_footer() +
+      "\n         limbeck eval --task longbench=hotpotqa.jsonl,lm --texts books.jsonl.zst -o run\n"
+      "         limbeck eval --task niah_multikey_1:questions=4,vt --texts books.jsonl.zst -o run\n"
+      "docs/evaluation.md says how every number is computed");
   std::string plan_file;
   c->add_option("--plan", plan_file,
                 "flags of this command as a JSON object, {\"lengths\": [512]}");

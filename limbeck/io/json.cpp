@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <vector>
@@ -78,8 +79,11 @@ nlohmann::json parse_json(std::string_view text, std::string_view what, const Js
     return json::parse(text.begin(), text.end(), std::ref(guard));
   } catch (const json::parse_error& error) {
     // Its text quotes the input at any length; the position is what a person can use.
-    throw FormatError("{}: no valid JSON; the error is at byte {} of {}", what, error.byte,
-                      text.size());
+    const auto lines = std::count(text.begin(), text.end(), '\n');
+    const std::string_view before = text.substr(0, std::max<size_t>(error.byte, 1) - 1);
+    const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+    throw FormatError("{}: no valid JSON; the error is at byte {} of {}{}", what, error.byte,
+                      text.size(), lines > 0 ? fmt::format(", line {}", line) : "");
   } catch (const json::exception& error) {
     throw FormatError("{}: no valid JSON; error {} of the parser", what, error.id);
   }

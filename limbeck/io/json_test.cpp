@@ -44,6 +44,8 @@ TEST(JsonTest, RefusesFloodsOfValuesAndBytes) {
 
 TEST(JsonTest, NamesThePositionOfAnError) {
   EXPECT_EQ(error_of(R"({"a": x})"), "[test] x.json: no valid JSON; the error is at byte 7 of 8");
+  EXPECT_EQ(error_of("{\n\"a\": x}\n"),
+            "[test] x.json: no valid JSON; the error is at byte 8 of 10, line 2");
   EXPECT_NE(error_of(""), "");
   EXPECT_NE(error_of("{} {}"), "");
   EXPECT_NE(error_of("\"\xff\""), "") << "invalid UTF-8";

@@ -118,6 +118,55 @@ std::vector<Table> lm_tables(const Summary& s, const GroupKey& key) {
   return out;
 }
 
+Table other_scores_table(const Summary& s, const GroupKey& key) {
+  Table out;
+  out.title = "Other scores";
+  out.columns = {"task", "metric"};
+  out.text_columns = 2;
+  const auto rows = group_rows(s, key);
+  for (const SummaryGroup* g : rows)
+    out.columns.push_back(method_title(g->method) +
+                          (is_bound(g->method) ? "" : ", " + budget_text(g->budget)));
+  const std::vector<std::string> lm = lm_tasks(s, key);
+  const auto is_lm = [&](const SummaryCell& c) {
+    return std::find(lm.begin(), lm.end(), c.key.task) != lm.end();
+  };
+  // How far answers moved, over all tasks: the same for each of them would be a long list.
+  for (const auto& [name, title] : {std::pair{"kl", "KL of the full cache's answer, nats"},
+                                    std::pair{"top1", "likeliest tokens that stay, %"},
+                                    std::pair{"own_nll", "its loss, nats"}}) {
+    std::vector<TableCell> row{{"mean of tasks"}, {title}};
+    bool found = false;
+    for (const SummaryGroup* g : rows) {
+      const double x = mean_over(cells_of_row(s, *g), [&](const SummaryCell& c) {
+        return is_lm(c) ? kNan : metric_of(c, name);
+      });
+      found = found || std::isfinite(x);
+      row.push_back({std::string_view(name) == "top1" ? percent_text(x) : significant(x)});
+    }
+    if (found) out.rows.push_back(std::move(row));
+  }
+  std::set<std::pair<std::string, std::string>> names;
+  for (const SummaryCell& c : s.cells) {
+    if (!key.holds(c) || is_lm(c)) continue;
+    for (const auto& [name, value] : c.metrics)
+      if (name != "kl" && name != "top1" && name != "own_nll" && name != "depth")
+        names.emplace(c.key.task, name);
+  }
+  for (const auto& [task, name] : names) {
+    std::vector<TableCell> row{{task}, {name}};
+    bool is_the_score = true;  // which stands in the first table
+    for (const SummaryGroup* g : rows) {
+      const SummaryCell* c = s.find({task, key.length, key.mode, g->method, g->budget});
+      const double x = c == nullptr ? kNan : metric_of(*c, name);
+      is_the_score = is_the_score && (c == nullptr || x == c->score.mean);
+      row.push_back({percent_text(x)});
+    }
+    if (!is_the_score) out.rows.push_back(std::move(row));
+  }
+  return out;
+}
+
 Table cost_table(const Summary& s, const GroupKey& key) {
   Table out;
   out.title = "Memory, time and counts";
@@ -177,6 +226,7 @@ std::vector<Table> detail_tables(const Summary& summary, const GroupKey& key) {
   std::vector<Table> out;
   for (Table& t : lm_tables(summary, key)) out.push_back(std::move(t));
   out.push_back(category_table(summary, key));
+  out.push_back(other_scores_table(summary, key));
   out.push_back(critical_table(summary, key));
   out.push_back(cost_table(summary, key));
   std::erase_if(out, [](const Table& t) { return t.rows.empty(); });

@@ -104,6 +104,11 @@ TEST(MarkdownTest, BehindTheScoresStandCostsAndWhatTasksHaveBesides) {
     r.rss_peak = int64_t{512} << 20;
     r.truncated = r.ordinal == 0;
     r.category = r.task == "vt" ? "chains" : "lists";
+    if (r.task == "cwe") {
+      r.metrics["all"] = r.score;  // the score itself: no line
+      r.metrics["easy"] = 0.25;
+      r.metrics["own_nll"] = 0.5;
+    }
     if (r.task != "vt") continue;
     r.metrics["nll"] = 1.0;
     r.metrics["nll_full"] = 0.5;
@@ -121,6 +126,13 @@ TEST(MarkdownTest, BehindTheScoresStandCostsAndWhatTasksHaveBesides) {
   const std::string lm = text.substr(text.find("### How the text goes on, vt"));
   EXPECT_NE(line_with(lm, "good | 25 %").find("| 25 % | 2.718 | 1.649 |"), std::string::npos) << lm;
   EXPECT_TRUE(line_with(lm, "good | 25 %").ends_with("| 0.125 | - | - | - |")) << lm;
+  const std::string others = text.substr(text.find("### Other scores"));
+  EXPECT_NE(others.find("| task | metric | full cache | bad, 50 % | bad, 25 % |"),
+            std::string::npos)
+      << others;
+  EXPECT_NE(line_with(others, "| cwe | easy").find("easy | 25.0 | 25.0 |"), std::string::npos);
+  EXPECT_NE(line_with(others, "its loss").find("| 0.5 | 0.5 |"), std::string::npos) << others;
+  EXPECT_EQ(others.find("| cwe | all |"), std::string::npos);
   const std::string categories = text.substr(text.find("### Means of categories"));
   EXPECT_NE(line_with(categories, "| method").find("lists | chains | mean of all tasks"),
             std::string::npos)

@@ -61,10 +61,13 @@ Table critical_table(const Summary& summary, const GroupKey& key);
 Table category_table(const Summary& summary, const GroupKey& key);
 /// Perplexities and divergences of every task that has them (lm).
 std::vector<Table> lm_tables(const Summary& summary, const GroupKey& key);
+/// What tasks measure besides their score (accuracy on a part, another metric), a line each, and
+/// how far answers moved from the full cache's.
+Table other_scores_table(const Summary& summary, const GroupKey& key);
 /// What every row of the scores cost, and what of its answers could be used.
 Table cost_table(const Summary& summary, const GroupKey& key);
-/// The tables behind the scores of a group, empty ones left out: critical footprints, categories,
-/// language-model metrics, costs.
+/// The tables behind the scores of a group, empty ones left out: language-model metrics,
+/// categories, other scores, critical footprints, costs.
 std::vector<Table> detail_tables(const Summary& summary, const GroupKey& key);
 
 /// Numbers as tables show them; "-" for NaN.
