@@ -53,7 +53,6 @@ ordered_json method_facts(const MethodEntry& method) {
   out["normalize"] = o.normalize;
   out["queries"] = {{"repeat", from.repeat},
                     {"excerpts", from.excerpts},
-                    {"repeat_below", from.repeat_below},
                     {"self_study", method.self_study}};
   out["on_policy"] = o.on_policy;
   out["polish"] = o.polish;
