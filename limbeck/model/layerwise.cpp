@@ -16,8 +16,8 @@ KvCache layer_around(const KvCache& context, int64_t l, PositionRange span) {
   shape.layers = {layer.kind};
   KvCache out(shape);
   const int64_t length = context.logical_length();
-  if (length == 0) return out;
   out.adopt_stream(0, layer.stream);
+  if (length == 0) return out;
   SegmentInfo info;
   info.begin = 0;
   info.end = length;
@@ -100,9 +100,9 @@ void forward_layerwise(const Model& model, const KvCache& context,
   std::vector<Pass> passes = passes_of(model, context, suffixes, options.block);
   const int64_t layers = model.spec().layer_count();
   for (int64_t l = 0; l < layers; ++l) {
-    // Rings, and streaming heads, forget while the rows pass: they attend to all at once.
-    const LayerCache& layer = context.layer(l);
-    const bool apart = layer.kind.type == LayerKind::Type::full && !layer.stream.active();
+    // Rings forget while the rows pass: they attend to all at once. So do streaming heads, which
+    // have nothing in the span; the others of their layer see it apart.
+    const bool apart = context.layer(l).kind.type == LayerKind::Type::full;
     const PositionRange span = apart ? options.span : PositionRange{};
     const KvCache around = layer_around(context, l, span);
     std::vector<std::vector<at::Tensor>> q(suffixes.size()), k(suffixes.size()),

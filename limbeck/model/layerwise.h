@@ -39,9 +39,9 @@ struct LayerwiseOptions {
 };
 
 /// Runs every suffix as if it alone stood behind `context`, which is read and not changed, and
-/// calls the visitor once a layer, ring layers and layers with
-/// streaming heads included (their span is empty). No logits. Throws
-/// InvalidArgument like Model::forward.
+/// calls the visitor once a layer, ring layers included (their span is empty). Streaming heads hold
+/// nothing in the span: what they hold counts as outside it. No logits. Throws InvalidArgument like
+/// Model::forward.
 void forward_layerwise(const Model& model, const KvCache& context,
                        std::span<const std::vector<int32_t>> suffixes,
                        const LayerwiseVisitor& visitor, const LayerwiseOptions& options = {});

@@ -36,7 +36,13 @@ using OwnQueriesFn = std::function<void(const OwnQueries&)>;
 /// tokens of the span. Costs a forward pass of these tokens behind the cache's slots before them; a
 /// model with sliding windows reads the whole text, because rings no longer hold what lies back.
 /// Throws InvalidArgument like Model::forward.
+///
+/// Where heads stream and the text is read from its start, they stream again; else the rows see of
+/// earlier tokens what these heads still hold.
 void for_each_own_layer(const Model& model, const KvCache& cache, PositionRange span, int64_t rows,
                         const OwnQueriesFn& fn, const ProgressFn& progress = {});
+
+/// Tokens that for_each_own_layer() reads: auxiliary rows of the cache's footprint.
+int64_t own_rows_read(const KvCache& cache, PositionRange span, int64_t rows);
 
 }  // namespace limbeck

@@ -82,11 +82,12 @@ std::vector<AttentionPart> parts_of(const std::vector<HeadAttention>& seen,
   int64_t total = 0;
   for (const at::Tensor& q : queries) total += q.size(1);
   const int64_t query_heads = queries[0].size(0), group = query_heads / heads;
+  const int64_t dim = queries[0].size(2);
   std::vector<at::Tensor> outs, masses;
   for (const HeadAttention& h : seen) {
-    if (!h.outputs.defined()) return {};  // a head without slots: left to the model
-    outs.push_back(h.outputs.view({group, total, -1}));
-    masses.push_back(h.lse.view({group, total}));
+    const bool slots = h.outputs.defined();  // without any, a row finds no mass
+    outs.push_back(slots ? h.outputs.view({group, total, dim}) : at::zeros({group, total, dim}));
+    masses.push_back(slots ? h.lse.view({group, total}) : at::full({group, total}, -INFINITY));
   }
   const at::Tensor out = at::cat(outs), lse = at::cat(masses);
   std::vector<AttentionPart> parts;
@@ -127,8 +128,10 @@ void for_each_query_layer(const Model& model, const KvCache& cache, PositionRang
   if (in_place) {
     const std::vector<std::vector<int32_t>> text = {
         {cache.tokens().begin(), cache.tokens().begin() + span.end}};
+    KvCache empty = model.new_cache();
+    if (cache.head_pattern() != nullptr) empty.set_head_pattern(*cache.head_pattern());
     forward_layerwise(
-        model, model.new_cache(), text,
+        model, empty, text,
         [&](const LayerwiseRows& rows) {
           if (is_full(rows.layer)) {
             const at::Tensor q = rows.queries[0].narrow(1, span.begin, span.size()).contiguous();
@@ -157,18 +160,12 @@ void for_each_query_layer(const Model& model, const KvCache& cache, PositionRang
       [&](const LayerwiseRows& rows) -> LayerwiseAnswer {
         if (!is_full(rows.layer)) return {};
         std::vector<QueryChunk> chunks;
-        // Where heads stream the span was not apart: then nothing is known of the rest.
-        const bool streams = cache.layer(rows.layer).stream.active();
         for (size_t s = 0; s < behind.size(); ++s)
           chunks.push_back(
-              {behind[s]->chunk,
-               behind[s]->weight,
-               rows.queries[s],
-               streams ? at::full_like(rows.elsewhere[s], -INFINITY) : rows.elsewhere[s],
-               {}});
+              {behind[s]->chunk, behind[s]->weight, rows.queries[s], rows.elsewhere[s], {}});
         const LayerAnswer answer = visit(rows.layer, std::move(chunks));
         if (answer.instead != nullptr) return {answer.instead, {}};
-        if (answer.seen == nullptr || answer.seen->empty() || in_place || streams) return {};
+        if (answer.seen == nullptr || answer.seen->empty() || in_place) return {};
         return {nullptr, parts_of(*answer.seen, rows.queries)};
       },
       options);
