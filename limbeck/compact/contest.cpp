@@ -3,6 +3,7 @@
 #include "limbeck/base/error.h"
 #include "limbeck/compact/allocate/allocator.h"
 #include "limbeck/compact/build/builder.h"
+#include "limbeck/compact/layer_plan.h"
 #include "limbeck/compact/parallel.h"
 #include "limbeck/compact/queries/excerpts.h"
 #include "limbeck/compact/queries/sampled.h"
@@ -19,17 +20,6 @@
 
 namespace limbeck {
 namespace {
-
-/// Scores, positions and choices of one full layer's slots of the span.
-struct LayerPlan {
-  int64_t layer = 0;
-  std::vector<int64_t> offsets;
-  at::Tensor positions;          ///< [n] i32
-  std::vector<float> scores;     ///< [n], of the current stage
-  std::vector<float> earlier;    ///< [n], of the stage before
-  std::vector<uint8_t> forced;   ///< [n]
-  std::vector<int64_t> budgets;  ///< [H]
-};
 
 /// One contest over one span.
 class Compaction {
@@ -58,8 +48,10 @@ class Compaction {
     std::optional<MediumPrecision> products;
     if (cache_.shape().dtype == DType::bf16) products.emplace();
     const FlushDenormals flush;
-    protect_by_default(scorers_[0]->traits());
-    check_protected();
+    protect_by_default();
+    keep_whole_layers();
+    if (!options_.protect_overflow)
+      for (const LayerPlan& plan : layers_) check_protected(plan);
     collect_queries();
     double share = 0;
     for (size_t s = 0; s < preset_.stages.size(); ++s) {
@@ -113,12 +105,9 @@ class Compaction {
     for (int64_t l = 0; l < cache_.shape().layer_count(); ++l) {
       if (cache_.layer(l).kind.type != LayerKind::Type::full) continue;
       const LayerSegment slots = cache_gather(cache_, l, span_);
-      const auto n = static_cast<size_t>(slots.slots());
-      LayerPlan plan{
-          l, slots.offsets, slots.positions, std::vector<float>(n), {}, std::vector<uint8_t>(n, 0),
-          {}};
-      protect(plan, options_.protect);
-      protect(plan, cache_.protected_ranges());
+      LayerPlan plan = plan_layer(l, slots, cache_.layer(l).stream);
+      protect_ranges(plan, options_.protect);
+      protect_ranges(plan, cache_.protected_ranges());
       report_.entries_before += slots.slots();
       layers_.push_back(std::move(plan));
     }
@@ -127,15 +116,11 @@ class Compaction {
                           static_cast<double>(report_.entries_before)));
   }
 
+  /// Heads that a budget counts: streaming ones have an allocation of their own.
   double head_count() const {
-    return static_cast<double>(layers_.size()) * static_cast<double>(cache_.shape().kv_heads);
-  }
-
-  static void protect(LayerPlan& plan, const std::vector<PositionRange>& ranges) {
-    const int32_t* p = plan.positions.const_data_ptr<int32_t>();
-    for (size_t i = 0; i < plan.forced.size(); ++i)
-      for (const PositionRange& r : ranges)
-        if (r.contains(p[i])) plan.forced[i] = 1;
+    int64_t heads = 0;
+    for (const LayerPlan& plan : layers_) heads += plan.members;
+    return static_cast<double>(std::max<int64_t>(heads, 1));
   }
 
   CompactReport whole() {
@@ -157,12 +142,14 @@ class Compaction {
             "set normalize to zscore, rank or share",
             preset_.stages[s].scorer, traits.comparable == Comparable::none ? "head" : "layer",
             preset_.stages[s].allocator, comparable_name(need));
-      if (allocators_[s]->uses_table() && options_.head_shares.empty())
+      if (allocators_[s]->table() != TableUse::none && options_.head_shares.empty())
         throw InvalidArgument(
-            "[compact] the allocator \"table\" needs budget shares of the heads (head_shares)");
+            "[compact] the allocator \"{}\" needs a table of the heads (head_shares)",
+            preset_.stages[s].allocator);
     }
   }
 
+  /// Slots a head of a span where nothing has been dropped yet.
   int64_t head_budget(int64_t slots) const {
     if (slots_override_ >= 0) return std::min(slots, slots_override_);
     return options_.ratio ? kept_of_ratio(*options_.ratio, slots)
@@ -171,57 +158,69 @@ class Compaction {
 
   /// Equal shares, or those of the table.
   void set_budgets() {
+    if (slots_override_ >= 0)
+      set_mean_budgets(layers_, slots_override_);
+    else if (options_.budget)
+      set_mean_budgets(layers_, *options_.budget);
+    else
+      set_ratio_budgets(layers_, *options_.ratio);
     std::vector<double> shares;
     std::vector<int64_t> caps;
     int64_t total = 0;
     for (LayerPlan& plan : layers_)
-      for (size_t h = 0; h + 1 < plan.offsets.size(); ++h) {
-        const int64_t slots = plan.offsets[h + 1] - plan.offsets[h];
-        plan.budgets.push_back(head_budget(slots));
-        total += plan.budgets.back();
-        caps.push_back(slots);
-        if (!options_.head_shares.empty())
-          shares.push_back(options_.head_shares.at(plan.layer, static_cast<int64_t>(h)));
+      for (int64_t h = 0; h < plan.heads(); ++h) {
+        total += plan.budgets[h];
+        caps.push_back(plan.slots(h));
+        if (!options_.head_shares.empty()) shares.push_back(options_.head_shares.at(plan.layer, h));
       }
-    mean_budget_ = std::max<int64_t>(1, total / static_cast<int64_t>(caps.size()));
+    mean_budget_ =
+        std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(total) / head_count()));
     const bool table = std::any_of(allocators_.begin(), allocators_.end(),
-                                   [](const auto& a) { return a->uses_table(); });
+                                   [](const auto& a) { return a->table() == TableUse::budgets; });
     if (!table) return;
-    const std::vector<int64_t> budgets = share_budgets(total, shares, 4, caps);
+    constexpr int64_t kFloor = 4;
+    if (total < kFloor * static_cast<int64_t>(caps.size()))
+      report_.notes.push_back(fmt::format(
+          "{} slots cannot give each of {} heads the {} that a table leaves it at least", total,
+          caps.size(), kFloor));
+    const std::vector<int64_t> budgets = share_budgets(total, shares, kFloor, caps);
     size_t i = 0;
     for (LayerPlan& plan : layers_)
       for (int64_t& budget : plan.budgets) budget = budgets[i++];
   }
 
-  /// Sinks and recent slots that a scorer protects by default, unless they would eat the budget:
-  /// then the recent ones shrink first, and together they never take more than half.
-  void protect_by_default(const ScorerTraits& traits) {
+  /// Layers that a scorer leaves whole: all of their slots are budget and forced.
+  void keep_whole_layers() {
+    int64_t count = 0;
+    for (const auto& scorer : scorers_) count = std::max(count, scorer->traits().whole_layers);
+    count = std::min(count, static_cast<int64_t>(layers_.size()));
+    if (count == 0) return;
+    for (LayerPlan& plan : std::span(layers_).first(count)) {
+      std::fill(plan.forced.begin(), plan.forced.end(), uint8_t{1});
+      for (int64_t h = 0; h < plan.heads(); ++h) plan.budgets[h] = plan.slots(h);
+    }
+    report_.notes.push_back(
+        fmt::format("the first {} full layers keep everything, beyond the budget", count));
+  }
+
+  /// Sinks and recent slots that the scorers protect by default, unless they would eat the budget.
+  void protect_by_default() {
+    std::vector<ScorerTraits> traits;
+    for (const auto& scorer : scorers_) traits.push_back(scorer->traits());
     const int64_t least = head_budget(span_.size());
-    const int64_t sinks = std::min(traits.sinks, std::max<int64_t>(least / 2, 0));
-    const int64_t recent = std::min(traits.recent, std::max<int64_t>(least / 2 - sinks, 0));
-    if (sinks < traits.sinks || recent < traits.recent)
+    const DefaultProtection wanted =
+                                default_protection(traits, std::numeric_limits<int64_t>::max()),
+                            p = default_protection(traits, least);
+    if (p.reduced)
       report_.notes.push_back(
           fmt::format("a budget of {} slots per head protects {} first and {} last slots instead "
                       "of {} and {}",
-                      least, sinks, recent, traits.sinks, traits.recent));
-    recent_ = recent;
-    for (LayerPlan& plan : layers_)
-      protect(plan, {{span_.begin, span_.begin + sinks}, {span_.end - recent, span_.end}});
-  }
-
-  void check_protected() const {
-    if (options_.protect_overflow) return;
-    for (const LayerPlan& plan : layers_)
-      for (size_t h = 0; h + 1 < plan.offsets.size(); ++h) {
-        const int64_t forced = std::count(plan.forced.begin() + plan.offsets[h],
-                                          plan.forced.begin() + plan.offsets[h + 1], uint8_t{1});
-        if (forced > plan.budgets[h])
-          throw InvalidArgument(
-              "[compact] layer {} head {} has {} protected slots and a budget of {}; raise the "
-              "ratio or "
-              "allow protect_overflow",
-              plan.layer, h, forced, plan.budgets[h]);
-      }
+                      least, p.sinks, p.recent, wanted.sinks, wanted.recent));
+    recent_ = p.recent;
+    bool reduced = false;
+    for (LayerPlan& plan : layers_) reduced |= protect_default(plan, span_, p);
+    if (reduced)
+      report_.notes.push_back("some heads have too small a budget to protect as many slots");
   }
 
   // ---- reference queries
@@ -289,7 +288,7 @@ class Compaction {
       int64_t budget = 0, taken = 0;
       for (const LayerPlan& plan : layers_) {
         budget += std::accumulate(plan.budgets.begin(), plan.budgets.end(), int64_t{0});
-        taken += std::count(plan.forced.begin(), plan.forced.end(), uint8_t{1});
+        taken += plan.forced_count();
       }
       const double open =
           static_cast<double>(std::max<int64_t>(0, share_of_budget(budget, share) - taken)) /
@@ -327,6 +326,7 @@ class Compaction {
   /// Layer by layer while the text is read once more: one layer's queries are held at a time.
   void score_by_own_queries(size_t s, double open) {
     const bool rows = scorers_[s]->traits().needs_queries;
+    cache_.note_auxiliary(own_rows_read(cache_, span_, scorers_[s]->traits().own_rows));
     for_each_own_layer(
         model_, cache_, span_, scorers_[s]->traits().own_rows,
         [&](const OwnQueries& own) {
@@ -340,8 +340,7 @@ class Compaction {
   std::vector<int64_t> largest_first() const {
     std::vector<int64_t> order(layers_.size()), taken;
     std::iota(order.begin(), order.end(), 0);
-    for (const LayerPlan& plan : layers_)
-      taken.push_back(std::count(plan.forced.begin(), plan.forced.end(), uint8_t{1}));
+    for (const LayerPlan& plan : layers_) taken.push_back(plan.forced_count());
     std::stable_sort(order.begin(), order.end(),
                      [&](int64_t a, int64_t b) { return taken[a] > taken[b]; });
     return order;
@@ -363,42 +362,26 @@ class Compaction {
     if (!options_.head_weights.empty())
       for (int64_t h = 0; h < slots.kv_heads(); ++h)
         weights.push_back(options_.head_weights.at(plan.layer, h));
-    at::Tensor out =
-        at::from_blob(plan.scores.data(), {slots.slots()}, at::TensorOptions().dtype(at::kFloat));
-    scorers_[s]->score(
-        {&model_, &cache_, plan.layer, &slots, span_, static_cast<uint64_t>(options_.seed), queries,
-         seen, open, plan.budgets, weights, plan.forced, plan.earlier, own, recent_},
-        out);
-    const float* bias = slots.bias.defined() ? slots.bias.const_data_ptr<float>() : nullptr;
-    for (size_t h = 0; h + 1 < plan.offsets.size(); ++h)
-      for (int64_t i = plan.offsets[h]; i < plan.offsets[h + 1]; ++i) {
-        if (std::isnan(plan.scores[i]))
-          throw NumericalError("[compact] scorer \"{}\" gave NaN in layer {} head {}",
-                               preset_.stages[s].scorer, plan.layer, h);
-        // A slot that nobody can see is worth nothing.
-        if (bias != nullptr && bias[i] == kNoCandidate) plan.scores[i] = kNoCandidate;
-      }
+    ScoreInput in;
+    in.model = &model_;
+    in.cache = &cache_;
+    in.slots = &slots;
+    in.span = span_;
+    in.seed = static_cast<uint64_t>(options_.seed);
+    in.queries = queries;
+    in.seen = seen;
+    in.open_budget = open;
+    in.head_weights = weights;
+    in.own = own;
+    in.recent = recent_;
+    score_plan(*scorers_[s], preset_.stages[s].scorer, in, plan);
   }
 
   /// All slots compete; what wins is forced for later stages.
   void contest(const Allocator& allocator, double share) {
-    std::vector<HeadContest> heads;
-    for (LayerPlan& plan : layers_)
-      for (size_t h = 0; h + 1 < plan.offsets.size(); ++h) {
-        const int64_t begin = plan.offsets[h], n = plan.offsets[h + 1] - begin;
-        heads.push_back({plan.layer,
-                         static_cast<int64_t>(h),
-                         std::span<const float>(plan.scores).subspan(begin, n),
-                         {plan.positions.const_data_ptr<int32_t>() + begin, static_cast<size_t>(n)},
-                         {plan.forced.begin() + begin, plan.forced.begin() + begin + n},
-                         plan.budgets[h]});
-      }
+    std::vector<HeadContest> heads = contests_of(layers_, options_.head_shares);
     force_floors(heads, options_.floors, share, allocator.requires_comparable());
-    const Selection chosen = allocator.allocate(heads, share);
-    size_t i = 0;
-    for (LayerPlan& plan : layers_)
-      for (size_t h = 0; h + 1 < plan.offsets.size(); ++h, ++i)
-        for (int32_t slot : chosen[i]) plan.forced[plan.offsets[h] + slot] = 1;
+    mark_chosen(layers_, allocator.allocate(heads, share));
   }
 
   // ---- the new segment
@@ -406,13 +389,7 @@ class Compaction {
   /// A layer's slots and what was chosen of them.
   struct LayerBuild {
     LayerBuild(const KvCache& cache, PositionRange span, const LayerPlan& plan)
-        : layer(plan.layer),
-          slots(cache_gather(cache, plan.layer, span)),
-          kept(plan.offsets.size() - 1) {
-      for (size_t h = 0; h < kept.size(); ++h)
-        for (int64_t i = plan.offsets[h]; i < plan.offsets[h + 1]; ++i)
-          if (plan.forced[i] != 0) kept[h].push_back(static_cast<int32_t>(i - plan.offsets[h]));
-    }
+        : layer(plan.layer), slots(cache_gather(cache, plan.layer, span)), kept(plan.kept()) {}
     BuildInput input(const LayerQueries* queries, const std::vector<HeadAttention>* seen) const {
       return {layer, &slots, kept, queries, seen};
     }
@@ -455,10 +432,7 @@ class Compaction {
     std::vector<std::atomic<int64_t>> open(layers_.size());
     for (size_t i = 0; i < layers_.size(); ++i) {
       const LayerPlan& plan = layers_[i];
-      for (size_t h = 0; h + 1 < plan.offsets.size(); ++h)
-        tasks.push_back({i, static_cast<int64_t>(h),
-                         std::count(plan.forced.begin() + plan.offsets[h],
-                                    plan.forced.begin() + plan.offsets[h + 1], uint8_t{1})});
+      for (int64_t h = 0; h < plan.heads(); ++h) tasks.push_back({i, h, plan.forced_count(h)});
       fitted[i].resize(plan.offsets.size() - 1);
       open[i] = static_cast<int64_t>(fitted[i].size());
     }

@@ -14,6 +14,30 @@ int64_t kept_of_ratio(double ratio, int64_t n) {
   return std::min(n, std::max<int64_t>(1, kept));
 }
 
+namespace {
+
+/// Whole numbers that sum to what `targets` sum to, each one of its target's neighbours and at most
+/// its cap, by largest remainder.
+std::vector<int64_t> rounded_sums(std::span<const double> targets, std::span<const int64_t> caps) {
+  std::vector<int64_t> out;
+  std::vector<std::pair<double, size_t>> rest;
+  const auto total =
+      static_cast<int64_t>(std::llround(std::accumulate(targets.begin(), targets.end(), 0.0)));
+  int64_t given = 0;
+  for (size_t i = 0; i < targets.size(); ++i) {
+    // Targets such as 3.9999999 are meant to be whole.
+    out.push_back(static_cast<int64_t>(std::floor(targets[i] + 1e-9)));
+    given += out.back();
+    if (out[i] < caps[i])
+      rest.emplace_back(std::round((targets[i] - static_cast<double>(out[i])) * 1e9), i);
+  }
+  std::stable_sort(rest.begin(), rest.end(), [](auto& a, auto& b) { return a.first > b.first; });
+  for (size_t i = 0; i < rest.size() && given < total; ++i, ++given) ++out[rest[i].second];
+  return out;
+}
+
+}  // namespace
+
 int64_t share_of_budget(int64_t budget, double share) {
   if (share >= 1.0) return budget;
   return static_cast<int64_t>(std::floor(static_cast<double>(budget) * share + 1e-9));
@@ -29,29 +53,44 @@ std::vector<int64_t> share_budgets(int64_t total, std::span<const double> shares
     out[i] = std::min(least, caps[i]);
     total -= out[i];
   }
-  // Each round either hands out everything or fills at least one head to its cap.
-  while (total > 0) {
-    std::vector<double> open(n, 0.0);
+  // Shares of what is left as real numbers, so that only the last step rounds. Each round either
+  // shares out everything or fills at least one head.
+  std::vector<double> target(out.begin(), out.end());
+  std::vector<uint8_t> open(n);
+  for (size_t i = 0; i < n; ++i) open[i] = out[i] < caps[i];
+  auto left = static_cast<double>(total);
+  while (left > 1e-9) {
     double sum = 0;
-    int64_t room = 0;
+    int64_t count = 0;
+    for (size_t i = 0; i < n; ++i)
+      if (open[i] != 0) {
+        sum += shares[i];
+        ++count;
+      }
+    if (count == 0) break;
+    const auto part = [&](size_t i) {
+      return sum > 0 ? left * shares[i] / sum : left / static_cast<double>(count);
+    };
+    double filled = 0;
+    bool full = false;
     for (size_t i = 0; i < n; ++i) {
-      if (out[i] >= caps[i]) continue;
-      // A head's target counts what the floor gave it already.
-      open[i] = shares[i];
-      sum += shares[i];
-      room += caps[i] - out[i];
+      const auto cap = static_cast<double>(caps[i]);
+      if (open[i] == 0 || static_cast<double>(out[i]) + part(i) < cap) continue;
+      filled += cap - static_cast<double>(out[i]);
+      target[i] = cap;
+      open[i] = 2;  // closed when the round ends, so that all of it shares alike
+      full = true;
     }
-    if (room == 0) break;
-    if (!(sum > 0))
-      for (size_t i = 0; i < n; ++i) open[i] = out[i] < caps[i] ? 1.0 : 0.0;
-    const std::vector<int64_t> more = largest_remainder(std::min(total, room), open);
-    for (size_t i = 0; i < n; ++i) {
-      const int64_t add = std::min(more[i], caps[i] - out[i]);
-      out[i] += add;
-      total -= add;
+    if (!full) {
+      for (size_t i = 0; i < n; ++i)
+        if (open[i] != 0) target[i] = static_cast<double>(out[i]) + part(i);
+      break;
     }
+    for (uint8_t& o : open)
+      if (o == 2) o = 0;
+    left -= filled;
   }
-  return out;
+  return rounded_sums(target, caps);
 }
 
 std::string_view comparable_name(Comparable c) {

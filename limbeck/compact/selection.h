@@ -22,9 +22,10 @@ inline constexpr float kNoCandidate = -std::numeric_limits<float>::infinity();
 /// The part of a budget that stages up to a cumulative share hand out.
 int64_t share_of_budget(int64_t budget, double share);
 
-/// Budgets in proportion to `shares`, at least floors[i] and at most caps[i], by largest remainder.
-/// What a cap cuts off goes to heads with room, in proportion to their shares. The sum is `total`,
-/// or that of the caps when all are reached; floors shrink evenly when they exceed `total`.
+/// `floor` slots for each, the rest in proportion to `shares`, at most caps[i], by largest
+/// remainder. What a cap cuts off goes to heads with room, in proportion to their shares. The sum
+/// is `total`, or that of the caps when all are reached; floors shrink evenly when they exceed
+/// `total`.
 std::vector<int64_t> share_budgets(int64_t total, std::span<const double> shares, int64_t floor,
                                    std::span<const int64_t> caps);
 
@@ -44,6 +45,7 @@ struct HeadContest {
   std::vector<uint8_t>
       forced;          ///< [size] 1 = always kept (protected, or chosen by an earlier stage)
   int64_t budget = 0;  ///< slots this head would keep by its own share, forced included
+  double weight = 0;   ///< its number in the table of heads, where there is one
   int64_t size() const { return static_cast<int64_t>(scores.size()); }
   int64_t forced_count() const;
 };

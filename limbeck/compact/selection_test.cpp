@@ -54,6 +54,9 @@ TEST(ShareBudgetsTest, CapsOverflowToOthersAndFloorsHold) {
             (std::vector<int64_t>{2, 2, 1}));
   EXPECT_EQ(share_budgets(3, std::vector<double>{1}, 0, std::vector<int64_t>{2}),
             (std::vector<int64_t>{2}));
+  // Rounded once, at the end: 16 | 6.5 | 6.5 | 11.
+  EXPECT_EQ(share_budgets(40, std::vector<double>{8, 1, 1, 2}, 2, std::vector<int64_t>(4, 16)),
+            (std::vector<int64_t>{16, 7, 6, 11}));
   Random random(5);
   for (int trial = 0; trial < 300; ++trial) {
     const size_t n = 1 + random.below(8);

@@ -15,13 +15,21 @@
 
 namespace limbeck {
 
+/// What an allocator takes from a table of the heads.
+enum class TableUse : uint8_t {
+  none,
+  budgets,  ///< the heads' budgets are in proportion to its numbers
+  order,    ///< heads are ranked by them (HeadContest::weight)
+};
+
 class Allocator {
  public:
   virtual ~Allocator() = default;
   /// Scores must be comparable at least this widely (after `normalize`).
   virtual Comparable requires_comparable() const = 0;
-  /// The heads' budgets are shares of a head table instead of equal ones.
-  virtual bool uses_table() const { return false; }
+  virtual TableUse table() const { return TableUse::none; }
+  /// What one layer keeps depends on that layer alone: it may be chosen before others are known.
+  virtual bool layer_by_layer() const { return false; }
   /// Heads in order (layer, head). Keeps all forced slots and at most `share` of the heads' budgets
   /// in all (a head that has no more candidates keeps fewer); share 1 is the whole. Forced slots
   /// are charged to the budget: what is left is handed out.
@@ -43,7 +51,9 @@ std::unique_ptr<Allocator> make_allocator(std::string_view name,
 // One maker and one description per allocator; registry.cpp lists them.
 std::unique_ptr<Allocator> make_adakv_allocator(const AllocatorOptions& options);
 std::unique_ptr<Allocator> make_chunk_allocator(const AllocatorOptions& options);
+std::unique_ptr<Allocator> make_head_allocator(const AllocatorOptions& options);
 std::unique_ptr<Allocator> make_layer_allocator(const AllocatorOptions& options);
+std::unique_ptr<Allocator> make_lazy_allocator(const AllocatorOptions& options);
 std::unique_ptr<Allocator> make_model_allocator(const AllocatorOptions& options);
 std::unique_ptr<Allocator> make_norm_stop_allocator(const AllocatorOptions& options);
 std::unique_ptr<Allocator> make_pyramid_allocator(const AllocatorOptions& options);
@@ -52,6 +62,7 @@ std::unique_ptr<Allocator> make_threshold_allocator(const AllocatorOptions& opti
 std::unique_ptr<Allocator> make_uniform_allocator(const AllocatorOptions& options);
 std::vector<FieldInfo> describe_adakv_allocator();
 std::vector<FieldInfo> describe_chunk_allocator();
+std::vector<FieldInfo> describe_lazy_allocator();
 std::vector<FieldInfo> describe_norm_stop_allocator();
 std::vector<FieldInfo> describe_plain_allocator();  ///< of those without options
 std::vector<FieldInfo> describe_pyramid_allocator();

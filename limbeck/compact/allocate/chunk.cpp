@@ -25,6 +25,7 @@ class ChunkAllocator : public Allocator {
   explicit ChunkAllocator(const ChunkOptions& o) : options_(o) {}
   /// Scores of a layer's heads are added.
   Comparable requires_comparable() const override { return Comparable::layer; }
+  bool layer_by_layer() const override { return options_.reuse == 1; }
 
   Selection allocate(std::span<const HeadContest> heads, double share) const override {
     const auto layers = layer_ranges(heads);

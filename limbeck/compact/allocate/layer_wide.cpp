@@ -21,6 +21,7 @@ class LayerAllocator : public Allocator {
  public:
   explicit LayerAllocator(double safe) : safe_(safe) {}
   Comparable requires_comparable() const override { return Comparable::layer; }
+  bool layer_by_layer() const override { return true; }
 
   Selection allocate(std::span<const HeadContest> heads, double share) const override {
     std::vector<HeadContest> taken(heads.begin(), heads.end());

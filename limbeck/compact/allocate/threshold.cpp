@@ -62,6 +62,7 @@ class NormStopAllocator : public Allocator {
  public:
   explicit NormStopAllocator(const NormStopOptions& o) : options_(o) {}
   Comparable requires_comparable() const override { return Comparable::none; }
+  bool layer_by_layer() const override { return true; }
 
   Selection allocate(std::span<const HeadContest> heads, double share) const override {
     std::vector<HeadContest> taken(heads.begin(), heads.end());

@@ -8,7 +8,8 @@ class OwnBudgetAllocator : public Allocator {
  public:
   explicit OwnBudgetAllocator(bool table) : table_(table) {}
   Comparable requires_comparable() const override { return Comparable::none; }
-  bool uses_table() const override { return table_; }
+  TableUse table() const override { return table_ ? TableUse::budgets : TableUse::none; }
+  bool layer_by_layer() const override { return !table_; }
   Selection allocate(std::span<const HeadContest> heads, double share) const override {
     Selection out;
     for (const HeadContest& h : heads)

@@ -69,12 +69,13 @@ class CriticalScorer : public Scorer {
   std::vector<int64_t> best(const ScoreInput& in, int64_t h, const at::Tensor& scores) const {
     const int32_t* position = in.slots->positions.const_data_ptr<int32_t>();
     const float* score = scores.const_data_ptr<float>();
+    const float* bias = in.slots->bias.defined() ? in.slots->bias.const_data_ptr<float>() : nullptr;
     std::vector<int64_t> open;
     int64_t forced = 0;
     for (int64_t i = in.slots->offsets[h]; i < in.slots->offsets[h + 1]; ++i) {
       if (!in.forced.empty() && in.forced[i] != 0)
         ++forced;
-      else
+      else if (bias == nullptr || bias[i] != kNoCandidate)
         open.push_back(i);
     }
     const auto share = static_cast<int64_t>(

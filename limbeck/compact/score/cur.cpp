@@ -29,14 +29,23 @@ class CurScorer : public Scorer {
     for (int64_t h = 0; h < s.kv_heads(); ++h) {
       const int64_t first = s.offsets[h], n = s.slots(h);
       if (n == 0) continue;
-      const at::Tensor both =
-          shares(s.keys.narrow(0, first, n)) * shares(s.values.narrow(0, first, n));
-      out.narrow(0, first, n).copy_(both / both.sum().clamp_min(kTiny));
+      const at::Tensor keys = s.keys.narrow(0, first, n), values = s.values.narrow(0, first, n),
+                       seen = visible_slots(s, h), target = out.narrow(0, first, n);
+      if (seen.defined())
+        target.zero_().index_copy_(0, seen,
+                                   head(keys.index_select(0, seen), values.index_select(0, seen)));
+      else
+        target.copy_(head(keys, values));
     }
   }
 
  private:
   static constexpr double kTiny = 1e-30;  ///< all-zero windows give 0, not NaN
+
+  at::Tensor head(const at::Tensor& keys, const at::Tensor& values) const {
+    const at::Tensor both = shares(keys) * shares(values);
+    return both / both.sum().clamp_min(kTiny);
+  }
 
   /// Squared norms over the sum of their window; a short last window joins the one before.
   at::Tensor shares(const at::Tensor& x) const {

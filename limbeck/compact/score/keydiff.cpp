@@ -31,13 +31,21 @@ class KeydiffScorer : public Scorer {
       if (s.slots(h) == 0) continue;
       const at::Tensor k = keys.narrow(0, s.offsets[h], s.slots(h));
       const at::Tensor unit = k / k.norm(2, {1}, true).clamp_min(1e-12);
-      const at::Tensor mean = unit.mean(0);
+      const at::Tensor mean = mean_direction(
+          unit, s.bias.defined() ? s.bias.narrow(0, s.offsets[h], s.slots(h)) : at::Tensor());
       out.narrow(0, s.offsets[h], s.slots(h))
           .copy_(at::mv(unit, mean / mean.norm().clamp_min(1e-12)).neg());
     }
   }
 
  private:
+  /// A slot with a bias counts as the tokens that it stands for; one that nobody sees as none.
+  static at::Tensor mean_direction(const at::Tensor& unit, const at::Tensor& bias) {
+    if (!bias.defined()) return unit.mean(0);
+    const at::Tensor tokens = (bias - bias.max().clamp_min(-80.0)).exp();
+    return at::mv(unit.t(), tokens) / tokens.sum().clamp_min(1e-30);
+  }
+
   KeydiffOptions options_;
 };
 

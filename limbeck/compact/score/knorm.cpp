@@ -7,9 +7,12 @@ namespace {
 
 struct KnormOptions {
   int64_t recent = 64;
+  int64_t skip_layers = 0;
   template <class V>
   void for_each_field(V&& v) {
     v("recent", recent, closed(0, 1 << 20), "last slots of the span that are always kept");
+    v("skip_layers", skip_layers, closed(0, 1 << 10),
+      "first full layers that keep everything, beyond the budget; the report counts them");
   }
 };
 
@@ -18,7 +21,9 @@ class KnormScorer : public Scorer {
  public:
   explicit KnormScorer(const KnormOptions& o) : options_(o) {}
   ScorerTraits traits() const override {
-    return {.comparable = Comparable::none, .recent = options_.recent};
+    return {.comparable = Comparable::none,
+            .recent = options_.recent,
+            .whole_layers = options_.skip_layers};
   }
   void score(const ScoreInput& in, const at::Tensor& out) const override {
     out.copy_(in.slots->keys.to(at::kFloat).norm(2, {1}).neg());

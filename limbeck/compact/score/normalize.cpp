@@ -1,6 +1,7 @@
 #include "limbeck/compact/score/normalize.h"
 
 #include "limbeck/base/error.h"
+#include "limbeck/compact/selection.h"
 
 #include <algorithm>
 #include <cmath>
@@ -39,6 +40,18 @@ void share(std::span<float> x) {
     for (float& v : x) v = static_cast<float>(v / sum);
 }
 
+/// Slots without candidacy are no part of any statistic and stay what they are.
+void of_candidates(std::span<float> head, void (*change)(std::span<float>)) {
+  std::vector<float> scores;
+  for (const float v : head)
+    if (v != kNoCandidate) scores.push_back(v);
+  if (scores.empty()) return;
+  change(scores);
+  auto next = scores.begin();
+  for (float& v : head)
+    if (v != kNoCandidate) v = *next++;
+}
+
 }  // namespace
 
 void check_normalization_name(std::string_view name) {
@@ -51,10 +64,9 @@ void normalize_scores(std::string_view name, std::span<float> scores,
   check_normalization_name(name);
   for (size_t h = 0; h + 1 < offsets.size(); ++h) {
     const auto head = scores.subspan(offsets[h], offsets[h + 1] - offsets[h]);
-    if (head.empty()) continue;
-    if (name == "zscore") zscore(head);
-    if (name == "rank") rank(head);
-    if (name == "share") share(head);
+    if (name == "zscore") of_candidates(head, zscore);
+    if (name == "rank") of_candidates(head, rank);
+    if (name == "share") of_candidates(head, share);
   }
 }
 

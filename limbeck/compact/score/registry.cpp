@@ -1,5 +1,7 @@
 #include "limbeck/compact/score/scorer.h"
 
+#include <ATen/ATen.h>
+
 namespace limbeck {
 
 const std::vector<ScorerEntry>& scorer_registry() {
@@ -45,6 +47,13 @@ const std::vector<ScorerEntry>& scorer_registry() {
        make_wpc_scorer, describe_wpc_scorer},
   };
   return entries;
+}
+
+at::Tensor visible_slots(const LayerSegment& slots, int64_t h) {
+  if (!slots.bias.defined()) return {};
+  const at::Tensor seen =
+      slots.bias.narrow(0, slots.offsets[h], slots.slots(h)).ne(kNoCandidate).nonzero().view({-1});
+  return seen.size(0) == slots.slots(h) ? at::Tensor() : seen;
 }
 
 std::unique_ptr<Scorer> make_scorer(std::string_view name, const OptionTexts& options) {

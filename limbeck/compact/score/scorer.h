@@ -14,6 +14,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <memory>
 #include <span>
@@ -22,6 +23,9 @@
 #include <vector>
 
 namespace limbeck {
+
+/// ScorerTraits::recent of scorers that always keep the newer half of what they may keep.
+inline constexpr int64_t kRecentHalf = std::numeric_limits<int64_t>::max();
 
 /// What a scorer is and needs.
 struct ScorerTraits {
@@ -36,6 +40,8 @@ struct ScorerTraits {
   bool query_dependent = false;  ///< looks at recent tokens as a stand-in for the question
   int64_t sinks = 0;             ///< first slots of the span protected by default
   int64_t recent = 0;            ///< last slots protected by default
+  /// First full layers that keep everything, beyond the budget of the others.
+  int64_t whole_layers = 0;
 };
 
 /// One full layer's slots of the span.
@@ -61,6 +67,10 @@ struct ScoreInput {
   /// fewer under a small budget.
   int64_t recent = 0;
 };
+
+/// Numbers within head h of the slots that can be seen [m] i64: bias -inf leaves before any
+/// statistic. Undefined when that is all of them.
+at::Tensor visible_slots(const LayerSegment& slots, int64_t h);
 
 class Scorer {
  public:
