@@ -62,18 +62,64 @@ json segment_json(const SegmentRecord& record) {
           {"statistics", std::move(statistics)}};
 }
 
+json heads_json(const HeadPattern& p) {
+  json rows = json::array();
+  for (int64_t l = 0; l < p.layers; ++l) {
+    json row = json::array();
+    for (int64_t h = 0; h < p.kv_heads; ++h) row.push_back(p.at(l, h) ? 1 : 0);
+    rows.push_back(std::move(row));
+  }
+  return {{"chunk_mask", chunk_mask_name(p.mask)},
+          {"method", p.method},
+          {"sinks", p.sinks},
+          {"streaming", std::move(rows)},
+          {"window", p.window}};
+}
+
 // ---- reading
 // --------------------------------------------------------------------------------------
 
-void check_features(const JsonFields& fields) {
-  // Version 1.0 has none, so each is one that this build does not know.
+/// True when the file has streaming heads, the one feature that this build knows.
+bool check_features(const JsonFields& fields) {
   const auto features = fields.text_list("features");
-  if (!features.empty())
-    throw FormatError("{}: needs feature {}", fields.what(), quote(features.front()));
+  for (const std::string& feature : features)
+    if (feature != kStreamingFeature)
+      throw FormatError("{}: needs feature {}", fields.what(), quote(feature));
   // Codecs change what a tensor's bytes mean; a file that has one must name a feature.
   if (const json& codecs = fields.need("codecs"); !codecs.is_object() || !codecs.empty())
     throw FormatError("{} must be an empty object in a file without features; found {} entries",
                       fields.name("codecs"), codecs.size());
+  return !features.empty();
+}
+
+HeadPattern read_heads(const JsonFields& fields, const CacheShape& shape) {
+  const JsonFields heads = fields.object("heads");
+  HeadPattern out;
+  out.layers = shape.layer_count();
+  out.kv_heads = shape.kv_heads;
+  out.sinks = heads.integer("sinks", 0, kMaxLength);
+  out.window = heads.integer("window", 1, kMaxLength);
+  out.method = heads.text("method");
+  const std::string mask = heads.text("chunk_mask");
+  if (mask != chunk_mask_name(ChunkMask::full) && mask != chunk_mask_name(ChunkMask::window))
+    throw FormatError("{} must be full or window; found {}", heads.name("chunk_mask"), quote(mask));
+  out.mask = chunk_mask_from_name(mask);
+  const json& rows = heads.list("streaming");
+  const auto wrong = [&](size_t row) {
+    throw FormatError("{}[{}] must hold {} numbers, 1 for a head that streams and else 0",
+                      heads.name("streaming"), row, out.kv_heads);
+  };
+  if (static_cast<int64_t>(rows.size()) != out.layers)
+    throw FormatError("{} must have {} rows; found {}", heads.name("streaming"), out.layers,
+                      rows.size());
+  for (size_t l = 0; l < rows.size(); ++l) {
+    if (!rows[l].is_array() || static_cast<int64_t>(rows[l].size()) != out.kv_heads) wrong(l);
+    for (const json& flag : rows[l]) {
+      if (!flag.is_number_integer() || (flag != 0 && flag != 1)) wrong(l);
+      out.streaming.push_back(flag == 1 ? 1 : 0);
+    }
+  }
+  return out;
 }
 
 void read_model(const JsonFields& fields, ContainerDocument& d) {
@@ -209,7 +255,7 @@ std::string document_to_json(const ContainerDocument& d) {
   for (const LayerKind& kind : d.shape.layers) layers.push_back(layer_json(kind));
   for (const PositionRange& r : d.protected_ranges) ranges.push_back({r.begin, r.end});
   for (const SegmentRecord& record : d.segments) segments.push_back(segment_json(record));
-  const json document = {
+  json document = {
       {"checksums", d.checksums},
       {"codecs", json::object()},
       {"dtype", dtype_name(d.shape.dtype)},
@@ -230,6 +276,10 @@ std::string document_to_json(const ContainerDocument& d) {
         {"count", d.logical_length},
         {"stored", true}}},
   };
+  if (d.heads) {
+    document["features"].push_back(kStreamingFeature);
+    document["heads"] = heads_json(*d.heads);
+  }
   try {
     return document.dump();
   } catch (const json::type_error&) {
@@ -241,9 +291,10 @@ ContainerDocument document_from_json(std::string_view text, std::string_view fil
   const std::string what = fmt::format("[kvc.load] {}", file);
   const json document = parse_json(text, what);
   const JsonFields fields(document, what, "");
-  check_features(fields);
+  const bool streams = check_features(fields);
   ContainerDocument d;
   read_model(fields, d);
+  if (streams) d.heads = read_heads(fields, d.shape);
   d.header.tokenizer_fingerprint = fields.text_or_null("tokenizer");
   d.header.template_fingerprint = fields.text_or_null("template");
   d.header.producer = fields.text("producer");
@@ -264,6 +315,10 @@ std::string segment_tensor_name(int64_t segment, int64_t layer, std::string_view
 
 std::string ring_tensor_name(int64_t layer, std::string_view field) {
   return fmt::format("ring.{}.{}", layer, field);
+}
+
+std::string stream_tensor_name(int64_t layer, std::string_view field) {
+  return fmt::format("stream.{}.{}", layer, field);
 }
 
 }  // namespace limbeck

@@ -144,6 +144,76 @@ LayerSegmentPtr read_layer(Reader& reader, int64_t segment, int64_t layer) {
   return out;
 }
 
+/// Streaming heads of a layer; ring layers have none.
+std::vector<int64_t> streaming_heads(const ContainerDocument& document, int64_t layer) {
+  std::vector<int64_t> out;
+  if (!document.heads || document.shape.layers[layer].type != LayerKind::Type::full) return out;
+  for (int64_t h = 0; h < document.shape.kv_heads; ++h)
+    if (document.heads->at(layer, h)) out.push_back(h);
+  return out;
+}
+
+/// Refuses allocations of streaming heads that nothing vouches for.
+void check_stream_bytes(const ContainerDocument& document, const std::string& file,
+                        int64_t max_bytes) {
+  if (!document.heads) return;
+  unsigned __int128 heads = 0;
+  for (int64_t i = 0; i < document.shape.layer_count(); ++i)
+    heads += streaming_heads(document, i).size();
+  const unsigned __int128 bytes =
+      heads * static_cast<unsigned __int128>(document.heads->sinks + document.heads->window) *
+      document.shape.slot_bytes();
+  if (bytes > static_cast<unsigned __int128>(max_bytes))
+    throw FormatError("[kvc.load] {}: its streaming heads need more than {} bytes", file,
+                      max_bytes);
+}
+
+/// Positions of what is held: the first ones in order, then a ring that may begin anywhere. Returns
+/// the ring row of the oldest.
+int64_t check_stream_positions(Reader& reader, const at::Tensor& positions, const std::string& name,
+                               int64_t sinks) {
+  const auto* data = positions.const_data_ptr<int32_t>();
+  const int64_t held = positions.size(0), ring = held - sinks,
+                first = reader.document().logical_length - ring;
+  const auto expect = [&](int64_t row, int64_t position) {
+    if (data[row] != position)
+      throw FormatError("[kvc.load] {}: {} must be {} in row {}; found {}", reader.file_name(),
+                        name, position, row, data[row]);
+  };
+  for (int64_t i = 0; i < sinks; ++i) expect(i, i);
+  if (ring == 0) return 0;
+  const int64_t begin = (first - static_cast<int64_t>(data[sinks])) % ring,
+                oldest = begin < 0 ? begin + ring : begin;
+  for (int64_t i = 0; i < ring; ++i) expect(sinks + (oldest + i) % ring, first + i);
+  return oldest;
+}
+
+LayerStream read_stream(Reader& reader, int64_t layer, const LayerStream& empty) {
+  const ContainerDocument& document = reader.document();
+  const auto name = [&](std::string_view field) { return stream_tensor_name(layer, field); };
+  const int64_t capacity = empty.sinks + empty.window,
+                held = std::min(capacity, document.logical_length),
+                sinks = std::min(empty.sinks, held),
+                heads = static_cast<int64_t>(empty.heads.size());
+  const std::vector<int64_t> shape = {heads, held, document.shape.head_dim};
+  const at::Tensor positions = reader.copy(name("pos"), DType::i32, {held}),
+                   keys = reader.copy(name("k"), document.shape.dtype, shape),
+                   values = reader.copy(name("v"), document.shape.dtype, shape);
+  const int64_t oldest = check_stream_positions(reader, positions, name("pos"), sinks);
+  const int64_t ring = held - sinks;
+  if (ring < empty.window && oldest != 0)
+    throw FormatError("[kvc.load] {}: {} must rise while the window of {} is not full",
+                      reader.file_name(), name("pos"), empty.window);
+  LayerStream out = empty;
+  out.keys = at::empty({heads, capacity, document.shape.head_dim}, keys.options());
+  out.values = at::empty({heads, capacity, document.shape.head_dim}, keys.options());
+  out.keys.narrow(1, 0, held).copy_(keys);
+  out.values.narrow(1, 0, held).copy_(values);
+  out.length = held;
+  out.next = ring < empty.window ? ring : oldest;
+  return out;
+}
+
 /// Refuses rings that cannot be part of this cache, and windows that nothing vouches for.
 void check_ring_bytes(const ContainerDocument& document, const std::string& file,
                       int64_t max_bytes) {
@@ -204,7 +274,14 @@ void check_contents(const Reader& reader,
       if (const auto problem = contents_problem(*segments[j][i], {info.begin, info.end}))
         throw FormatError("[kvc.load] {}: {}{}", reader.file_name(),
                           segment_tensor_name(segment, layer, ""), *problem);
-      if (tail && !segment_is_plain(*segments[j][i], {info.begin, info.end}))
+      const std::vector<int64_t> streaming = streaming_heads(document, layer);
+      for (const int64_t h : streaming)
+        if (segments[j][i]->slots(h) > 0)
+          throw FormatError(
+              "[kvc.load] {}: head {} of {}* streams and must have no slots; found {}",
+              reader.file_name(), h, segment_tensor_name(segment, layer, ""),
+              segments[j][i]->slots(h));
+      if (tail && !segment_is_plain(*segments[j][i], {info.begin, info.end}, streaming))
         throw FormatError(
             "[kvc.load] {}: {}* must hold positions [{}, {}) in order in every head, without beta: "
             "it is "
@@ -225,8 +302,11 @@ void check_blocks(const ContainerDocument& document, std::span<const int32_t> to
 
 KvCache build_cache(const ContainerDocument& document, std::span<const int32_t> tokens,
                     std::vector<std::vector<LayerSegmentPtr>> segments,
-                    std::vector<LayerTail> rings) {
+                    std::vector<LayerTail> rings, const std::vector<LayerStream>& streams) {
   KvCache cache(document.shape);
+  if (document.heads) cache.set_head_pattern(*document.heads);
+  for (size_t l = 0; l < streams.size(); ++l)
+    if (streams[l].active()) cache.adopt_stream(static_cast<int64_t>(l), streams[l]);
   for (size_t j = 0; j < segments.size(); ++j) {
     const SegmentInfo& info = document.segments[j].info;
     const bool last = j + 1 == segments.size();
@@ -262,13 +342,23 @@ LoadedCache container_read(std::span<const std::byte> bytes, const std::string& 
   std::vector<LayerTail> rings(shape.layer_count());
   for (int64_t i = 0; i < shape.layer_count(); ++i)
     if (shape.layers[i].type == LayerKind::Type::ring) rings[i] = read_ring(reader, i);
-  reader.check_names(container.minor == kContainerMinor);
+  std::vector<LayerStream> streams(shape.layer_count());
+  if (document.heads) {
+    check_stream_bytes(document, name, options.max_ring_bytes);
+    KvCache empty(shape);
+    empty.set_head_pattern(*document.heads);
+    for (int64_t i = 0; i < shape.layer_count(); ++i)
+      if (empty.layer(i).stream.active())
+        streams[i] = read_stream(reader, i, empty.layer(i).stream);
+  }
+  reader.check_names(container.minor <= kContainerMinor);
   check_contents(reader, segments);
   if (options.verify_hashes) {
     reader.check_checksums();
     check_blocks(document, tokens, name);
   }
-  return {build_cache(document, tokens, std::move(segments), std::move(rings)), document.header};
+  return {build_cache(document, tokens, std::move(segments), std::move(rings), streams),
+          document.header};
 }
 
 LoadedCache cache_load(const std::filesystem::path& path, const ModelIdentity* expected,

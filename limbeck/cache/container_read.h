@@ -12,7 +12,8 @@ namespace limbeck {
 
 struct ContainerReadOptions {
   /// A ring allocates its whole window, which no tensor of the file vouches for. Without an
-  /// expected shape to compare it with, all rings together may take this many bytes.
+  /// expected shape to compare it with, all rings together may take this many bytes; streaming
+  /// heads always.
   int64_t max_ring_bytes = int64_t{4} << 30;
   /// False skips the comparison of hashes and checksums, so that a fuzzer gets past them.
   bool verify_hashes = true;

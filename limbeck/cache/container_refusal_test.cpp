@@ -199,7 +199,7 @@ TEST_F(ContainerRefusalTest, LaterMinorVersionsMayAddFieldsAndTensors) {
   };
   EXPECT_EQ(refusal_after([&](Forgery& f) {
               add(f);
-              f.metadata["version"] = "1.1";
+              f.metadata["version"] = "1.2";
             }),
             "");
   EXPECT_EQ(refusal_after(add),

@@ -117,24 +117,18 @@ void add_ring(const LayerTail& ring, int64_t layer, const CacheShape& shape, Col
                            at::TensorOptions().dtype(at::kInt)));
 }
 
-}  // namespace
-
-namespace {
-
-/// The format has no place for streaming heads; a file without them would be another cache.
-void check_no_streams(const KvCache& cache) {
-  for (int64_t l = 0; l < cache.shape().layer_count(); ++l)
-    if (cache.layer(l).stream.active())
-      throw InvalidArgument(
-          "[kvc.save] caches with streaming heads cannot be saved; layer {} has {} of them", l,
-          cache.layer(l).stream.heads.size());
+/// Rows in the order of storage, so that a restored ring goes on at the same place.
+void add_stream(const LayerStream& stream, int64_t layer, int64_t length, Collector& collector) {
+  collector.add(stream_tensor_name(layer, "k"), stream.keys.narrow(1, 0, stream.length));
+  collector.add(stream_tensor_name(layer, "v"), stream.values.narrow(1, 0, stream.length));
+  collector.add(stream_tensor_name(layer, "pos"),
+                at::tensor(stream_positions(stream, length), at::kInt));
 }
 
 }  // namespace
 
 void cache_save(const KvCache& cache, const ContainerHeader& header,
                 const std::filesystem::path& path) {
-  check_no_streams(cache);
   if (cache.logical_length() == 0)
     throw InvalidArgument("[kvc.save] a cache must hold at least one token; found none");
   const CacheShape& shape = cache.shape();
@@ -146,6 +140,7 @@ void cache_save(const KvCache& cache, const ContainerHeader& header,
   document.logical_length = cache.logical_length();
   document.tail = cache.tail_begin() < cache.logical_length();
   document.protected_ranges = cache.protected_ranges();
+  if (cache.head_pattern() != nullptr) document.heads = *cache.head_pattern();
   for (const Hash128& hash : block_hashes(cache.tokens(), header.model.fingerprint))
     document.blocks.push_back(hash_hex(hash));
 
@@ -156,12 +151,16 @@ void cache_save(const KvCache& cache, const ContainerHeader& header,
   for (int64_t i = 0; i < shape.layer_count(); ++i)
     if (shape.layers[i].type == LayerKind::Type::ring)
       add_ring(cache.layer(i).tail, i, shape, collector);
+  for (int64_t i = 0; i < shape.layer_count(); ++i)
+    if (cache.layer(i).stream.active())
+      add_stream(cache.layer(i).stream, i, cache.logical_length(), collector);
   document.checksums = collector.take_checksums();
 
   const std::string text = document_to_json(document);
   write_safetensors(path, collector.take(),
                     {{"format", std::string(kContainerFormat)},
-                     {"version", fmt::format("{}.{}", kContainerMajor, kContainerMinor)},
+                     // What has no streaming heads is a file of 1.0, as it was before 1.1.
+                     {"version", fmt::format("{}.{}", kContainerMajor, document.heads ? 1 : 0)},
                      {"kvc", text},
                      {"kvc_xxh3", hash_hex(xxh3_64(std::as_bytes(std::span(text))))}});
 }

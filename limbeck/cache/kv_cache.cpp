@@ -319,6 +319,42 @@ void KvCache::commit(std::span<const int32_t> tokens,
   meter_.on_bytes(rows, allocated());
 }
 
+void KvCache::fold_layer(const Fold& fold, int64_t l, LayerSegmentPtr segment,
+                         const at::Tensor& keys, const at::Tensor& values, int64_t working_bytes) {
+  LayerCache& layer = layers_[l];
+  LIMBECK_CHECK(layer.kind.type == LayerKind::Type::full && segment, "layer {} cannot be folded",
+                l);
+  segment_check(*segment, shape_);
+  meter_.on_transient_bytes(allocated() + working_bytes);
+  if (layer.stream.active()) stream_append(layer.stream, keys, values);
+  layer.segments.resize(fold.first);
+  layer.segments.push_back(std::move(segment));
+  layer.tail = LayerTail{};
+  recount_segments();
+}
+
+void KvCache::commit_folded(const Fold& fold, std::span<const int32_t> tokens, SegmentInfo info,
+                            const std::vector<std::pair<at::Tensor, at::Tensor>>& ring_rows) {
+  const auto rows = static_cast<int64_t>(tokens.size());
+  LIMBECK_CHECK(info.end == logical_length_ + rows, "the segment ends at {} instead of {}",
+                info.end, logical_length_ + rows);
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    if (layers_[l].kind.type == LayerKind::Type::full)
+      LIMBECK_CHECK(static_cast<int64_t>(layers_[l].segments.size()) == fold.first + 1,
+                    "layer {} was not folded", l);
+    else
+      append_ring(layers_[l], ring_rows[l].first, ring_rows[l].second);
+  }
+  tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+  infos_.resize(fold.first);
+  infos_.push_back(std::move(info));
+  logical_length_ += rows;
+  tail_begin_ = logical_length_;
+  meter_.on_forward(rows, 0, fold.held);
+  meter_.on_bytes(rows, allocated());
+  meter_.on_compaction(allocated());
+}
+
 void KvCache::seal() {
   const int64_t rows = logical_length_ - tail_begin_;
   if (rows == 0) return;
@@ -354,17 +390,18 @@ void KvCache::unseal() {
   for (size_t l = 0; l < layers_.size(); ++l) {
     if (layers_[l].kind.type != LayerKind::Type::full) continue;
     const LayerSegment& s = *layers_[l].segments.back();
-    if (!segment_is_plain(s, {info.begin, info.end}))
+    const int64_t heads = tail_heads(shape_, layers_[l]);
+    if (!segment_is_plain(s, {info.begin, info.end}, layers_[l].stream.heads))
       throw InvalidArgument(
           "[cache.unseal] every head of layer {} must hold positions [{}, {}) in order, without "
           "bias or "
           "side values",
           l, info.begin, info.end);
     LayerTail& tail = tails[l];
-    tail.keys = new_rows(shape_, tail_capacity(rows, kTailBlock));
-    tail.values = new_rows(shape_, tail_capacity(rows, kTailBlock));
-    tail.keys.narrow(1, 0, rows).copy_(s.keys.view({shape_.kv_heads, rows, shape_.head_dim}));
-    tail.values.narrow(1, 0, rows).copy_(s.values.view({shape_.kv_heads, rows, shape_.head_dim}));
+    tail.keys = new_rows(shape_, tail_capacity(rows, kTailBlock), heads);
+    tail.values = new_rows(shape_, tail_capacity(rows, kTailBlock), heads);
+    tail.keys.narrow(1, 0, rows).copy_(s.keys.view({heads, rows, shape_.head_dim}));
+    tail.values.narrow(1, 0, rows).copy_(s.values.view({heads, rows, shape_.head_dim}));
     tail.length = rows;
     tail.first_position = info.begin;
   }

@@ -138,6 +138,22 @@ class KvCache {
   /// Makes room for `rows` more tokens in every full layer's tail; contents and lengths stay.
   void reserve(int64_t rows);
   LayerCache& layer_for_append(int64_t l) { return layers_[l]; }
+  /// A call whose layers are compacted one by one, each as soon as its rows have attended: then no
+  /// more than one layer's new rows are held. Between begin_fold() and commit_folded() the cache is
+  /// of no use for anything else; on an error the caller throws it away.
+  struct Fold {
+    int64_t first = 0;          ///< segments from this number on, and the tail, are replaced
+    std::vector<int64_t> held;  ///< [layers * H] entries before the call
+  };
+  Fold begin_fold(int64_t first_segment) const { return {first_segment, held()}; }
+  /// What full layer l holds of the replaced part and the new rows; streaming heads take theirs of
+  /// `keys` and `values` [H, rows, D]. `working_bytes` are held beside the cache meanwhile.
+  void fold_layer(const Fold& fold, int64_t l, LayerSegmentPtr segment, const at::Tensor& keys,
+                  const at::Tensor& values, int64_t working_bytes);
+  /// Makes the rows part of the cache; every full layer must have been folded. `info` is of the new
+  /// segment, `ring_rows` as for commit(), ring layers only.
+  void commit_folded(const Fold& fold, std::span<const int32_t> tokens, SegmentInfo info,
+                     const std::vector<std::pair<at::Tensor, at::Tensor>>& ring_rows);
   /// Makes the rows written behind the tails part of the cache. `ring_rows` [layers] holds for each
   /// ring layer, and each layer with streaming heads, the new keys and values [H, rows, D].
   void commit(std::span<const int32_t> tokens,

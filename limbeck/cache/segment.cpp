@@ -63,10 +63,15 @@ void segment_check(const LayerSegment& s, const CacheShape& shape) {
                   "side value {} must be [{}] f32", name, n);
 }
 
-bool segment_is_plain(const LayerSegment& segment, PositionRange span) {
+bool segment_is_plain(const LayerSegment& segment, PositionRange span,
+                      const std::vector<int64_t>& streaming) {
   if (segment.bias.defined() || !segment.extras.empty()) return false;
   const auto* positions = segment.positions.const_data_ptr<int32_t>();
   for (int64_t h = 0; h < segment.kv_heads(); ++h) {
+    if (std::binary_search(streaming.begin(), streaming.end(), h)) {
+      if (segment.slots(h) > 0) return false;
+      continue;
+    }
     if (segment.slots(h) != span.size()) return false;
     for (int64_t i = 0; i < span.size(); ++i)
       if (positions[segment.offsets[h] + i] != span.begin + i) return false;
@@ -117,10 +122,15 @@ LayerSegment segment_concat(const std::vector<LayerSegmentPtr>& parts) {
     out.bias = concat_field(parts, [](const LayerSegment& s) {
       return s.bias.defined() ? s.bias : at::zeros({s.slots()}, s.keys.options().dtype(at::kFloat));
     });
-  for (const auto& [name, unused] : parts.front()->extras)
-    if (std::all_of(parts.begin(), parts.end(), [&](auto& p) { return p->extras.contains(name); }))
-      out.extras[name] =
-          concat_field(parts, [&](const LayerSegment& s) { return s.extras.at(name); });
+  for (const auto& part : parts)
+    for (const auto& [name, unused] : part->extras)
+      if (!out.extras.contains(name))
+        out.extras[name] = concat_field(parts, [&](const LayerSegment& s) {
+          const auto found = s.extras.find(name);
+          return found != s.extras.end()
+                     ? found->second
+                     : at::zeros({s.slots()}, s.keys.options().dtype(at::kFloat));
+        });
   out.offsets.assign(parts.front()->offsets.size(), 0);
   for (size_t h = 1; h < out.offsets.size(); ++h) {
     out.offsets[h] = out.offsets[h - 1];

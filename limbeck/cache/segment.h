@@ -34,16 +34,18 @@ using LayerSegmentPtr = std::shared_ptr<const LayerSegment>;
 void segment_check(const LayerSegment& segment, const CacheShape& shape);
 
 /// True when every head holds positions span.begin, span.begin + 1, ... up to span.end and there is
-/// neither bias nor side value: what a tail can take over.
-bool segment_is_plain(const LayerSegment& segment, PositionRange span);
+/// neither bias nor side value: what a tail can take over. Streaming heads (ascending) hold
+/// nothing.
+bool segment_is_plain(const LayerSegment& segment, PositionRange span,
+                      const std::vector<int64_t>& streaming = {});
 
 /// Rows `index` (i64, in packed row numbers, grouped by head as in `offsets`) of a segment,
 /// bit-exact.
 LayerSegment segment_gather(const LayerSegment& segment, const at::Tensor& index,
                             std::vector<int64_t> offsets);
 
-/// The segments' slots head by head, one after another. A part without bias counts as bias 0;
-/// extras survive only when every part has them.
+/// The segments' slots head by head, one after another. A part without bias counts as bias 0, one
+/// without a side value that another part has as 0 there.
 LayerSegment segment_concat(const std::vector<LayerSegmentPtr>& parts);
 
 /// A segment without slots for `kv_heads` heads.

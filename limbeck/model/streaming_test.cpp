@@ -1,5 +1,4 @@
 #include "limbeck/base/error.h"
-#include "limbeck/cache/container.h"
 #include "limbeck/footprint/nominal.h"
 #include "limbeck/model/attach.h"
 #include "limbeck/model/masked_testing.h"
@@ -260,8 +259,10 @@ TEST(StreamingHeadsTest, WhatCannotBeDoneIsRefused) {
   EXPECT_THROW(cache.set_head_pattern(mixed()), InvalidArgument);
   KvCache streaming = cache_with(model, mixed());
   model.forward(streaming, test::random_tokens(3, 1));
-  EXPECT_THROW(cache_attach(model, cache, streaming), InvalidArgument);
-  EXPECT_THROW(cache_save(streaming, {}, testing::TempDir() + "streaming.kvc"), InvalidArgument);
+  EXPECT_THROW(cache_attach(model, cache, streaming), Mismatch);
+  KvCache other = cache_with(model, pattern_of({1, 1, 1, 0, 1, 1}));
+  model.forward(other, test::random_tokens(3, 1));
+  EXPECT_THROW(cache_attach(model, other, streaming), Mismatch);
   EXPECT_THROW(model.forward_differentiable(streaming, test::random_tokens(3, 1)), InvalidArgument);
 }
 

@@ -81,6 +81,33 @@ def check_segments(file, document, problems):
         problems.append(f"segments end at {at}, not {document['logical_length']}")
 
 
+def check_streams(file, document, problems):
+    """Streaming heads hold the first positions and the newest ones, nothing in segments."""
+    heads = document.get("heads")
+    if heads is None:
+        return
+    if "streaming-heads" not in document["features"]:
+        problems.append("there are streaming heads and no feature that says so")
+    length = document["logical_length"]
+    held = min(length, heads["sinks"] + heads["window"])
+    first = min(heads["sinks"], held)
+    expected = list(range(first)) + list(range(length - held + first, length))
+    for i, (layer, flags) in enumerate(zip(document["layers"], heads["streaming"])):
+        count = sum(flags)
+        if layer["kind"] != "full" or count == 0:
+            continue
+        shape = tuple(file.get_slice(f"stream.{i}.k").get_shape())
+        if shape != (count, held, document["model"]["head_dim"]):
+            problems.append(f"stream.{i}.k has shape {shape}, {count} heads of {held} rows stream")
+        positions = file.get_tensor(f"stream.{i}.pos").tolist()
+        if sorted(positions) != expected or positions[:first] != expected[:first]:
+            problems.append(f"stream.{i}.pos are {positions}")
+        for j, segment in enumerate(document["segments"]):
+            for h, (flag, slots) in enumerate(zip(flags, segment["lengths"][i])):
+                if flag and slots:
+                    problems.append(f"head {h} of layer {i} streams and has {slots} slots in segment {j}")
+
+
 def main(path):
     problems = []
     header, start = read_header(path)
@@ -101,6 +128,7 @@ def main(path):
         if set(file.keys()) != set(document["checksums"]):
             problems.append("the checksums name other tensors than the file holds")
         check_segments(file, document, problems)
+        check_streams(file, document, problems)
         check_blocks(document, tensor_bytes(path, header["tokens"], start), problems)
     if xxhash is None:
         print("checksums not compared: the package xxhash is not installed")
