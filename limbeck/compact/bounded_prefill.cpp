@@ -2,8 +2,11 @@
 
 #include "limbeck/base/error.h"
 #include "limbeck/base/timing.h"
+#include "limbeck/compact/chunk_fold.h"
+#include "limbeck/compact/contest.h"
 
 #include <algorithm>
+#include <memory>
 
 namespace limbeck {
 namespace {
@@ -50,10 +53,12 @@ class Reader {
     cache_.seal();  // what stays verbatim is a segment of its own
     for (int64_t at = options_.begin; at < size();) {
       const int64_t end = std::min(at + report_.chunk, size());
-      read(at, end);
-      report_.measured_peak = std::max(report_.measured_peak, cache_.mean_slots());
-      report_.bytes_peak = std::max(report_.bytes_peak, cache_.bytes().total());
-      compact_chunk(at, end);
+      if (!read_folded(at, end)) {
+        read(at, end);
+        report_.measured_peak = std::max(report_.measured_peak, cache_.mean_slots());
+        report_.bytes_peak = std::max(report_.bytes_peak, cache_.bytes().total());
+        compact_chunk(at, end);
+      }
       at = end;
       report_progress(options_.progress, {"prefill", "tokens", at, size()});
     }
@@ -84,8 +89,28 @@ class Reader {
       throw InvalidArgument("[compact] budget must be at least 1 slot per head; found {}",
                             *o.compact.budget);
     report_.chunk = o.chunk > 0 ? o.chunk : auto_chunk(size() - o.begin);
+    compact_ = o.compact;
+    if (o.rule == ChunkRule::chunk) fit_method();
     report_.nominal_peak = static_cast<double>(nominal_bounded_peak(
         {size() - o.begin, 0, report_.chunk}, o, cache_.logical_length() + o.begin));
+  }
+
+  /// Per-chunk eviction as published: `pyramid` counts in whole numbers, and under an automatic
+  /// chunk C the scorers' window is C / 16 and at most 64 (selection spec, sections 6 and 10).
+  void fit_method() {
+    const Preset preset = resolve_preset(compact_);
+    if (preset.stages.size() != 1) return;
+    const Stage& stage = preset.stages[0];
+    for (const ScorerEntry& e : scorer_registry()) {
+      if (options_.chunk > 0 || e.name != stage.scorer || stage.options.contains("window"))
+        continue;
+      for (const FieldInfo& f : e.describe())
+        if (f.name == "window" && e.make(stage.options)->traits().own_rows > 0)
+          compact_.scorer_options["window"] =
+              std::to_string(std::max<int64_t>(1, std::min<int64_t>(64, report_.chunk / 16)));
+    }
+    if (stage.allocator == "pyramid" && !stage.allocator_options.contains("compat"))
+      compact_.allocator_options["compat"] = "int";
   }
 
   void read(int64_t begin, int64_t end) {
@@ -98,10 +123,59 @@ class Reader {
     prefill_seconds_ += watch.seconds();
   }
 
+  /// Slots a head that are kept of what has been read up to `end`.
+  int64_t kept_until(int64_t begin, int64_t end) const {
+    return target(options_, begin - options_.begin, end - options_.begin, size() - options_.begin);
+  }
+
+  /// Reads a chunk and frees each layer at once, if the method can choose so and something has to
+  /// go.
+  bool read_folded(int64_t begin, int64_t end) {
+    const int64_t rows = end - begin, slots = kept_until(begin, end);
+    const bool all = options_.rule == ChunkRule::everything;
+    const int64_t from = all ? first_ : cache_.logical_length();
+    const PositionRange span{from, cache_.logical_length() + rows};
+    if (!options_.by_layer || !options_.patch.empty() ||
+        !ChunkFold::fits(cache_, compact_, span, rows) ||
+        static_cast<double>(slots) >= held_from(cache_, from) + static_cast<double>(rows))
+      return false;
+    if (fold_ == nullptr) fold_ = std::make_unique<ChunkFold>(model_, cache_, compact_);
+    if (!all) cache_.seal();  // a chunk that was kept whole
+    fold_->begin(span, slots);
+    report_.measured_peak = std::max(report_.measured_peak, mean_slots_with(rows));
+    Stopwatch watch;
+    ForwardOptions o;
+    o.logits = LogitsWanted::none;
+    o.fold = fold_.get();
+    model_.forward(cache_, tokens_.subspan(begin, rows), o);
+    CompactReport r = fold_->take_report();
+    double choosing = 0;
+    for (const auto& [stage, seconds] : r.seconds) choosing += seconds;
+    prefill_seconds_ += watch.seconds() - choosing;
+    report_.bytes_peak = std::max(report_.bytes_peak, fold_->bytes_peak());
+    ++report_.compactions;
+    add(std::move(r));
+    return true;
+  }
+
+  /// Mean slots a head after so many more rows.
+  double mean_slots_with(int64_t rows) const {
+    int64_t slots = 0, heads = 0;
+    for (int64_t l = 0; l < cache_.shape().layer_count(); ++l) {
+      const LayerCache& layer = cache_.layer(l);
+      if (layer.kind.type != LayerKind::Type::full) continue;
+      for (int64_t h = 0; h < cache_.shape().kv_heads; ++h, ++heads) {
+        const int64_t after = cache_.slots(l, h) + rows;
+        const bool streams = stream_has(layer.stream, h);
+        slots += streams ? std::min(after, layer.stream.sinks + layer.stream.window) : after;
+      }
+    }
+    return static_cast<double>(slots) / static_cast<double>(std::max<int64_t>(heads, 1));
+  }
+
   void compact_chunk(int64_t begin, int64_t end) {
-    const int64_t slots =
-        target(options_, begin - options_.begin, end - options_.begin, size() - options_.begin);
-    CompactOptions o = options_.compact;
+    const int64_t slots = kept_until(begin, end);
+    CompactOptions o = compact_;
     const bool all = options_.rule == ChunkRule::everything;
     const int64_t from = all ? first_ : cache_.logical_length() - (end - begin);
     if (static_cast<double>(slots) >= held_from(cache_, from)) return;
@@ -177,6 +251,8 @@ class Reader {
   const BoundedPrefillOptions& options_;
   int64_t first_ = 0;  ///< position of the first token that may be compacted
   double prefill_seconds_ = 0;
+  CompactOptions compact_;  ///< the method, with a window that fits the chunk
+  std::unique_ptr<ChunkFold> fold_;
   BoundedPrefillReport report_;
 };
 

@@ -1,8 +1,11 @@
 /// Reading a text much longer than the cache may be: chunk by chunk, compacted after each.
 ///
 /// Rows of a chunk attend to everything that is held and to the chunk's rows before them; nothing
-/// is freed inside a chunk (arXiv 2506.17121; footprint spec, section 3). Any method of
-/// compact/methods works. The peak is what is held plus one chunk, whatever the length of the text.
+/// of a layer is freed before they have (arXiv 2506.17121; footprint spec, section 3). Methods that
+/// choose layer by layer from keys, values and the chunk's own queries free each layer before the
+/// next one runs, with the queries that the model really has; any other method of compact/methods
+/// is run after the chunk. The peak is what is held plus one chunk, whatever the length of the
+/// text.
 #pragma once
 
 #include "limbeck/compact/compact.h"
@@ -27,6 +30,8 @@ struct BoundedPrefillOptions {
   CompactOptions compact;
   ChunkRule rule = ChunkRule::everything;
   int64_t chunk = 0;  ///< rows; 0 = auto_chunk() of the text
+  /// Free each layer inside the forward call where the method can choose so; else after the chunk.
+  bool by_layer = true;
   int64_t begin = 0;  ///< first token that may be compacted; those before it stay verbatim
   /// Tokens of the question, when it is known: read behind every chunk as the only reference
   /// queries and never kept ("patched"). Results are query-aware and labelled so.
@@ -39,7 +44,9 @@ struct BoundedPrefillReport {
   int64_t compactions = 0;
   double nominal_peak = 0;   ///< entries a head: from lengths alone (footprint/nominal.h)
   double measured_peak = 0;  ///< highest mean entries a full layer's head held before a compaction
-  int64_t bytes_peak = 0;    ///< highest KvCache::bytes() after a chunk was read
+  /// Highest bytes held: of the cache after a chunk was read, or, of methods that choose layer by
+  /// layer, at any time while it was, with the copies that compaction makes.
+  int64_t bytes_peak = 0;
   CompactReport compaction;  ///< entries, kept and notes over the text; seconds summed
 };
 

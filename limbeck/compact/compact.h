@@ -28,6 +28,9 @@ struct CompactOptions {
   OptionTexts scorer_options;     ///< of the (last) stage's scorer
   OptionTexts allocator_options;  ///< of the (last) stage's allocator
   OptionTexts builder_options;
+  /// Replace scorer and allocator of the first of two stages, and give them options.
+  std::string coverage, coverage_allocator;
+  OptionTexts coverage_options, coverage_allocator_options;
   /// Part of the budget that the first stage of a two-stage preset hands out; default: the
   /// preset's.
   std::optional<double> first_share;

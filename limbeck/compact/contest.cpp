@@ -133,15 +133,7 @@ class Compaction {
 
   void check_combination() const {
     for (size_t s = 0; s < preset_.stages.size(); ++s) {
-      const ScorerTraits traits = scorers_[s]->traits();
-      const Comparable need = allocators_[s]->requires_comparable();
-      if ((options_.normalize.empty() ? traits.comparable : Comparable::model) < need)
-        throw InvalidArgument(
-            "[compact] scores of \"{}\" are comparable within one {} only, \"{}\" ranks over the "
-            "whole {}; "
-            "set normalize to zscore, rank or share",
-            preset_.stages[s].scorer, traits.comparable == Comparable::none ? "head" : "layer",
-            preset_.stages[s].allocator, comparable_name(need));
+      check_comparable(preset_.stages[s], *scorers_[s], *allocators_[s], options_.normalize);
       if (allocators_[s]->table() != TableUse::none && options_.head_shares.empty())
         throw InvalidArgument(
             "[compact] the allocator \"{}\" needs a table of the heads (head_shares)",
@@ -220,7 +212,7 @@ class Compaction {
     bool reduced = false;
     for (LayerPlan& plan : layers_) reduced |= protect_default(plan, span_, p);
     if (reduced)
-      report_.notes.push_back("some heads have too small a budget to protect as many slots");
+      report_.notes.emplace_back("some heads have too small a budget to protect as many slots");
   }
 
   // ---- reference queries
@@ -326,9 +318,11 @@ class Compaction {
   /// Layer by layer while the text is read once more: one layer's queries are held at a time.
   void score_by_own_queries(size_t s, double open) {
     const bool rows = scorers_[s]->traits().needs_queries;
-    cache_.note_auxiliary(own_rows_read(cache_, span_, scorers_[s]->traits().own_rows));
+    const int64_t own_rows = own_rows_of(scorers_[s]->traits(), cache_, span_);
+    if (own_rows == 0) return score_layers(s, open);  // all have been counted
+    cache_.note_auxiliary(own_rows_read(cache_, span_, own_rows));
     for_each_own_layer(
-        model_, cache_, span_, scorers_[s]->traits().own_rows,
+        model_, cache_, span_, own_rows,
         [&](const OwnQueries& own) {
           score_layer(s, plan_of(own.layer), rows ? &rows_[own.layer] : nullptr,
                       rows ? &seen_[own.layer] : nullptr, open, &own);
@@ -389,7 +383,9 @@ class Compaction {
   /// A layer's slots and what was chosen of them.
   struct LayerBuild {
     LayerBuild(const KvCache& cache, PositionRange span, const LayerPlan& plan)
-        : layer(plan.layer), slots(cache_gather(cache, plan.layer, span)), kept(plan.kept()) {}
+        : layer(plan.layer), slots(cache_gather(cache, plan.layer, span)), kept(plan.kept()) {
+      for (const auto& [name, values] : plan.carried) slots.extras[name] = values;
+    }
     BuildInput input(const LayerQueries* queries, const std::vector<HeadAttention>* seen) const {
       return {layer, &slots, kept, queries, seen};
     }
@@ -416,7 +412,7 @@ class Compaction {
     report_.achieved_ratio =
         static_cast<double>(report_.entries_after) / static_cast<double>(report_.entries_before);
     summarise(statistics);
-    replace_span(cache_, span_, segment_info(), std::move(built));
+    replace_span(cache_, span_, segment_info(cache_, preset_, options_, report_), std::move(built));
     report_.seconds.emplace_back("build", watch.seconds());
     report_.bytes_after = cache_.bytes().total();
   }
@@ -484,39 +480,6 @@ class Compaction {
     report_.statistics["fit_fallbacks"] = static_cast<double>(sum.fallbacks);
     report_.statistics["held_out_output_error"] = sum.output_error / n;
     report_.statistics["held_out_mass_error"] = sum.mass_error / n;
-  }
-
-  SegmentInfo segment_info() const {
-    SegmentInfo info;
-    info.begin = span_.begin;
-    info.end = span_.end;
-    info.state = SpanState::compacted;
-    info.method = report_.method;
-    info.query_aware = options_.query_aware;
-    for (const Stage& stage : preset_.stages) {
-      for (const auto& [key, value] : stage.options) info.options[stage.scorer + "." + key] = value;
-      for (const auto& [key, value] : stage.allocator_options)
-        info.options[stage.allocator + "." + key] = value;
-    }
-    for (const auto& [key, value] : preset_.builder_options)
-      info.options[preset_.builder + "." + key] = value;
-    if (options_.first_share)
-      info.options["first_share"] = fmt::format("{}", *options_.first_share);
-    info.options["seed"] = std::to_string(options_.seed);
-    if (options_.on_policy) info.options["on_policy"] = "true";
-    if (!options_.normalize.empty()) info.options["normalize"] = options_.normalize;
-    if (options_.chunk > 0) info.options["chunk"] = std::to_string(options_.chunk);
-    info.requested_ratio = report_.requested_ratio;
-    info.achieved_ratio = report_.achieved_ratio;
-    info.statistics = report_.statistics;
-    info.statistics["entries_before"] = static_cast<double>(report_.entries_before);
-    info.statistics["entries_after"] = static_cast<double>(report_.entries_after);
-    int64_t generation = 0;
-    for (const SegmentInfo& old : cache_.segments())
-      if (old.begin < span_.end && old.end > span_.begin)
-        generation = std::max(generation, old.generation);
-    info.generation = generation + 1;
-    return info;
   }
 
   const Model& model_;

@@ -2,7 +2,10 @@
 /// room.
 #pragma once
 
+#include "limbeck/compact/allocate/allocator.h"
 #include "limbeck/compact/compact.h"
+
+#include <string_view>
 
 namespace limbeck {
 
@@ -15,6 +18,13 @@ Preset resolve_preset(const CompactOptions& options);
 
 /// Whether the method learns from reference queries, which take positions behind the text.
 bool method_needs_queries(const CompactOptions& options);
+/// Throws InvalidArgument for an allocator that ranks more widely than the stage's scores compare.
+void check_comparable(const Stage& stage, const Scorer& scorer, const Allocator& allocator,
+                      std::string_view normalize);
+
+/// Of the segment that takes the place of report.span.
+SegmentInfo segment_info(const KvCache& cache, const Preset& preset, const CompactOptions& options,
+                         const CompactReport& report);
 
 /// What the model reads behind the cache for the sake of its queries.
 std::vector<ReferenceSuffix> reference_suffixes(const Model& model, const KvCache& cache,

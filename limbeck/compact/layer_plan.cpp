@@ -131,8 +131,11 @@ void score_plan(const Scorer& scorer, const std::string& name, ScoreInput in, La
   in.forced = plan.forced;
   in.earlier = plan.earlier;
   const LayerSegment& slots = *in.slots;
+  at::Tensor carried;
+  in.carried = &carried;
   scorer.score(in, at::from_blob(plan.scores.data(), {slots.slots()},
                                  at::TensorOptions().dtype(at::kFloat)));
+  if (carried.defined()) plan.carried[std::string(scorer.traits().carries)] = carried;
   const float* bias = slots.bias.defined() ? slots.bias.const_data_ptr<float>() : nullptr;
   for (int64_t h = 0; h < plan.heads(); ++h)
     for (int64_t i = plan.offsets[h]; i < plan.offsets[h + 1]; ++i) {
@@ -142,6 +145,20 @@ void score_plan(const Scorer& scorer, const std::string& name, ScoreInput in, La
       // A slot that nobody can see is worth nothing.
       if (bias != nullptr && bias[i] == kNoCandidate) plan.scores[i] = kNoCandidate;
     }
+}
+
+int64_t own_rows_of(const ScorerTraits& traits, const KvCache& cache, PositionRange span) {
+  int64_t rows = std::min(traits.own_rows, span.size());
+  if (traits.carries.empty()) return rows;
+  for (size_t s = 0; s < cache.segments().size(); ++s) {
+    const SegmentInfo& info = cache.segments()[s];
+    if (info.begin < span.begin || info.end > span.end) continue;
+    for (int64_t l = 0; l < cache.shape().layer_count(); ++l)
+      if (cache.layer(l).kind.type == LayerKind::Type::full &&
+          cache.layer(l).segments[s]->extras.contains(std::string(traits.carries)))
+        rows = std::min(rows, span.end - info.end);
+  }
+  return rows;
 }
 
 std::vector<HeadContest> contests_of(std::span<LayerPlan> layers, const HeadTable& weights) {

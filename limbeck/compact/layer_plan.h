@@ -7,6 +7,7 @@
 #include "limbeck/heads/head_table.h"
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,6 +23,7 @@ struct LayerPlan {
   std::vector<float> earlier;    ///< [n], of the stage before
   std::vector<uint8_t> forced;   ///< [n] 1 = kept already: protected or of an earlier stage
   std::vector<int64_t> budgets;  ///< [H] slots that each head keeps by its own share
+  std::map<std::string, at::Tensor> carried;  ///< [n] f32 side values for the new segment
 
   int64_t heads() const { return static_cast<int64_t>(offsets.size()) - 1; }
   int64_t slots(int64_t head) const { return offsets[head + 1] - offsets[head]; }
@@ -59,6 +61,9 @@ void set_ratio_budgets(std::span<LayerPlan> layers, double ratio);
 /// Calls the scorer and writes its scores into the plan. `in` needs everything but budgets, forced
 /// and earlier, which are the plan's. Throws NumericalError for NaN.
 void score_plan(const Scorer& scorer, const std::string& name, ScoreInput in, LayerPlan& plan);
+
+/// Own rows that a scorer of these traits is to get.
+int64_t own_rows_of(const ScorerTraits& traits, const KvCache& cache, PositionRange span);
 
 /// The heads of these layers as contests that view the plans; `weights` is a table of all layers or
 /// empty.

@@ -3,6 +3,7 @@
 #include "limbeck/compact/read_testing.h"
 #include "limbeck/compact/score/fixture_testing.h"
 #include "limbeck/compact/score/normalize.h"
+#include "limbeck/compact/score/own_attention.h"
 
 #include <gtest/gtest.h>
 
@@ -148,6 +149,65 @@ TEST(KnormTest, SkippedLayersKeepEverythingAndTheReportCountsThem) {
   EXPECT_EQ(report.kept, (std::vector<int64_t>{100, 100, 20, 20}));
   EXPECT_DOUBLE_EQ(report.achieved_ratio, 0.6);
   EXPECT_EQ(report.notes.back(), "the first 1 full layers keep everything, beyond the budget");
+}
+
+TEST(H2oRunningTest, SumsGoOnFromTheContestBefore) {
+  test::Read r({0, 0}, DType::f32, 100);
+  CompactOptions o = test::compact_options("h2o", 0.4, 40);
+  o.scorer_options = {{"form", "running"}};
+  compact(r.model, r.cache, o);
+  const KvCache first = r.cache.clone();
+  for (int64_t l = 0; l < 2; ++l) {
+    const LayerSegment& kept = *first.layer(l).segments[0];
+    EXPECT_EQ(kept.extras.at("h2o").size(0), kept.slots());
+    // The newer half of the budget is always there.
+    for (int64_t h = 0; h < 2; ++h)
+      for (int64_t i = 20; i < 40; ++i)
+        EXPECT_EQ(kept.positions[kept.offsets[h] + i].item<int32_t>(), 60 + i);
+  }
+  prefill(r.model, r.cache, test::random_tokens(30, 8));
+  const KvCache grown = r.cache.clone();
+  // What the new rows give, from the formula, and what there was before.
+  std::vector<at::Tensor> expected(2);
+  const PositionRange all{0, 130};
+  for_each_own_layer(r.model, grown, all, 30, [&](const OwnQueries& own) {
+    const LayerSegment slots = cache_gather(grown, own.layer, all);
+    at::Tensor sum = slots.extras.at("h2o").clone();
+    EXPECT_EQ(sum.ne(0).sum().item<int64_t>(), 80);
+    for (int64_t h = 0; h < 2; ++h)
+      for (int64_t g = 0; g < 3; ++g) {
+        OwnAttention a;
+        a.queries = own.queries[3 * h + g];
+        a.first = own.first;
+        a.keys = slots.keys.narrow(0, slots.offsets[h], slots.slots(h));
+        a.positions = slots.positions.narrow(0, slots.offsets[h], slots.slots(h));
+        a.scale = own.scale;
+        sum.narrow(0, slots.offsets[h], slots.slots(h)).add_(attention_sums_plain(a) / 3.0);
+      }
+    expected[own.layer] = sum;
+  });
+  o.ratio = 0.5;
+  compact(r.model, r.cache, o);
+  // Only the new rows were read again: 30 behind 70 entries.
+  const FootprintReport f = r.cache.meter().report(), g = grown.meter().report();
+  const double rows = 130.0 * 131 / 2;
+  EXPECT_NEAR(f.footprint_total - g.footprint_total, (30.0 * 31 / 2 + 30.0 * 70) / rows, 1e-9);
+  for (int64_t l = 0; l < 2; ++l) {
+    const LayerSegment slots = cache_gather(grown, l, all);
+    const LayerSegment& kept = *r.cache.layer(l).segments[0];
+    for (int64_t h = 0; h < 2; ++h)
+      for (int64_t i = kept.offsets[h]; i < kept.offsets[h + 1]; ++i) {
+        const at::Tensor where = slots.positions.narrow(0, slots.offsets[h], slots.slots(h))
+                                     .eq(kept.positions[i])
+                                     .nonzero();
+        EXPECT_NEAR(kept.extras.at("h2o")[i].item<float>(),
+                    expected[l][slots.offsets[h] + where[0][0].item<int64_t>()].item<float>(),
+                    1e-4);
+      }
+  }
+  // Nothing new: the same sums decide once more.
+  KvCache again = r.cache.clone();
+  EXPECT_EQ(compact(r.model, again, o).entries_after, 4 * 17);
 }
 
 TEST(OwnQueriesTest, TheTextReadAgainCountsAsAuxiliaryRows) {

@@ -1,6 +1,8 @@
 #include "limbeck/base/error.h"
 #include "limbeck/compact/contest.h"
 
+#include <algorithm>
+
 namespace limbeck {
 
 Preset resolve_preset(const CompactOptions& options) {
@@ -19,6 +21,13 @@ Preset resolve_preset(const CompactOptions& options) {
     p.stages[0].share = *options.first_share;
     p.stages[1].share = 1.0 - *options.first_share;
   }
+  const bool coverage = !options.coverage.empty() || !options.coverage_allocator.empty() ||
+                        !options.coverage_options.empty() ||
+                        !options.coverage_allocator_options.empty();
+  if (coverage && p.stages.size() != 2)
+    throw InvalidArgument(
+        "[compact] coverage is the first stage of methods of two stages; {} has {}", p.name,
+        p.stages.size());
   // Options of another scorer or allocator than the preset's own mean nothing.
   const auto replace = [](std::string& part, OptionTexts& part_options, const std::string& by) {
     if (!by.empty() && by != part) part_options.clear();
@@ -26,6 +35,13 @@ Preset resolve_preset(const CompactOptions& options) {
   };
   replace(p.stages[0].scorer, p.stages[0].options, options.scorer);
   replace(p.stages[0].allocator, p.stages[0].allocator_options, options.allocator);
+  if (coverage) {
+    replace(p.stages[0].scorer, p.stages[0].options, options.coverage);
+    replace(p.stages[0].allocator, p.stages[0].allocator_options, options.coverage_allocator);
+    for (const auto& [key, value] : options.coverage_options) p.stages[0].options[key] = value;
+    for (const auto& [key, value] : options.coverage_allocator_options)
+      p.stages[0].allocator_options[key] = value;
+  }
   if (!options.builder.empty()) p.builder = options.builder;
   for (const auto& [key, value] : options.scorer_options) p.stages.back().options[key] = value;
   for (const auto& [key, value] : options.allocator_options)
@@ -33,6 +49,8 @@ Preset resolve_preset(const CompactOptions& options) {
   // Options of another builder than the preset's own mean nothing.
   if (!options.builder.empty()) p.builder_options.clear();
   for (const auto& [key, value] : options.builder_options) p.builder_options[key] = value;
+  if (!options.coverage.empty() || !options.coverage_allocator.empty())
+    p.name = fmt::format("{} ({} x {} first)", p.name, p.stages[0].scorer, p.stages[0].allocator);
   if (touched || !options.builder.empty())
     p.name = fmt::format("{} x {} x {}", p.stages[0].scorer, p.stages[0].allocator, p.builder);
   return p;
@@ -43,6 +61,54 @@ bool method_needs_queries(const CompactOptions& options) {
   for (const Stage& stage : preset.stages)
     if (make_scorer(stage.scorer, stage.options)->traits().needs_queries) return true;
   return make_builder(preset.builder, preset.builder_options)->needs_queries();
+}
+
+void check_comparable(const Stage& stage, const Scorer& scorer, const Allocator& allocator,
+                      std::string_view normalize) {
+  const ScorerTraits traits = scorer.traits();
+  const Comparable need = allocator.requires_comparable();
+  if ((normalize.empty() ? traits.comparable : Comparable::model) < need)
+    throw InvalidArgument(
+        "[compact] scores of \"{}\" are comparable within one {} only, \"{}\" ranks over the whole "
+        "{}; set normalize to zscore, rank or share",
+        stage.scorer, traits.comparable == Comparable::none ? "head" : "layer", stage.allocator,
+        comparable_name(need));
+}
+
+SegmentInfo segment_info(const KvCache& cache, const Preset& preset, const CompactOptions& options,
+                         const CompactReport& report) {
+  SegmentInfo info;
+  info.begin = report.span.begin;
+  info.end = report.span.end;
+  info.state = SpanState::compacted;
+  info.method = report.method;
+  info.query_aware = options.query_aware;
+  for (const Stage& stage : preset.stages) {
+    for (const auto& [key, value] : stage.options) info.options[stage.scorer + "." + key] = value;
+    for (const auto& [key, value] : stage.allocator_options)
+      info.options[stage.allocator + "." + key] = value;
+  }
+  for (const auto& [key, value] : preset.builder_options)
+    info.options[preset.builder + "." + key] = value;
+  if (options.first_share) info.options["first_share"] = fmt::format("{}", *options.first_share);
+  if (!options.coverage.empty()) info.options["coverage"] = options.coverage;
+  if (!options.coverage_allocator.empty())
+    info.options["coverage_allocator"] = options.coverage_allocator;
+  info.options["seed"] = std::to_string(options.seed);
+  if (options.on_policy) info.options["on_policy"] = "true";
+  if (!options.normalize.empty()) info.options["normalize"] = options.normalize;
+  if (options.chunk > 0) info.options["chunk"] = std::to_string(options.chunk);
+  info.requested_ratio = report.requested_ratio;
+  info.achieved_ratio = report.achieved_ratio;
+  info.statistics = report.statistics;
+  info.statistics["entries_before"] = static_cast<double>(report.entries_before);
+  info.statistics["entries_after"] = static_cast<double>(report.entries_after);
+  int64_t generation = 0;
+  for (const SegmentInfo& old : cache.segments())
+    if (old.begin < info.end && old.end > info.begin)
+      generation = std::max(generation, old.generation);
+  info.generation = generation + 1;
+  return info;
 }
 
 }  // namespace limbeck

@@ -50,5 +50,29 @@ TEST(ResolvePresetTest, AReplacedPartLosesTheOptionsOfThePreset) {
   EXPECT_EQ(resolve_preset(o).name, "knorm x adakv x copy");
 }
 
+TEST(ResolvePresetTest, CoverageReplacesTheFirstOfTwoStages) {
+  CompactOptions o = named("limbeck");
+  o.coverage = "snapkv";
+  o.coverage_allocator = "adakv";
+  o.coverage_options = {{"window", "16"}};
+  o.coverage_allocator_options = {{"safe", "0.5"}};
+  const Preset p = resolve_preset(o);
+  EXPECT_EQ(p.stages[0].scorer, "snapkv");
+  EXPECT_EQ(p.stages[0].options, (OptionTexts{{"window", "16"}}));
+  EXPECT_EQ(p.stages[0].allocator, "adakv");
+  EXPECT_EQ(p.stages[0].allocator_options, (OptionTexts{{"safe", "0.5"}}));
+  EXPECT_EQ(p.stages[1].scorer, "wpc");
+  EXPECT_EQ(p.name, "limbeck (snapkv x adakv first)");
+  // The preset's own scorer keeps its options.
+  CompactOptions own = named("limbeck");
+  own.coverage_options = {{"pool", "max"}};
+  EXPECT_EQ(resolve_preset(own).stages[0].options,
+            (OptionTexts{{"pool", "max"}, {"reduce", "max"}}));
+  EXPECT_EQ(resolve_preset(own).name, "limbeck");
+  o = named("kvzip");
+  o.coverage = "snapkv";
+  EXPECT_THROW(resolve_preset(o), InvalidArgument);
+}
+
 }  // namespace
 }  // namespace limbeck

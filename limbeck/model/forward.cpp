@@ -16,6 +16,9 @@ ForwardResult Model::forward(std::span<const Feed> feeds, const ForwardOptions& 
         throw InvalidArgument(
             "[forward] every feed needs a cache of its own; feeds {} and {} share one", j, i);
   }
+  if (options.fold != nullptr && feeds.size() != 1)
+    throw InvalidArgument("[forward] layers are folded for one feed at a time; found {}",
+                          feeds.size());
   return ForwardPass(*this, feeds, options).run();
 }
 

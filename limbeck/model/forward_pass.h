@@ -8,6 +8,7 @@
 #include "limbeck/model/attention_streaming.h"
 #include "limbeck/model/kernels/linear.h"
 #include "limbeck/model/kernels/rowwise.h"
+#include "limbeck/model/layer_fold.h"
 #include "limbeck/model/model.h"
 
 #include <ATen/ATen.h>
@@ -37,7 +38,10 @@ class ForwardPass {
     std::vector<int64_t> first;
     for (const Feed& feed : feeds_) first.push_back(feed.cache->logical_length());
     begin(first);
-    for (const Feed& feed : feeds_) feed.cache->reserve(static_cast<int64_t>(feed.tokens.size()));
+    if (options_.fold != nullptr)
+      folded_ = feeds_[0].cache->begin_fold(options_.fold->first_segment());
+    else
+      for (const Feed& feed : feeds_) feed.cache->reserve(static_cast<int64_t>(feed.tokens.size()));
     ring_rows_.assign(feeds_.size(),
                       std::vector<std::pair<at::Tensor, at::Tensor>>(spec_.layer_count()));
     for (int64_t l = 0; l < spec_.layer_count(); ++l) {
@@ -45,7 +49,10 @@ class ForwardPass {
       if (!attend(l)) break;
     }
     ForwardResult result = finish();
-    for (size_t f = 0; f < feeds_.size(); ++f)
+    if (options_.fold != nullptr)
+      feeds_[0].cache->commit_folded(folded_, feeds_[0].tokens, options_.fold->info(),
+                                     ring_rows_[0]);
+    for (size_t f = 0; options_.fold == nullptr && f < feeds_.size(); ++f)
       feeds_[f].cache->commit(feeds_[f].tokens, ring_rows_[f]);
     return result;
   }
@@ -298,12 +305,13 @@ class ForwardPass {
     return s;
   }
 
-  /// Where the new rows of a feed are stored: behind the tail, or for rings and layers with
-  /// streaming heads in tensors of their own.
+  /// Where the new rows of a feed are stored: behind the tail, or for rings, layers with streaming
+  /// heads and layers that are folded in tensors of their own.
   std::pair<at::Tensor, at::Tensor> storage(int64_t l, size_t f) {
     const auto n = static_cast<int64_t>(feeds_[f].tokens.size());
     LayerCache& cache = feeds_[f].cache->layer_for_append(slot(l));
-    if (cache.kind.type == LayerKind::Type::full && !cache.stream.active())
+    if (cache.kind.type == LayerKind::Type::full && !cache.stream.active() &&
+        options_.fold == nullptr)
       return {cache.tail.keys.narrow(1, cache.tail.length, n),
               cache.tail.values.narrow(1, cache.tail.length, n)};
     const auto type = model_.dtype_ == DType::f32 ? at::kFloat : at::kBFloat16;
@@ -327,11 +335,27 @@ class ForwardPass {
     at::Tensor* want_lse = probed && (needs & kProbeLse) != 0 ? &lse : nullptr;
     if (output_needed || (probed && (needs & (kProbeAttention | kProbeLse)) != 0))
       attend_any(in, out, want_lse, feed.cache->logical_length());
-    if (!probed) return;
     LayerSignals signals{l,  feed.cache->logical_length(), &cache, {}, {}, s.k, s.v, {}, {}, {},
                          lse};
+    if (probed) probe_feed(f, needs, out, signals);
+    if (options_.fold != nullptr && cache.kind.type == LayerKind::Type::full) fold(signals, s.q);
+  }
+
+  /// The layer gives up what it does not keep before the next one runs.
+  void fold(LayerSignals signals, const at::Tensor& queries) {
+    signals.queries = queries;
+    const LayerFold::Result r = options_.fold->fold(signals);
+    feeds_[0].cache->fold_layer(folded_, signals.layer, r.segment, signals.keys, signals.values,
+                                r.working_bytes);
+    ring_rows_[0][signals.layer] = {};
+  }
+
+  void probe_feed(size_t f, uint32_t needs, const at::Tensor& out, LayerSignals& signals) {
+    const Feed& feed = feeds_[f];
+    const auto n = static_cast<int64_t>(feed.tokens.size());
+    const int64_t l = signals.layer;
     if ((needs & kProbeHidden) != 0) signals.hidden = input_.narrow(0, starts_[f], n);
-    if ((needs & kProbeQueries) != 0) signals.queries = s.q;
+    if ((needs & kProbeQueries) != 0) signals.queries = splits_[f].q;
     if ((needs & kProbeAttention) != 0) signals.attention = out;
     if ((needs & kProbePreRope) != 0) {
       const Split plain = split(l, f, qkv_, false, {}, {});
@@ -404,6 +428,7 @@ class ForwardPass {
   std::vector<at::Tensor> apart_lse_;
   std::vector<std::pair<at::Tensor, at::Tensor>> ropes_;
   std::vector<std::vector<std::pair<at::Tensor, at::Tensor>>> ring_rows_;
+  KvCache::Fold folded_;
 };
 
 }  // namespace limbeck

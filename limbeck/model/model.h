@@ -24,6 +24,8 @@
 
 namespace limbeck {
 
+class LayerFold;
+
 /// New tokens of one sequence.
 struct Feed {
   KvCache* cache = nullptr;
@@ -40,6 +42,9 @@ enum class LogitsWanted : uint8_t {
 struct ForwardOptions {
   LogitsWanted logits = LogitsWanted::last;
   bool hidden = false;  ///< return the final normalised hidden states of the rows that logits names
+  /// Compacts each layer as soon as it is done (layer_fold.h); for a call with one feed. When it
+  /// throws, the cache is of no use any more.
+  LayerFold* fold = nullptr;
 };
 
 struct ForwardResult {

@@ -89,7 +89,9 @@ class ExpectedScorer : public Scorer {
       const at::Tensor angle = at::ger(at::arange(first, first + n, at::kDouble), frequencies);
       moments.add(turn(queries.narrow(0, i, n).to(at::kDouble), angle.cos(), -angle.sin()));
     }
-    const int64_t next = in.cache != nullptr ? in.cache->logical_length() : in.span.end;
+    // While a chunk is read the cache is not yet as long as the span.
+    const int64_t next =
+        std::max(in.cache != nullptr ? in.cache->logical_length() : 0, in.span.end);
     const auto [cos, sin] = mean_rotation(frequencies, next, options_.future);
     const at::Tensor mean = turn(moments.mean(), cos, sin);
     at::Tensor covariance = turn(moments.scatter() / moments.weight(), cos, sin);

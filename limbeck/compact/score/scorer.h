@@ -37,6 +37,9 @@ struct ScorerTraits {
   /// Last tokens of the span whose own queries it looks at (ScoreInput::own): 0 = none, kAllRows =
   /// the whole span's. The text is read again for them, layer by layer.
   int64_t own_rows = 0;
+  /// Name of a side value that it keeps with the slots and goes on from: then own rows are only
+  /// those behind the last segment of the span that has it. Empty = none.
+  std::string_view carries = {};
   bool query_dependent = false;  ///< looks at recent tokens as a stand-in for the question
   int64_t sinks = 0;             ///< first slots of the span protected by default
   int64_t recent = 0;            ///< last slots protected by default
@@ -63,6 +66,7 @@ struct ScoreInput {
   std::span<const uint8_t> forced;       ///< [n] 1 = kept already: protected or of an earlier stage
   std::span<const float> earlier;        ///< [n] scores of the stage before, or empty
   const OwnQueries* own = nullptr;       ///< as many last rows of the span as own_rows asks for
+  at::Tensor* carried = nullptr;  ///< out [n] f32: new side values, for scorers that carry some
   /// Last positions of the span that this contest protects for the scorer: its traits' number, or
   /// fewer under a small budget.
   int64_t recent = 0;

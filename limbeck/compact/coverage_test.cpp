@@ -1,0 +1,84 @@
+// The first stage of a method of two, by other scorers and allocators.
+#include "limbeck/base/error.h"
+#include "limbeck/compact/read_testing.h"
+
+#include <gtest/gtest.h>
+
+namespace limbeck {
+namespace {
+
+constexpr int64_t kText = 100;
+
+/// What limbeck keeps with these parts as its first stage.
+CompactReport kept(KvCache& cache, const Model& model, const std::string& coverage,
+                   const std::string& allocator, double share = 0.7, OptionTexts options = {}) {
+  CompactOptions o = test::compact_options("limbeck", 0.3, 40);
+  o.coverage = coverage;
+  o.coverage_allocator = allocator;
+  o.coverage_options = std::move(options);
+  o.first_share = share;
+  return compact(model, cache, o);
+}
+
+bool same_positions(const KvCache& a, const KvCache& b) {
+  for (int64_t l = 0; l < a.shape().layer_count(); ++l)
+    if (!at::equal(cache_gather(a, l, {0, kText}).positions,
+                   cache_gather(b, l, {0, kText}).positions))
+      return false;
+  return true;
+}
+
+TEST(CoverageTest, EveryScorerCanBeTheFirstStage) {
+  for (const ScorerEntry& scorer : scorer_registry()) {
+    test::Read r({0, 0}, DType::f32, kText);
+    const CompactReport report = kept(r.cache, r.model, scorer.name, "uniform");
+    EXPECT_EQ(report.entries_after, 4 * 30) << scorer.name;
+  }
+}
+
+TEST(CoverageTest, AloneItKeepsWhatTheScorerWouldKeep) {
+  // A first stage that hands out everything is the method of its scorer and allocator.
+  for (const auto& [scorer, allocator] : {std::pair{"snapkv", "adakv"},
+                                          {"keydiff", "uniform"},
+                                          {"kvzip", "model"},
+                                          {"tova", "pyramid"}}) {
+    test::Read r({0, 0}, DType::f32, kText);
+    KvCache alone = r.cache.clone();
+    kept(r.cache, r.model, scorer, allocator, 1.0);
+    CompactOptions o = test::compact_options(scorer, 0.3, 40);
+    o.allocator = allocator;
+    o.sources = find_preset("limbeck").queries;
+    compact(r.model, alone, o);
+    EXPECT_TRUE(same_positions(r.cache, alone)) << scorer << " x " << allocator;
+  }
+}
+
+TEST(CoverageTest, TheOptionsTakeEffect) {
+  test::Read r({0, 0}, DType::f32, kText);
+  KvCache plain = r.cache.clone(), other = r.cache.clone(), shared = r.cache.clone(),
+          windowed = r.cache.clone();
+  kept(plain, r.model, "", "");
+  kept(other, r.model, "snapkv", "");
+  kept(shared, r.model, "snapkv", "uniform");
+  kept(windowed, r.model, "snapkv", "uniform", 0.7, {{"window", "4"}});
+  EXPECT_FALSE(same_positions(plain, other));
+  EXPECT_FALSE(same_positions(other, shared));
+  EXPECT_FALSE(same_positions(shared, windowed));
+  // Seven tenths of every head's budget went by equal shares.
+  for (int64_t l = 0; l < 2; ++l)
+    for (int64_t h = 0; h < 2; ++h) EXPECT_GE(shared.slots(l, h), 21);
+  const SegmentInfo& info = shared.segments()[0];
+  EXPECT_EQ(info.method, "limbeck (snapkv x uniform first)");
+  EXPECT_EQ(info.options.at("coverage"), "snapkv");
+  EXPECT_EQ(info.options.at("coverage_allocator"), "uniform");
+}
+
+TEST(CoverageTest, ScoresThatDoNotCompareAreRefused) {
+  test::Read r({0, 0}, DType::f32, kText);
+  EXPECT_THROW(kept(r.cache, r.model, "knorm", ""), InvalidArgument);
+  EXPECT_THROW(kept(r.cache, r.model, "best", "uniform"), InvalidArgument);
+  EXPECT_THROW(kept(r.cache, r.model, "snapkv", "best"), InvalidArgument);
+}
+
+}  // namespace
+}  // namespace limbeck
