@@ -222,6 +222,11 @@ CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& f, P
   o.scorer_options = option_texts(f.options, "--set");
   o.allocator_options = option_texts(f.allocator_options, "--set-allocator");
   o.builder_options = option_texts(f.builder_options, "--set-builder");
+  o.coverage = f.coverage;
+  o.coverage_allocator = f.coverage_allocator;
+  o.coverage_options = option_texts(f.coverage_options, "--set-coverage");
+  o.coverage_allocator_options =
+      option_texts(f.coverage_allocator_options, "--set-coverage-allocator");
   if (f.first_share >= 0) o.first_share = f.first_share;
   o.on_policy = f.on_policy;
   o.polish = f.polish;

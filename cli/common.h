@@ -41,6 +41,8 @@ struct CompactFlags {
   std::vector<std::string> options;  ///< scorer options "name=value"
   std::vector<std::string> allocator_options;
   std::vector<std::string> builder_options;
+  std::string coverage, coverage_allocator;  ///< of the first of two stages
+  std::vector<std::string> coverage_options, coverage_allocator_options;
   std::string head_weights, head_shares;  ///< files; weights are found by the model when not given
   std::string queries;                    ///< sources of reference queries; "" = the method's own
   double first_share = -1;                ///< below 0 = the preset's

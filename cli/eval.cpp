@@ -1,4 +1,5 @@
 #include "cli/commands.h"
+#include "cli/kv_flags.h"
 
 #include "limbeck/base/error.h"
 #include "limbeck/eval/quality.h"
@@ -22,6 +23,7 @@ std::vector<MethodEntry> read_methods(const LanguageModel& lm, const EvalArgs& a
     if (!m.head_shares.empty())
       m.options.head_shares =
           read_head_table(m.head_shares, lm.model.spec().layer_count(), lm.model.spec().kv_heads);
+    if (!m.heads.empty()) m.gates = read_gates(lm, m.heads);
     out.push_back(std::move(m));
   }
   return out;

@@ -44,17 +44,21 @@ std::optional<RollingOptions> rolling_options(const LanguageModel& lm, const Rol
   return o;
 }
 
+HeadTable read_gates(const LanguageModel& lm, const std::string& file) {
+  HeadTable gates = read_head_table(file, lm.model.spec().layer_count(), lm.model.spec().kv_heads);
+  if (!gates.fingerprint.empty() && gates.fingerprint != lm.model.fingerprint())
+    throw Mismatch("[cli] {} was made for another model ({} {}); this one is {}", file,
+                   gates.architecture, gates.fingerprint, lm.model.fingerprint());
+  return gates;
+}
+
 std::optional<HeadPattern> head_pattern(const LanguageModel& lm, const PatternFlags& f) {
   if (f.file.empty()) {
     if (f.sparsity >= 0 || f.sinks >= 0 || f.window >= 0 || !f.mask.empty())
       throw InvalidArgument("[cli] --sparsity, --sinks, --window and --chunk-mask need --heads");
     return std::nullopt;
   }
-  const HeadTable gates =
-      read_head_table(f.file, lm.model.spec().layer_count(), lm.model.spec().kv_heads);
-  if (!gates.fingerprint.empty() && gates.fingerprint != lm.model.fingerprint())
-    throw Mismatch("[cli] {} was made for another model ({} {}); this one is {}", f.file,
-                   gates.architecture, gates.fingerprint, lm.model.fingerprint());
+  const HeadTable gates = read_gates(lm, f.file);
   PatternOptions o;
   if (f.sparsity >= 0) o.sparsity = f.sparsity;
   if (f.sinks >= 0) o.sinks = f.sinks;

@@ -47,6 +47,8 @@ std::optional<RollingOptions> rolling_options(const LanguageModel& lm, const Rol
                                               Overflow fallback, const ChatFrame& frame,
                                               int64_t first);
 
+/// Throws Mismatch for gates of another model.
+HeadTable read_gates(const LanguageModel& lm, const std::string& file);
 /// Nothing when no file was named. Mismatch when it was made for another model.
 std::optional<HeadPattern> head_pattern(const LanguageModel& lm, const PatternFlags& flags);
 

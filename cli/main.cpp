@@ -50,9 +50,17 @@ void add_compact(CLI::App* app, CompactFlags& f) {
   app->add_option("--set-allocator", f.allocator_options,
                   "allocator option name=value (repeatable)");
   app->add_option("--set-builder", f.builder_options, "builder option name=value (repeatable)");
+  app->add_option("--coverage", f.coverage,
+                  "replace the scorer of the first stage of a two-stage method (limbeck)");
+  app->add_option("--coverage-allocator", f.coverage_allocator, "replace that stage's allocator");
+  app->add_option("--set-coverage", f.coverage_options,
+                  "option name=value of the first stage's scorer (repeatable)");
+  app->add_option("--set-coverage-allocator", f.coverage_allocator_options,
+                  "option name=value of the first stage's allocator (repeatable)");
   app->add_option("--head-weights", f.head_weights,
                   "calibrated importance of heads; default: MODEL.heads.json, or what ships");
-  app->add_option("--head-shares", f.head_shares, "budget shares for the allocator table");
+  app->add_option("--head-shares", f.head_shares,
+                  "table of the heads for the allocators table and head");
   app->add_option("--queries", f.queries,
                   "reference queries to learn from: repeat, excerpts, prefill, sampled, selfstudy "
                   "(comma-separated); default: the method's own");

@@ -198,5 +198,33 @@ TEST(CompactionEvalTest, RefusesImpossiblePlansBeforeAnyWork) {
               }).starts_with("[needles] 2 texts have no room for context "));
 }
 
+TEST(CompactionEvalTest, StreamingHeadsAreAMethodAndGoWithOthers) {
+  EvalPlan plan = plan_of({"streaming-heads:heads=g:sinks=4:window=26",
+                           "keydiff:heads=g:sinks=4:window=26:sparsity=0.5"},
+                          {0.55});
+  plan.contexts = 1;
+  for (MethodEntry& m : plan.methods) {
+    m.gates.kind = "gates";
+    m.gates.layers = m.gates.kv_heads = 2;
+    m.gates.values = {.1, .9, .8, .2};
+  }
+  const EvalResult result = evaluate_compaction(model(), plan);
+  ASSERT_EQ(result.rows.size(), 4U);
+  const EvalRow &full = result.rows[0], &heads = result.rows[1], &both = result.rows[2];
+  // Two of four heads hold the last 26 of 300 tokens; the chat frame has the first.
+  EXPECT_EQ(heads.key.method, "streaming-heads:heads=g:sinks=4:window=26");
+  EXPECT_DOUBLE_EQ(heads.statistics.at("streaming_heads"), 0.5);
+  EXPECT_NEAR(heads.kept, 0.55, 0.01);
+  EXPECT_NEAR(static_cast<double>(heads.span_bytes),
+              heads.kept * static_cast<double>(full.span_bytes), 1.0);
+  EXPECT_GT(heads.continuation.kl, 0.0);
+  EXPECT_LT(heads.footprint, 1.0);
+  // Compacted on top of that to the same ratio there is nothing to do, to a smaller one there is.
+  EXPECT_NEAR(both.kept, 0.55, 0.01);
+  plan.ratios = {0.2};
+  plan.methods.erase(plan.methods.begin());
+  EXPECT_NEAR(evaluate_compaction(model(), plan).rows[1].kept, 0.2, 0.01);
+}
+
 }  // namespace
 }  // namespace limbeck

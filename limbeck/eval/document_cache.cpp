@@ -8,6 +8,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 namespace limbeck {
 namespace {
 
@@ -30,8 +32,24 @@ bool in_span(const SegmentInfo& segment, PositionRange span) {
 
 }  // namespace
 
+namespace {
+
+/// Entries of the span that a streaming head of the layer holds.
+int64_t stream_entries(const KvCache& cache, int64_t layer, PositionRange span) {
+  const LayerStream& stream = cache.layer(layer).stream;
+  if (!stream.active()) return 0;
+  const std::vector<int64_t> positions = stream_positions(stream, cache.logical_length());
+  return std::count_if(positions.begin(), positions.end(),
+                       [&](int64_t p) { return span.contains(p); });
+}
+
+}  // namespace
+
 int64_t bytes_of_span(const KvCache& cache, PositionRange span) {
   int64_t bytes = 0;
+  for (int64_t l = 0; l < cache.shape().layer_count(); ++l)
+    bytes += static_cast<int64_t>(cache.layer(l).stream.heads.size()) *
+             stream_entries(cache, l, span) * cache.shape().slot_bytes();
   for (size_t s = 0; s < cache.segments().size(); ++s) {
     if (!in_span(cache.segments()[s], span)) continue;
     for (int64_t l = 0; l < cache.shape().layer_count(); ++l) {
@@ -93,7 +111,9 @@ DocumentCache DocumentCache::extended(std::span<const int32_t> tokens) const {
 
 CompactedDocument DocumentCache::compacted(const EvalUnit& unit) {
   CompactedDocument out{full_.clone(), 1.0, shared_, {}, {}, {}, {}};
-  if (unit.method != nullptr) {
+  if (unit.method != nullptr && !unit.method->heads.empty()) {
+    read_streaming(unit, out);
+  } else if (unit.method != nullptr) {
     compact_with(unit, out);
   } else if (unit.label == kNoneLabel) {
     drop_span(out.cache, span_);
@@ -119,6 +139,55 @@ const DocumentCache::Captured& DocumentCache::captured(const MethodEntry& method
   captured_.push_back({from, method.self_study, capture_queries(lm_.model, full_, o), 0.0});
   captured_.back().seconds = watch.seconds();
   return captured_.back();
+}
+
+void DocumentCache::read_streaming(const EvalUnit& unit, CompactedDocument& out) const {
+  const MethodEntry& m = *unit.method;
+  const HeadPattern pattern = method_pattern(m, span_.size(), unit.ratio);
+  out.cache = lm_.model.new_cache();
+  out.cache.set_head_pattern(pattern);
+  PrefillOptions o;
+  o.logits = LogitsWanted::none;
+  Stopwatch watch;
+  const std::span<const int32_t> tokens(full_.tokens());
+  if (span_.begin > 0) {
+    prefill(lm_.model, out.cache, tokens.first(span_.begin), o);
+    out.cache.seal();
+  }
+  prefill(lm_.model, out.cache, tokens.subspan(span_.begin, span_.size()), o);
+  out.cache.seal();
+  out.shared = {{"prefill", watch.seconds()}};
+  int64_t streams = 0, heads = 0, streamed = 0;
+  for (int64_t l = 0; l < out.cache.shape().layer_count(); ++l) {
+    if (out.cache.layer(l).kind.type != LayerKind::Type::full) continue;
+    const auto count = static_cast<int64_t>(out.cache.layer(l).stream.heads.size());
+    heads += out.cache.shape().kv_heads;
+    streams += count;
+    streamed += count * stream_entries(out.cache, l, span_);
+  }
+  const auto n = static_cast<double>(span_.size());
+  double open = static_cast<double>((heads - streams) * span_.size());
+  if (!m.streaming_only && streams < heads) {
+    // The other heads keep what is left of the ratio.
+    const double left = unit.ratio * static_cast<double>(heads) * n - static_cast<double>(streamed);
+    if (left < static_cast<double>(heads - streams))
+      throw InvalidArgument(
+          "[eval] method {}: {} streaming heads hold more than {} of the entries; lower the "
+          "sparsity",
+          m.label, streams, unit.ratio);
+    CompactOptions c = m.options;
+    c.span = options_.span;
+    c.repeat = options_.repeat;
+    c.seed = options_.seed;
+    c.ratio = std::min(1.0, left / open);
+    const CompactReport report = compact(lm_.model, out.cache, c);
+    out.compaction = report.seconds;
+    out.statistics = report.statistics;
+    out.notes = report.notes;
+    open = static_cast<double>(report.entries_after);
+  }
+  out.statistics["streaming_heads"] = pattern.sparsity();
+  out.kept = (open + static_cast<double>(streamed)) / (static_cast<double>(heads) * n);
 }
 
 void DocumentCache::compact_with(const EvalUnit& unit, CompactedDocument& out) {
@@ -152,6 +221,7 @@ void DocumentCache::count_heads(CompactedDocument& out) const {
     if (out.cache.layer(l).kind.type != LayerKind::Type::full) continue;
     for (int64_t h = 0; h < out.cache.shape().kv_heads; ++h) {
       int64_t held = 0;
+      if (stream_has(out.cache.layer(l).stream, h)) held = stream_entries(out.cache, l, span_);
       for (size_t s = 0; s < out.cache.segments().size(); ++s)
         if (in_span(out.cache.segments()[s], span_))
           held += out.cache.layer(l).segments[s]->slots(h);

@@ -65,6 +65,7 @@ class DocumentCache {
   };
   DocumentCache(const DocumentCache& text, std::span<const int32_t> tokens);
   const Captured& captured(const MethodEntry& method);
+  void read_streaming(const EvalUnit& unit, CompactedDocument& out) const;
   void compact_with(const EvalUnit& unit, CompactedDocument& out);
   void count_heads(CompactedDocument& out) const;
 
@@ -79,7 +80,7 @@ class DocumentCache {
   std::list<Captured> captured_;
 };
 
-/// Keys, values and biases of the segments that lie in the span.
+/// Keys, values and biases of the segments that lie in the span, and of streaming heads' entries.
 int64_t bytes_of_span(const KvCache& cache, PositionRange span);
 
 }  // namespace limbeck

@@ -4,6 +4,7 @@
 #include "limbeck/base/options.h"
 #include "limbeck/io/checksum.h"
 
+#include <algorithm>
 #include <bit>
 #include <sstream>
 
@@ -63,12 +64,20 @@ void set_part(MethodEntry& m, const std::string& part) {
     o.scorer_options[key.substr(7)] = value;
   else if (key.starts_with("allocator."))
     o.allocator_options[key.substr(10)] = value;
+  else if (key.starts_with("coverage-allocator."))
+    o.coverage_allocator_options[key.substr(19)] = value;
+  else if (key.starts_with("coverage."))
+    o.coverage_options[key.substr(9)] = value;
   else if (key.starts_with("builder."))
     o.builder_options[key.substr(8)] = value;
   else if (key == "scorer")
     o.scorer = value;
   else if (key == "allocator" || key == "alloc")
     o.allocator = value;
+  else if (key == "coverage")
+    o.coverage = value;
+  else if (key == "coverage-allocator")
+    o.coverage_allocator = value;
   else if (key == "builder")
     o.builder = value;
   else if (key == "normalize")
@@ -83,6 +92,16 @@ void set_part(MethodEntry& m, const std::string& part) {
     o.polish = detail::parse_int(key, value);
   else if (key == "after")
     m.after = parse_ratios(m.label, value);
+  else if (key == "heads")
+    m.heads = value;
+  else if (key == "sparsity")
+    m.pattern.sparsity = detail::parse_number(key, value);
+  else if (key == "sinks")
+    m.pattern.sinks = detail::parse_int(key, value);
+  else if (key == "window")
+    m.pattern.window = detail::parse_int(key, value);
+  else if (key == "chunk-mask")
+    m.pattern.mask = chunk_mask_from_name(value);
   else if (key == "head-weights")
     m.head_weights = value;
   else if (key == "head-shares")
@@ -90,9 +109,23 @@ void set_part(MethodEntry& m, const std::string& part) {
   else
     throw InvalidArgument(
         "[eval] method {}: unknown key \"{}\"; known: scorer.NAME, allocator.NAME, builder.NAME, "
-        "scorer, allocator, builder, normalize, queries, first-share, on-policy, polish, after, "
-        "head-weights, head-shares",
+        "coverage.NAME, coverage-allocator.NAME, scorer, allocator, builder, coverage, "
+        "coverage-allocator, normalize, queries, first-share, on-policy, polish, after, "
+        "head-weights, head-shares, heads, sparsity, sinks, window, chunk-mask",
         m.label, key);
+}
+
+void check_heads(const MethodEntry& m) {
+  const PatternOptions& p = m.pattern;
+  if (m.heads.empty() && (m.streaming_only || p.sparsity || p.sinks || p.window || p.mask))
+    throw InvalidArgument(
+        "[eval] method {}: streaming-heads, sparsity, sinks, window and chunk-mask need heads=FILE",
+        m.label);
+  if (!m.heads.empty() && !m.streaming_only && !p.sparsity)
+    throw InvalidArgument(
+        "[eval] method {}: heads=FILE needs a sparsity, or streaming-heads as the method", m.label);
+  if (!m.heads.empty() && !m.after.empty())
+    throw InvalidArgument("[eval] method {}: after cannot go with heads", m.label);
 }
 
 void add(Hasher128& hash, const std::string& text) {
@@ -120,9 +153,29 @@ MethodEntry parse_method_entry(const std::string& entry) {
   out.label = entry;
   std::stringstream parts(entry);
   std::getline(parts, out.options.method, ':');
+  constexpr std::string_view kStreamingHeads = "streaming-heads";
+  out.streaming_only = out.options.method == kStreamingHeads;
+  if (out.streaming_only) out.options.method = "streaming";
   find_preset(out.options.method);
   for (std::string part; std::getline(parts, part, ':');) set_part(out, part);
+  check_heads(out);
   return out;
+}
+
+HeadPattern method_pattern(const MethodEntry& method, int64_t tokens, double ratio) {
+  PatternOptions o = method.pattern;
+  const auto resolved = [&](double sparsity) {
+    o.sparsity = sparsity;
+    return pattern_from_gates(method.gates, o);
+  };
+  if (o.sparsity || method.gates.kind == "binary") return pattern_from_gates(method.gates, o);
+  const HeadPattern all = resolved(1.0);
+  const auto held = static_cast<double>(all.sinks + all.window), n = static_cast<double>(tokens);
+  if (held >= n)
+    throw InvalidArgument(
+        "[eval] method {}: {} sinks and a window of {} leave nothing to drop of {} tokens",
+        method.label, all.sinks, all.window, tokens);
+  return resolved(std::clamp((1.0 - ratio) / (1.0 - held / n), 0.0, 1.0));
 }
 
 std::string method_fingerprint(const MethodEntry& method) {
@@ -145,6 +198,19 @@ std::string method_fingerprint(const MethodEntry& method) {
   const QuerySources from = o.sources.value_or(find_preset(o.method).queries);
   if (!(from == QuerySources{}))
     add(hash, fmt::format("queries {} {}", from.repeat, from.excerpts));
+  if (!o.coverage.empty() || !o.coverage_allocator.empty() || !o.coverage_options.empty() ||
+      !o.coverage_allocator_options.empty()) {
+    add(hash, "coverage " + o.coverage + " x " + o.coverage_allocator);
+    add(hash, o.coverage_options);
+    add(hash, o.coverage_allocator_options);
+  }
+  if (!method.heads.empty()) {
+    const PatternOptions& p = method.pattern;
+    add(hash, fmt::format("heads {} {} {} {} {}", method.streaming_only, p.sparsity.value_or(-1),
+                          p.sinks.value_or(-1), p.window.value_or(-1),
+                          p.mask ? chunk_mask_name(*p.mask) : ""));
+    add(hash, method.gates);
+  }
   if (method.self_study) add(hash, "self-study");
   for (const double ratio : method.after) hash.update_u64(std::bit_cast<uint64_t>(ratio));
   return hash_hex(hash.digest());

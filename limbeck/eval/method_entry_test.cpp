@@ -55,6 +55,38 @@ TEST(MethodEntryTest, RefusesUnknownPresetsKeysAndParts) {
               }).starts_with("[eval] method kvzip:ratio=1: unknown key \"ratio\"; known: "));
 }
 
+TEST(MethodEntryTest, CoverageAndStreamingHeads) {
+  const MethodEntry m = parse_method_entry(
+      "limbeck:coverage=snapkv:coverage-allocator=adakv:coverage.window=16:"
+      "coverage-allocator.safe=0.4");
+  EXPECT_EQ(m.options.coverage, "snapkv");
+  EXPECT_EQ(m.options.coverage_allocator, "adakv");
+  EXPECT_EQ(m.options.coverage_options, (OptionTexts{{"window", "16"}}));
+  EXPECT_EQ(m.options.coverage_allocator_options, (OptionTexts{{"safe", "0.4"}}));
+
+  MethodEntry heads =
+      parse_method_entry("streaming-heads:heads=g.tsv:sinks=4:window=16:chunk-mask=window");
+  EXPECT_TRUE(heads.streaming_only);
+  EXPECT_EQ(heads.heads, "g.tsv");
+  heads.gates.kind = "gates";
+  heads.gates.layers = 2;
+  heads.gates.kv_heads = 5;
+  heads.gates.values = {.1, .2, .3, .4, .5, .6, .7, .8, .9, 1};
+  // 1 - h (1 - 20 / 100) = 0.36.
+  const HeadPattern p = method_pattern(heads, 100, 0.36);
+  EXPECT_DOUBLE_EQ(p.sparsity(), 0.8);
+  EXPECT_EQ(p.mask, ChunkMask::window);
+  EXPECT_DOUBLE_EQ(method_pattern(heads, 100, 1.0).sparsity(), 0.0);
+  EXPECT_DOUBLE_EQ(method_pattern(heads, 100, 0.05).sparsity(), 1.0);
+  EXPECT_THROW(method_pattern(heads, 20, 0.5), InvalidArgument);
+  MethodEntry fixed = parse_method_entry("kvzip:heads=g.tsv:sparsity=0.5");
+  fixed.gates = heads.gates;
+  EXPECT_DOUBLE_EQ(method_pattern(fixed, 100, 0.2).sparsity(), 0.5);
+  for (const char* bad : {"streaming-heads", "kvzip:heads=g.tsv", "kvzip:sparsity=0.5",
+                          "kvzip:heads=g.tsv:sparsity=0.5:after=0.5", "kvzip:chunk-mask=half"})
+    EXPECT_THROW(parse_method_entry(bad), InvalidArgument) << bad;
+}
+
 TEST(MethodEntryTest, FingerprintSeesWhatDecides) {
   const auto of = [](const std::string& entry) {
     return method_fingerprint(parse_method_entry(entry));
@@ -66,6 +98,10 @@ TEST(MethodEntryTest, FingerprintSeesWhatDecides) {
   EXPECT_NE(of("kvzip:allocator.a=b"), of("kvzip:builder.a=b"));
   EXPECT_NE(of("kvzip:allocator.a=b"), of("kvzip"));
   EXPECT_NE(of("kvzip+fit"), of("kvzip"));
+  EXPECT_NE(of("limbeck:coverage=snapkv"), of("limbeck"));
+  EXPECT_NE(of("limbeck:coverage.window=3"), of("limbeck:coverage-allocator.window=3"));
+  EXPECT_NE(of("kvzip:heads=g.tsv:sparsity=0.5"), of("kvzip:heads=g.tsv:sparsity=0.4"));
+  EXPECT_NE(of("kvzip:heads=g.tsv:sparsity=0.5"), of("kvzip"));
   MethodEntry weighted = parse_method_entry("kvzip");
   weighted.options.head_weights.values = {1.0, 2.0};
   EXPECT_NE(method_fingerprint(weighted), of("kvzip"));
