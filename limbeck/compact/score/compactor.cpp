@@ -51,13 +51,13 @@ class CompactorScorer : public Scorer {
   void score(const ScoreInput& in, const at::Tensor& out) const override {
     const int64_t heads = in.slots->kv_heads();
     std::vector<at::Tensor> index(heads), attention(heads), leverage(heads);
+    const KeysBeforeRope keys(in);
     parallel_tasks(heads, [&](int64_t h) {
       const at::Tensor open = open_slots(in, h);
       index[h] = open + in.slots->offsets[h];
       attention[h] = smooth(head_block_attention(in, h, open, options_.block), in, index[h]);
-      leverage[h] =
-          leverage_scores(keys_before_rope(in, h).index_select(0, open), slot_weights(in, h, open),
-                          {options_.ridge, options_.leverage_chunk, options_.sketch});
+      leverage[h] = leverage_scores(keys.head(h).index_select(0, open), slot_weights(in, h, open),
+                                    {options_.ridge, options_.leverage_chunk, options_.sketch});
     });
     out.zero_();
     const at::Tensor all = at::cat(index);

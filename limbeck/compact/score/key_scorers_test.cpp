@@ -1,3 +1,5 @@
+#include "limbeck/base/random.h"
+#include "limbeck/compact/read_testing.h"
 #include "limbeck/compact/score/fixture_testing.h"
 #include "limbeck/compact/score/leverage.h"
 #include "limbeck/compact/score/moments.h"
@@ -167,6 +169,35 @@ TEST(LeverageScorerTest, LooksAtKeysBeforeRopeAndLeavesOutWhatIsKept) {
   EXPECT_LT(max_difference(a.index_select(0, index),
                            leverage_plain(plain.keys.index_select(0, index), {}, 1e-5)),
             1e-5);
+}
+
+TEST(KeysBeforeRopeTest, TablesTurnKeysBackAsEachAngleDoes) {
+  const test::Read r({0, 0}, DType::bf16, 240);
+  Random random(5);
+  // All positions, some of each head's, and so few that heads are turned one by one.
+  for (const uint64_t every : {1, 2, 40}) {
+    const LayerSegment all = cache_gather(r.cache, 1, {0, 240});
+    std::vector<int64_t> rows, offsets = {0};
+    for (int64_t h = 0; h < 2; ++h) {
+      for (int64_t i = all.offsets[h]; i < all.offsets[h + 1]; ++i)
+        if (random.below(every) == 0) rows.push_back(i);
+      offsets.push_back(static_cast<int64_t>(rows.size()));
+    }
+    const LayerSegment slots = segment_gather(all, at::tensor(rows, at::kLong), offsets);
+    ScoreInput in;
+    in.model = &r.model;
+    in.layer = 1;
+    in.slots = &slots;
+    in.span = {0, 240};
+    const KeysBeforeRope keys(in);
+    for (int64_t h = 0; h < 2; ++h) {
+      const int64_t first = slots.offsets[h], n = slots.slots(h);
+      const at::Tensor expected =
+          rotate_keys(slots.keys.narrow(0, first, n).to(at::kFloat),
+                      slots.positions.narrow(0, first, n).neg(), r.model.inverse_frequencies(1));
+      EXPECT_LT(test::max_difference(keys.head(h), expected), 2e-6) << "one of " << every;
+    }
+  }
 }
 
 }  // namespace

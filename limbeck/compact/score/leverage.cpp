@@ -7,6 +7,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -84,9 +85,10 @@ class LeverageScorer : public Scorer {
 
   void score(const ScoreInput& in, const at::Tensor& out) const override {
     out.zero_();
+    const KeysBeforeRope keys(in);
     parallel_tasks(in.slots->kv_heads(), [&](int64_t h) {
       const at::Tensor open = open_slots(in, h);
-      const at::Tensor x = keys_before_rope(in, h).index_select(0, open);
+      const at::Tensor x = keys.head(h).index_select(0, open);
       out.index_copy_(0, open + in.slots->offsets[h],
                       leverage_scores(x, slot_weights(in, h, open),
                                       {options_.ridge, options_.chunk, options_.sketch}));
@@ -133,13 +135,49 @@ at::Tensor leverage_plain(const at::Tensor& keys, const at::Tensor& weights, dou
   return ((x * solved.t()).sum(1, true) * w).squeeze(1).to(at::kFloat);
 }
 
-at::Tensor keys_before_rope(const ScoreInput& in, int64_t h) {
-  const int64_t first = in.slots->offsets[h], n = in.slots->slots(h);
-  const at::Tensor keys = in.slots->keys.narrow(0, first, n).to(at::kFloat);
-  if (in.model == nullptr) return keys;
-  return rotate_keys(keys, in.slots->positions.narrow(0, first, n).neg(),
-                     in.model->inverse_frequencies(in.layer)) /
-         in.model->spec().layers[in.layer].rope.cos_sin_factor();
+KeysBeforeRope::KeysBeforeRope(const ScoreInput& in) : in_(in) {
+  const LayerSegment& s = *in.slots;
+  if (in.model == nullptr || s.slots() == 0) return;
+  int64_t longest = 0;
+  for (int64_t h = 0; h < s.kv_heads(); ++h) longest = std::max(longest, s.slots(h));
+  first_ = s.positions.min().item<int64_t>();
+  const int64_t n = s.positions.max().item<int64_t>() - first_ + 1;
+  if (n > 2 * longest) return;
+  // cos and sin of sums of angles: few of them are computed as such.
+  constexpr int64_t kBlock = 256;
+  const int64_t blocks = (n + kBlock - 1) / kBlock;
+  const at::Tensor f =
+      at::tensor(in.model->inverse_frequencies(in.layer), at::kFloat).to(at::kDouble);
+  const at::Tensor outer =
+      at::ger(at::arange(blocks, at::kDouble) * kBlock + static_cast<double>(first_), f)
+          .unsqueeze(1);
+  const at::Tensor inner = at::ger(at::arange(kBlock, at::kDouble), f).unsqueeze(0);
+  const at::Tensor co = outer.cos(), so = outer.sin(), ci = inner.cos(), si = inner.sin();
+  const double factor = 1.0 / in.model->spec().layers[in.layer].rope.cos_sin_factor();
+  const auto table = [&](const at::Tensor& x) {
+    return (x * factor).to(at::kFloat).view({blocks * kBlock, -1});
+  };
+  cos_ = table(co * ci - so * si);
+  sin_ = table(so * ci + co * si);
+}
+
+at::Tensor KeysBeforeRope::head(int64_t h) const {
+  const int64_t first = in_.slots->offsets[h], n = in_.slots->slots(h);
+  const at::Tensor keys = in_.slots->keys.narrow(0, first, n).to(at::kFloat);
+  if (in_.model == nullptr || n == 0) return keys;
+  const at::Tensor positions = in_.slots->positions.narrow(0, first, n);
+  if (!cos_.defined())
+    return rotate_keys(keys, positions.neg(), in_.model->inverse_frequencies(in_.layer)) /
+           in_.model->spec().layers[in_.layer].rope.cos_sin_factor();
+  const at::Tensor rows = positions.to(at::kLong) - first_;
+  const at::Tensor cos = cos_.index_select(0, rows), sin = sin_.index_select(0, rows);
+  const int64_t half = keys.size(1) / 2;
+  const at::Tensor a = keys.narrow(1, 0, half), b = keys.narrow(1, half, half);
+  at::Tensor out = at::empty_like(keys);
+  // Turned back: by the negative angle.
+  out.narrow(1, 0, half).copy_(a).mul_(cos).addcmul_(b, sin);
+  out.narrow(1, half, half).copy_(b).mul_(cos).addcmul_(a, sin, -1.0);
+  return out;
 }
 
 at::Tensor open_slots(const ScoreInput& in, int64_t h) {

@@ -23,8 +23,18 @@ at::Tensor leverage_scores(const at::Tensor& keys, const at::Tensor& weights,
 /// The exact form by a plain solve in f64, over all rows at once.
 at::Tensor leverage_plain(const at::Tensor& keys, const at::Tensor& weights, double ridge);
 
-/// Keys of head h before RoPE [T, D] f32; as stored when in.model is null.
-at::Tensor keys_before_rope(const ScoreInput& in, int64_t h);
+/// Keys of a layer before RoPE, as stored when in.model is null. Angles are computed once for all
+/// heads where these hold most of the positions between their first and last.
+class KeysBeforeRope {
+ public:
+  explicit KeysBeforeRope(const ScoreInput& in);
+  at::Tensor head(int64_t h) const;  ///< [T, D] f32
+
+ private:
+  const ScoreInput& in_;
+  int64_t first_ = 0;     ///< position of row 0 of the tables
+  at::Tensor cos_, sin_;  ///< [positions, D / 2] f32, or undefined: head by head
+};
 /// Slot numbers [m] i64 of head h that are not kept already and can be seen.
 at::Tensor open_slots(const ScoreInput& in, int64_t h);
 /// exp(bias) of these slots: the tokens that each stands for; undefined when there is no bias.
