@@ -3,8 +3,8 @@
     python3 bench/leverage_cost.py [--tokens 32768] [--layers 2] [--runs 3] [--goal 0.02]
 
 Qwen3-0.6B's shape (hidden 1024, 16 query heads, 8 KV heads of 128, feed-forward 3072) with random weights.
-Prefill and scoring are both layer by layer, so fewer layers than the model's 28 give the same ratio; the
-output says how many were run. Prints one line of JSON a run and the median share; exit code 1 when it is
+Prefill and scoring are both layer by layer, so fewer layers than the model's 28 give the same ratio, every
+layer run in full; the output says how many were run. Prints one line of JSON a run and the median share; exit code 1 when it is
 above the goal.
 """
 import argparse
@@ -18,7 +18,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tool", default="build/release/method_bench")
     parser.add_argument("--tokens", type=int, default=32768)
-    parser.add_argument("--layers", type=int, default=2)
+    parser.add_argument("--layers", type=int, default=1)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--dtype", default="BF16")
     parser.add_argument("--threads", type=int, default=0)
