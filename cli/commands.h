@@ -25,6 +25,7 @@ struct CompactArgs {
   bool raw = false;
   CompactFlags compact;
   BoundedFlags bounded;
+  PatternFlags pattern;
 };
 int run_compact(const Globals& globals, const CompactArgs& args);
 

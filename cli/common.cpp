@@ -69,9 +69,11 @@ PreparedText frame_text(const LanguageModel& lm, const std::string& text, const 
 }
 
 PreparedText read_text(const LanguageModel& lm, const std::string& text, const std::string& system,
-                       bool raw, const ProgressFn& progress, bool with_loss) {
+                       bool raw, const ProgressFn& progress, bool with_loss,
+                       const std::optional<HeadPattern>& heads) {
   std::vector<int32_t> tokens;
   PreparedText out = frame_text(lm, text, system, raw, tokens);
+  if (heads) out.cache.set_head_pattern(*heads);
   Stopwatch watch;
   PrefillOptions options;
   options.progress = progress;

@@ -4,6 +4,7 @@
 #include "limbeck/base/progress.h"
 #include "limbeck/cache/container.h"
 #include "limbeck/compact/compact.h"
+#include "limbeck/heads/head_pattern.h"
 #include "limbeck/model/generate.h"
 
 #include <nlohmann/json_fwd.hpp>
@@ -79,7 +80,8 @@ PreparedText frame_text(const LanguageModel& lm, const std::string& text, const 
                         bool raw, std::vector<int32_t>& tokens);
 /// raw: the text as it is, special tokens parsed, no frame.
 PreparedText read_text(const LanguageModel& lm, const std::string& text, const std::string& system,
-                       bool raw, const ProgressFn& progress, bool with_loss = false);
+                       bool raw, const ProgressFn& progress, bool with_loss = false,
+                       const std::optional<HeadPattern>& heads = std::nullopt);
 
 /// Calibrated head weights: the file that was named, else what lies beside the model or ships for
 /// it (found by the model's fingerprint), else an empty table.

@@ -17,7 +17,8 @@ struct Compacted {
 
 Compacted read_then_compact(const LanguageModel& lm, const std::string& text,
                             const CompactArgs& args, const ProgressFn& show) {
-  Compacted out{read_text(lm, text, args.system, args.raw, show, args.compact.quality != 0),
+  Compacted out{read_text(lm, text, args.system, args.raw, show, args.compact.quality != 0,
+                          head_pattern(lm, args.pattern)),
                 {},
                 PrefillOptions{}.chunk,
                 {}};
@@ -32,6 +33,8 @@ Compacted read_bounded(const LanguageModel& lm, const std::string& text, const C
   const BoundedFlags& f = args.bounded;
   std::vector<int32_t> tokens;
   Compacted out{frame_text(lm, text, args.system, args.raw, tokens), {}, 0, {}};
+  if (const auto pattern = head_pattern(lm, args.pattern))
+    out.text.cache.set_head_pattern(*pattern);
   CompactFlags flags = args.compact;
   if (!f.budget.empty()) {
     if (flags.budget != 0 || flags.ratio != 0)

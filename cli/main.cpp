@@ -256,6 +256,7 @@ int main(int argc, char** argv) {
   c->add_flag("--raw", compact.raw, "no chat template; special tokens in the text are parsed");
   add_compact(c, compact.compact);
   add_bounded(c, compact.bounded);
+  add_pattern(c, compact.pattern);
   c->footer(
       "examples: limbeck compact -f book.txt -o book.kvc --ratio 0.1\n"
       "          limbeck compact -f log.txt -o log.kvc --method keydiff --budget 256\n"
