@@ -51,9 +51,8 @@ ordered_json method_facts(const MethodEntry& method) {
                                                       stage.allocator_options)}});
   out["builder"] = part_facts(builder_registry(), preset.builder, preset.builder_options);
   out["normalize"] = o.normalize;
-  out["queries"] = {{"repeat", from.repeat},
-                    {"excerpts", from.excerpts},
-                    {"self_study", method.self_study}};
+  out["queries"] = {
+      {"repeat", from.repeat}, {"excerpts", from.excerpts}, {"self_study", method.self_study}};
   out["on_policy"] = o.on_policy;
   out["polish"] = o.polish;
   out["after"] = method.after;

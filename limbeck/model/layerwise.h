@@ -32,7 +32,7 @@ struct LayerwiseAnswer {
 using LayerwiseVisitor = std::function<LayerwiseAnswer(const LayerwiseRows&)>;
 
 struct LayerwiseOptions {
-  PositionRange span;   ///< of the context; may be empty
+  PositionRange span;    ///< of the context; may be empty
   int64_t block = 1024;  ///< rows that pass through a layer together
   ProgressFn progress = {};
   std::string_view stage = "layers";
