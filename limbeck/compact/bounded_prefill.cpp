@@ -234,9 +234,7 @@ class Reader {
         if (!stream_has(layer.stream, h)) sum.entries_before += text;
       }
     }
-    sum.achieved_ratio = sum.entries_before > 0 ? static_cast<double>(sum.entries_after) /
-                                                      static_cast<double>(sum.entries_before)
-                                                : 1.0;
+    sum.settle_ratio();
     sum.requested_ratio = options_.compact.ratio.value_or(std::min(
         1.0,
         static_cast<double>(options_.compact.budget.value_or(text)) / static_cast<double>(text)));

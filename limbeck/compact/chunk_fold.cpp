@@ -62,6 +62,7 @@ ChunkFold::ChunkFold(const Model& model, const KvCache& cache, const CompactOpti
   }
   builder_ = make_builder(preset_.builder, preset_.builder_options);
   check_normalization_name(options.normalize);
+  check_head_tables(cache.shape(), options);
 }
 
 bool ChunkFold::fits(const KvCache& cache, const CompactOptions& o, PositionRange span,
@@ -172,10 +173,7 @@ void ChunkFold::choose(LayerPlan& plan, const LayerSegment& slots, const LayerSi
 }
 
 SegmentInfo ChunkFold::info() {
-  report_.achieved_ratio =
-      report_.entries_before > 0
-          ? static_cast<double>(report_.entries_after) / static_cast<double>(report_.entries_before)
-          : 1.0;
+  report_.settle_ratio();
   report_.requested_ratio =
       std::min(1.0, static_cast<double>(slots_) / static_cast<double>(span_.size()));
   report_.bytes_before = bytes_peak_;

@@ -95,8 +95,7 @@ CompactReport compact_pieces(const Model& model, KvCache& cache, const CompactOp
   }
   for (auto& [name, value] : report.statistics) value /= static_cast<double>(pieces.size());
   report.bytes_before = cache.bytes().total();
-  report.achieved_ratio =
-      static_cast<double>(report.entries_after) / static_cast<double>(report.entries_before);
+  report.settle_ratio();
   cache = std::move(result);
   report.bytes_after = cache.bytes().total();
   return report;
@@ -184,8 +183,7 @@ CompactReport compact(const Model& model, KvCache& cache, const CompactOptions& 
     join_reports(report, compact_span(model, result, o));
   }
   for (auto& [name, value] : report.statistics) value /= static_cast<double>(runs.size());
-  report.achieved_ratio =
-      static_cast<double>(report.entries_after) / static_cast<double>(report.entries_before);
+  report.settle_ratio();
   report.bytes_before = cache.bytes().total();
   cache = std::move(result);
   report.bytes_after = cache.bytes().total();

@@ -78,6 +78,13 @@ struct CompactReport {
   std::vector<HeadErrors> heads;                  ///< of every fitted head
   StageSeconds seconds;
   std::vector<std::string> notes;  ///< permitted fallbacks that were taken, once each
+
+  /// From the entries; 1 where there was none to begin with.
+  void settle_ratio() {
+    achieved_ratio = entries_before > 0
+                         ? static_cast<double>(entries_after) / static_cast<double>(entries_before)
+                         : 1.0;
+  }
 };
 
 /// Reference queries of a span as the options ask for them, to be shared by several compactions.

@@ -90,12 +90,7 @@ class Compaction {
       throw InvalidArgument(
           "[compact] every layer of this model has a sliding window; there is nothing to compact");
     check_normalization_name(o.normalize);
-    for (const HeadTable* table : {&o.head_weights, &o.head_shares})
-      if (!table->empty() && (table->layers != cache_.shape().layer_count() ||
-                              table->kv_heads != cache_.shape().kv_heads))
-        throw Mismatch("[compact] a head table of {} layers of {} heads for a model of {} of {}",
-                       table->layers, table->kv_heads, cache_.shape().layer_count(),
-                       cache_.shape().kv_heads);
+    check_head_tables(cache_.shape(), o);
     report_.method = preset_.name;
     report_.builder = preset_.builder;
     report_.span = span_;
@@ -409,8 +404,7 @@ class Compaction {
         report_.kept.push_back(built[plan.layer]->slots(h));
         report_.entries_after += report_.kept.back();
       }
-    report_.achieved_ratio =
-        static_cast<double>(report_.entries_after) / static_cast<double>(report_.entries_before);
+    report_.settle_ratio();
     summarise(statistics);
     replace_span(cache_, span_, segment_info(cache_, preset_, options_, report_), std::move(built));
     report_.seconds.emplace_back("build", watch.seconds());

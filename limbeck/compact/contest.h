@@ -22,6 +22,9 @@ bool method_needs_queries(const CompactOptions& options);
 void check_comparable(const Stage& stage, const Scorer& scorer, const Allocator& allocator,
                       std::string_view normalize);
 
+/// Throws Mismatch for tables of heads of another shape.
+void check_head_tables(const CacheShape& shape, const CompactOptions& options);
+
 /// Of the segment that takes the place of report.span.
 SegmentInfo segment_info(const KvCache& cache, const Preset& preset, const CompactOptions& options,
                          const CompactReport& report);

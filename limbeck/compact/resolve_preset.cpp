@@ -75,6 +75,14 @@ void check_comparable(const Stage& stage, const Scorer& scorer, const Allocator&
         comparable_name(need));
 }
 
+void check_head_tables(const CacheShape& shape, const CompactOptions& options) {
+  for (const HeadTable* table : {&options.head_weights, &options.head_shares})
+    if (!table->empty() &&
+        (table->layers != shape.layer_count() || table->kv_heads != shape.kv_heads))
+      throw Mismatch("[compact] a head table of {} layers of {} heads for a model of {} of {}",
+                     table->layers, table->kv_heads, shape.layer_count(), shape.kv_heads);
+}
+
 SegmentInfo segment_info(const KvCache& cache, const Preset& preset, const CompactOptions& options,
                          const CompactReport& report) {
   SegmentInfo info;

@@ -213,6 +213,19 @@ TEST(AttentionPlainTest, IsTheFormula) {
     }
 }
 
+TEST(AttentionOverTest, AHeadWhoseBiasHidesAllHasNoMass) {
+  Random random(3);
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16})
+    for (const int64_t other : {9, 4}) {  // uniform and ragged
+      LayerSegment slots = test::random_segment({9, other}, 16, true, random, type);
+      slots.bias.narrow(0, 0, 9).fill_(-std::numeric_limits<float>::infinity());
+      const AttentionPart part =
+          attention_over(slots, random_tensor({4, 5, 16}, random, type), 0.3);
+      EXPECT_TRUE(part.lse.narrow(0, 0, 2).isneginf().all().item<bool>());
+      EXPECT_TRUE(part.lse.narrow(0, 2, 2).isfinite().all().item<bool>());
+    }
+}
+
 /// Both use the processor's tiles, where it has them, each with a configuration of its own.
 TEST(AttentionDecodeAmongTorchTest, NeitherDisturbsTheOther) {
   Random random(16);

@@ -50,7 +50,13 @@ Partial attend_all(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v
   const at::Tensor rows = q.view({q.size(0), 1, s.group * s.rows, s.dim});
   std::optional<at::Tensor> mask;
   if (bias.defined()) mask = bias.view({bias.size(0), 1, 1, bias.size(1)});
-  return flash(rows, k.unsqueeze(1), v.unsqueeze(1), false, mask, s, scale, first_head);
+  const Partial part =
+      flash(rows, k.unsqueeze(1), v.unsqueeze(1), false, mask, s, scale, first_head);
+  if (bias.defined()) {  // of rows that see nothing torch says that they have a mass of 1
+    const at::Tensor blind = bias.isneginf().all(1);
+    if (blind.any().item<bool>()) part.lse.masked_fill_(blind.view({-1, 1, 1}), kMinusInfinity);
+  }
+  return part;
 }
 
 void attend_segment(const LayerSegment& segment, const at::Tensor& q, const Shape& s, double scale,

@@ -22,7 +22,7 @@ Features softmax_features(at::Tensor logits) {
   const at::Tensor top = std::get<0>(logits.max(1, true)).nan_to_num(0.0, 0.0, 0.0);
   logits.sub_(top).exp_();
   at::Tensor mass = logits.sum(1, true);
-  logits.div_(mass.clamp_min(1e-38));
+  logits.div_(mass.clamp_min(1e-30));
   return {logits, (mass.log() + top).squeeze(1)};
 }
 

@@ -73,17 +73,19 @@ HeadAttention head_attention(const HeadRows& rows) {
 
 HeadAttention join_attention(const std::vector<HeadAttention>& parts) {
   HeadAttention out = parts.at(0);
+  bool begun = false;
   std::vector<at::Tensor> outputs, lse, part;
   int64_t first = 0;
   for (const HeadAttention& p : parts) {
     outputs.push_back(p.outputs);
     lse.push_back(p.lse);
     part.push_back(p.part);
-    if (first > 0) {
+    if (begun) {
       const at::Tensor higher = p.coverage > out.coverage;
       out.coverage = at::where(higher, p.coverage, out.coverage);
       out.reader = at::where(higher, p.reader + static_cast<int32_t>(first), out.reader);
     }
+    begun = true;
     first += p.lse.size(0);
   }
   out.outputs = at::cat(outputs);

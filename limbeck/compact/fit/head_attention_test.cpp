@@ -38,7 +38,8 @@ TEST(HeadAttentionTest, PartsOfTheRowsJoinToTheWhole) {
   p.scale = 0.2;
   const HeadAttention whole = head_attention(p);
   std::vector<HeadAttention> parts;
-  for (const auto& [first, n] : {std::pair{0, 40}, std::pair{40, 30}, std::pair{70, 20}}) {
+  for (const auto& [first, n] :
+       {std::pair{0, 0}, std::pair{0, 40}, std::pair{40, 30}, std::pair{70, 20}}) {
     HeadRows q = p;
     q.queries = p.queries.narrow(0, first, n);
     q.elsewhere = p.elsewhere.narrow(0, first, n);

@@ -145,7 +145,7 @@ class WpcScorer : public Scorer {
     p.complete();
     const at::Tensor root = p.weights.sqrt().unsqueeze(1);
     at::Tensor a = attention_logits(p.queries, p.keys, p.bias, p.scale);
-    a.sub_(p.lse.unsqueeze(1)).exp_().mul_(root);
+    a.sub_(p.lse.unsqueeze(1).clamp_min(-1e30)).exp_().mul_(root);
     const at::Tensor before = at::linalg_vector_norm(a, 2, {0}).square();
 
     // Targets [lam 1, Y - v0] of the rows, weighted.
@@ -163,7 +163,8 @@ class WpcScorer : public Scorer {
       at::Tensor af = at::zeros({a.size(0), product_size(forced)}, at::kFloat);  // [m, f], padded
       af.narrow(1, 0, forced).copy_(a.index_select(1, index));
       at::Tensor g = at::mm(af.t(), af).narrow(0, 0, forced).narrow(1, 0, forced).to(at::kDouble);
-      const at::Tensor scale = g.diagonal().clamp_min(1e-300).rsqrt();
+      // Slots that nobody reads stay next to nothing beside the ridge.
+      const at::Tensor scale = g.diagonal().clamp_min(1e-30).rsqrt();
       g = g * scale.unsqueeze(0) * scale.unsqueeze(1);
       g = 0.5 * (g + g.t());
       // Products of bf16 operands err by some 1e-5 of the diagonal.
@@ -257,7 +258,8 @@ class WpcScorer : public Scorer {
       float s = static_cast<float>(std::max(weight * gains[k], 0.0));
       if (kept < options_.floor)
         s = 1e30F * (1.0F - static_cast<float>(kept) / static_cast<float>(options_.floor + 1));
-      last = s < last ? s : std::nextafter(last, -1.0F);
+      // Around 0 by a step that is more than a denormal.
+      last = s < last ? s : std::min(std::nextafter(last, -1.0F), last - 1e-30F);
       scores[order.order[static_cast<size_t>(order.forced) + k]] = last;
     }
   }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <set>
 
@@ -94,6 +95,23 @@ TEST(WpcScorerTest, SampledRowsPickAboutAsWellAsTheWholeGram) {
     // Few rows lose something, but stay far from a random choice.
     const auto few = h.kept(h.scores({{"gram", "sampled"}, {"rows", "250"}, {"pool", "1"}}));
     EXPECT_LT(h.residual(few), 1.25 * h.residual(full));
+  }
+}
+
+/// A slot that is kept for other reasons and that no query reads must not spoil its head.
+TEST(WpcScorerTest, AForcedSlotThatNobodyReadsChangesNothing) {
+  const OneHead plain(5);
+  OneHead h(5);
+  const OptionTexts sampled = {{"gram", "sampled"}, {"pool", "1"}};
+  for (const float bias : {-30.0F, -60.0F, -std::numeric_limits<float>::infinity()}) {
+    h.slots.bias = at::zeros({kSlots});
+    h.slots.bias[h.order.back()] = bias;
+    h.forced[h.order.back()] = 1;
+    const std::vector<float> scores = h.scores(sampled);
+    const auto ranked =
+        std::count_if(scores.begin(), scores.end(), [](float s) { return s != kNoCandidate; });
+    EXPECT_GE(ranked, kPicks) << bias;
+    EXPECT_LT(h.residual(h.kept(scores)), 1.1 * plain.residual(plain.kept(plain.scores(sampled))));
   }
 }
 
