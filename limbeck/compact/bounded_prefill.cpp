@@ -96,7 +96,7 @@ class Reader {
   }
 
   /// Per-chunk eviction as published: `pyramid` counts in whole numbers, and under an automatic
-  /// chunk C the scorers' window is C / 16 and at most 64 (selection spec, sections 6 and 10).
+  /// chunk C the scorers' window is C / 16 and at most 64.
   void fit_method() {
     const Preset preset = resolve_preset(compact_);
     if (preset.stages.size() != 1) return;

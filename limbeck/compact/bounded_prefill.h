@@ -1,7 +1,7 @@
 /// Reading a text much longer than the cache may be: chunk by chunk, compacted after each.
 ///
 /// Rows of a chunk attend to everything that is held and to the chunk's rows before them; nothing
-/// of a layer is freed before they have (arXiv 2506.17121; footprint spec, section 3). Methods that
+/// of a layer is freed before they have (arXiv 2506.17121). Methods that
 /// choose layer by layer from keys, values and the chunk's own queries free each layer before the
 /// next one runs, with the queries that the model really has; any other method of compact/methods
 /// is run after the chunk. The peak is what is held plus one chunk, whatever the length of the

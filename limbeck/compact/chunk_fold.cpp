@@ -146,10 +146,6 @@ void ChunkFold::choose(LayerPlan& plan, const LayerSegment& slots, const LayerSi
   for (size_t s = 0; s < scorers_.size(); ++s) {
     share = s + 1 == scorers_.size() ? 1.0 : share + preset_.stages[s].share;
     const OwnQueries wanted = traits[s].own_rows > 0 ? own.last(traits[s].own_rows) : own;
-    std::vector<double> weights;
-    if (!options_.head_weights.empty())
-      for (int64_t h = 0; h < plan.heads(); ++h)
-        weights.push_back(options_.head_weights.at(plan.layer, h));
     const int64_t members = std::max<int64_t>(plan.members, 1);
     ScoreInput in;
     in.model = &model_;
@@ -160,7 +156,7 @@ void ChunkFold::choose(LayerPlan& plan, const LayerSegment& slots, const LayerSi
     in.open_budget = static_cast<double>(std::max<int64_t>(
                          0, share_of_budget(slots_ * members, share) - plan.forced_count())) /
                      static_cast<double>(members);
-    in.head_weights = weights;
+    in.head_weights = options_.head_weights.layer(plan.layer);
     in.own = traits[s].own_rows > 0 ? &wanted : nullptr;
     in.recent = p.recent;
     score_plan(*scorers_[s], preset_.stages[s].scorer, in, plan);

@@ -347,10 +347,6 @@ class Compaction {
   void score_layer(size_t s, LayerPlan& plan, const LayerQueries* queries,
                    std::vector<HeadAttention>* seen, double open, const OwnQueries* own = nullptr) {
     const LayerSegment slots = cache_gather(cache_, plan.layer, span_);
-    std::vector<double> weights;
-    if (!options_.head_weights.empty())
-      for (int64_t h = 0; h < slots.kv_heads(); ++h)
-        weights.push_back(options_.head_weights.at(plan.layer, h));
     ScoreInput in;
     in.model = &model_;
     in.cache = &cache_;
@@ -360,7 +356,7 @@ class Compaction {
     in.queries = queries;
     in.seen = seen;
     in.open_budget = open;
-    in.head_weights = weights;
+    in.head_weights = options_.head_weights.layer(plan.layer);
     in.own = own;
     in.recent = recent_;
     score_plan(*scorers_[s], preset_.stages[s].scorer, in, plan);

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,12 @@ struct HeadTable {
 
   bool empty() const { return values.empty(); }
   double at(int64_t layer, int64_t head) const { return values[layer * kv_heads + head]; }
+  /// Numbers of a layer's heads; empty when the table is.
+  std::span<const double> layer(int64_t l) const {
+    if (empty()) return {};
+    return std::span(values).subspan(static_cast<size_t>(l * kv_heads),
+                                     static_cast<size_t>(kv_heads));
+  }
 };
 
 /// Parses either layout. `what` names the text in errors. A schedule in the authors' layout has no

@@ -56,7 +56,7 @@ class CompactorScorer : public Scorer {
       const at::Tensor open = open_slots(in, h);
       index[h] = open + in.slots->offsets[h];
       attention[h] = smooth(head_block_attention(in, h, open, options_.block), in, index[h]);
-      leverage[h] = leverage_scores(keys.head(h).index_select(0, open), slot_weights(in, h, open),
+      leverage[h] = leverage_scores(keys.rows(h, open), slot_weights(in, h, open),
                                     {options_.ridge, options_.leverage_chunk, options_.sketch});
     });
     out.zero_();

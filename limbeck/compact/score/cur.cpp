@@ -25,18 +25,9 @@ class CurScorer : public Scorer {
   }
 
   void score(const ScoreInput& in, const at::Tensor& out) const override {
-    const LayerSegment& s = *in.slots;
-    for (int64_t h = 0; h < s.kv_heads(); ++h) {
-      const int64_t first = s.offsets[h], n = s.slots(h);
-      if (n == 0) continue;
-      const at::Tensor keys = s.keys.narrow(0, first, n), values = s.values.narrow(0, first, n),
-                       seen = visible_slots(s, h), target = out.narrow(0, first, n);
-      if (seen.defined())
-        target.zero_().index_copy_(0, seen,
-                                   head(keys.index_select(0, seen), values.index_select(0, seen)));
-      else
-        target.copy_(head(keys, values));
-    }
+    score_visible(*in.slots, out, [&](const at::Tensor& keys, const at::Tensor& values) {
+      return head(keys, values);
+    });
   }
 
  private:

@@ -50,7 +50,7 @@ at::Tensor leverage_of_chunk(const at::Tensor& x, const at::Tensor& weights, dou
   moments.add(x, weights);
   if (n < 2 || moments.scatter().trace().item<double>() <= 0) return out;
   const at::Tensor to_white = inverse_factor(moments.scatter(), ridge).t();
-  constexpr int64_t kRows = 4096;
+  constexpr int64_t kRows = 512;  // in f64 they stay in the cache
   for (int64_t i = 0; i < n; i += kRows) {
     const int64_t m = std::min(kRows, n - i);
     const at::Tensor y = at::mm(x.narrow(0, i, m).to(at::kDouble) - moments.mean(), to_white);
@@ -88,7 +88,7 @@ class LeverageScorer : public Scorer {
     const KeysBeforeRope keys(in);
     parallel_tasks(in.slots->kv_heads(), [&](int64_t h) {
       const at::Tensor open = open_slots(in, h);
-      const at::Tensor x = keys.head(h).index_select(0, open);
+      const at::Tensor x = keys.rows(h, open);
       out.index_copy_(0, open + in.slots->offsets[h],
                       leverage_scores(x, slot_weights(in, h, open),
                                       {options_.ridge, options_.chunk, options_.sketch}));
@@ -161,22 +161,47 @@ KeysBeforeRope::KeysBeforeRope(const ScoreInput& in) : in_(in) {
   sin_ = table(so * ci + co * si);
 }
 
-at::Tensor KeysBeforeRope::head(int64_t h) const {
-  const int64_t first = in_.slots->offsets[h], n = in_.slots->slots(h);
-  const at::Tensor keys = in_.slots->keys.narrow(0, first, n).to(at::kFloat);
-  if (in_.model == nullptr || n == 0) return keys;
-  const at::Tensor positions = in_.slots->positions.narrow(0, first, n);
+namespace {
+
+/// Row i of the output: the key at row slots[i], turned back by its position's angles. One pass,
+/// because the keys of a long text do not fit any cache.
+template <class T>
+void turn_back(const T* keys, const int32_t* positions, int64_t first, const int64_t* slots,
+               int64_t count, int64_t half, const float* cos, const float* sin, float* out) {
+  for (int64_t i = 0; i < count; ++i, out += 2 * half) {
+    const T* k = keys + slots[i] * 2 * half;
+    const float *c = cos + (positions[slots[i]] - first) * half,
+                *s = sin + (positions[slots[i]] - first) * half;
+    for (int64_t j = 0; j < half; ++j) {
+      const auto a = static_cast<float>(k[j]), b = static_cast<float>(k[half + j]);
+      out[j] = a * c[j] + b * s[j];
+      out[half + j] = b * c[j] - a * s[j];
+    }
+  }
+}
+
+}  // namespace
+
+at::Tensor KeysBeforeRope::rows(int64_t h, const at::Tensor& slots) const {
+  const int64_t begin = in_.slots->offsets[h], n = in_.slots->slots(h);
+  const at::Tensor keys = in_.slots->keys.narrow(0, begin, n);
+  if (in_.model == nullptr || n == 0) return keys.index_select(0, slots).to(at::kFloat);
+  const at::Tensor positions = in_.slots->positions.narrow(0, begin, n);
   if (!cos_.defined())
-    return rotate_keys(keys, positions.neg(), in_.model->inverse_frequencies(in_.layer)) /
+    return rotate_keys(keys.index_select(0, slots).to(at::kFloat),
+                       positions.index_select(0, slots).neg(),
+                       in_.model->inverse_frequencies(in_.layer)) /
            in_.model->spec().layers[in_.layer].rope.cos_sin_factor();
-  const at::Tensor rows = positions.to(at::kLong) - first_;
-  const at::Tensor cos = cos_.index_select(0, rows), sin = sin_.index_select(0, rows);
-  const int64_t half = keys.size(1) / 2;
-  const at::Tensor a = keys.narrow(1, 0, half), b = keys.narrow(1, half, half);
-  at::Tensor out = at::empty_like(keys);
-  // Turned back: by the negative angle.
-  out.narrow(1, 0, half).copy_(a).mul_(cos).addcmul_(b, sin);
-  out.narrow(1, half, half).copy_(b).mul_(cos).addcmul_(a, sin, -1.0);
+  at::Tensor out = at::empty({slots.size(0), keys.size(1)}, at::kFloat);
+  const auto turn = [&](const auto* k) {
+    turn_back(k, positions.const_data_ptr<int32_t>(), first_, slots.const_data_ptr<int64_t>(),
+              slots.size(0), keys.size(1) / 2, cos_.const_data_ptr<float>(),
+              sin_.const_data_ptr<float>(), out.mutable_data_ptr<float>());
+  };
+  if (keys.scalar_type() == at::kBFloat16)
+    turn(keys.const_data_ptr<at::BFloat16>());
+  else
+    turn(keys.const_data_ptr<float>());
   return out;
 }
 

@@ -28,7 +28,8 @@ at::Tensor leverage_plain(const at::Tensor& keys, const at::Tensor& weights, dou
 class KeysBeforeRope {
  public:
   explicit KeysBeforeRope(const ScoreInput& in);
-  at::Tensor head(int64_t h) const;  ///< [T, D] f32
+  /// Keys of head h at the slots `slots` [m] i64 of that head: [m, D] f32.
+  at::Tensor rows(int64_t h, const at::Tensor& slots) const;
 
  private:
   const ScoreInput& in_;

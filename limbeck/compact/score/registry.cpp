@@ -49,11 +49,23 @@ const std::vector<ScorerEntry>& scorer_registry() {
   return entries;
 }
 
-at::Tensor visible_slots(const LayerSegment& slots, int64_t h) {
-  if (!slots.bias.defined()) return {};
-  const at::Tensor seen =
-      slots.bias.narrow(0, slots.offsets[h], slots.slots(h)).ne(kNoCandidate).nonzero().view({-1});
-  return seen.size(0) == slots.slots(h) ? at::Tensor() : seen;
+void score_visible(
+    const LayerSegment& slots, const at::Tensor& out,
+    const std::function<at::Tensor(const at::Tensor& keys, const at::Tensor& values)>& score) {
+  for (int64_t h = 0; h < slots.kv_heads(); ++h) {
+    const int64_t first = slots.offsets[h], n = slots.slots(h);
+    if (n == 0) continue;
+    const at::Tensor keys = slots.keys.narrow(0, first, n),
+                     values = slots.values.narrow(0, first, n), target = out.narrow(0, first, n);
+    const at::Tensor seen =
+        slots.bias.defined() ? slots.bias.narrow(0, first, n).ne(kNoCandidate).nonzero().view({-1})
+                             : at::Tensor();
+    if (seen.defined() && seen.size(0) < n)
+      target.zero_().index_copy_(0, seen,
+                                 score(keys.index_select(0, seen), values.index_select(0, seen)));
+    else
+      target.copy_(score(keys, values));
+  }
 }
 
 std::unique_ptr<Scorer> make_scorer(std::string_view name, const OptionTexts& options) {

@@ -14,6 +14,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
@@ -72,9 +73,11 @@ struct ScoreInput {
   int64_t recent = 0;
 };
 
-/// Numbers within head h of the slots that can be seen [m] i64: bias -inf leaves before any
-/// statistic. Undefined when that is all of them.
-at::Tensor visible_slots(const LayerSegment& slots, int64_t h);
+/// Writes score(keys, values) [m] f32 of each head's slots that can be seen, in order: bias -inf
+/// leaves before any statistic and scores 0.
+void score_visible(
+    const LayerSegment& slots, const at::Tensor& out,
+    const std::function<at::Tensor(const at::Tensor& keys, const at::Tensor& values)>& score);
 
 class Scorer {
  public:
