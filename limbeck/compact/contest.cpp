@@ -7,6 +7,7 @@
 #include "limbeck/compact/parallel.h"
 #include "limbeck/compact/queries/excerpts.h"
 #include "limbeck/compact/queries/sampled.h"
+#include "limbeck/compact/score/head_problem.h"
 #include "limbeck/compact/score/normalize.h"
 #include "limbeck/compact/span_surgery.h"
 #include "limbeck/model/precision.h"
@@ -237,8 +238,7 @@ class Compaction {
       Stopwatch score_watch;
       all.clear();
       score_layer(0, plan_of(q.layer), &q, &all, 0.0);
-      // What the scorer saw serves the others when they look at the same rows.
-      if (limit_ > 0 && rows_[q.layer].tokens() == q.tokens()) seen_[q.layer] = all;
+      if (limit_ > 0) seen_[q.layer] = seen_by_rows(q, all);
       scoring += score_watch.seconds();
       return {nullptr, &all};
     };
@@ -254,6 +254,16 @@ class Compaction {
     }
     report_.seconds.emplace_back("queries", watch.seconds() - scoring);
     pass_scoring_ = scoring;
+  }
+
+  /// What the kept rows of a layer see: what its scorer saw when they are all rows, their own view
+  /// of the slots when they are a part. Empty when the scorer does not tell.
+  std::vector<HeadAttention> seen_by_rows(const LayerQueries& q,
+                                          const std::vector<HeadAttention>& all) const {
+    const LayerQueries& rows = rows_[q.layer];
+    if (all.empty() || rows.tokens() == q.tokens()) return all;
+    return layer_attention(cache_gather(cache_, q.layer, span_), rows,
+                           mass_elsewhere(rows, cache_.shape().kv_heads));
   }
 
   /// The rows of a reference pass belong to the cache's footprint.

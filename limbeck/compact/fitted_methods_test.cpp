@@ -1,6 +1,7 @@
 #include "limbeck/base/error.h"
 #include "limbeck/compact/build/builder.h"
 #include "limbeck/compact/read_testing.h"
+#include "limbeck/compact/score/head_problem.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -116,6 +117,67 @@ TEST(FittedMethodsTest, OnPolicyFitsUseTheQueriesThatCompactLayersCause) {
   o.on_policy = false;
   compact(off.model, off.cache, o);
   EXPECT_GT(test::max_difference(got.values, span_segment(off.cache, 2).values), 1e-4);
+}
+
+TEST(FittedMethodsTest, APartOfTheRowsSeesWhatTheseRowsSeeAmongAll) {
+  Read r;
+  const LayerQueries all =
+      capture_queries(r.model, r.cache, Read::options("limbeck", 0.3)).layers[1];
+  const LayerQueries part = all.subset(70, 2);
+  ASSERT_LT(part.tokens(), all.tokens());
+  std::vector<int64_t> index;  // of the part's rows among all, a query head's
+  int64_t first = 0;
+  for (size_t c = 0, p = 0; c < all.chunks.size(); ++c) {
+    if (p < part.chunks.size() && part.chunks[p].chunk == all.chunks[c].chunk)
+      for (int32_t row : part.chunks[p++].rows) index.push_back(first + row);
+    first += all.chunks[c].queries.size(1);
+  }
+  ASSERT_EQ(static_cast<int64_t>(index.size()), part.tokens());
+  const int64_t group = all.chunks[0].queries.size(0) / 2;
+  std::vector<int64_t> rows;
+  for (int64_t g = 0; g < group; ++g)
+    for (int64_t i : index) rows.push_back(g * all.tokens() + i);
+
+  const LayerSegment slots = cache_gather(r.cache, 1, {6, 84});
+  const auto whole = layer_attention(slots, all, mass_elsewhere(all, 2)),
+             few = layer_attention(slots, part, mass_elsewhere(part, 2));
+  for (int64_t h = 0; h < 2; ++h) {
+    const at::Tensor which = at::tensor(rows, at::kLong);
+    EXPECT_TRUE(at::allclose(few[h].lse, whole[h].lse.index_select(0, which), 1e-5, 1e-5));
+    EXPECT_TRUE(at::allclose(few[h].part, whole[h].part.index_select(0, which), 1e-5, 1e-5));
+    EXPECT_TRUE(at::allclose(few[h].outputs, whole[h].outputs.index_select(0, which), 1e-4, 1e-5));
+  }
+}
+
+TEST(FittedMethodsTest, ACompactionFitsFromAPartOfTheRowsWhenThereAreTooMany) {
+  // More than the 4,096 rows that the scorer of the second stage asks for.
+  const int64_t length = 2200;
+  ModelSpec spec = test::small_spec({0, 0});
+  spec.context_length = 3 * length;
+  const Model model = random_model(spec, DType::f32, 21);
+  KvCache cache = model.new_cache();
+  prefill(model, cache, test::random_tokens(length, 4));
+  const KvCache before = cache.clone();
+  CompactOptions o = test::compact_options("limbeck", 0.03, 1100);
+  const StoredQueries queries = capture_queries(model, cache, o);
+  o.builder_options["limit"] = "1";
+  o.queries = &queries;
+  compact(model, cache, o);
+  for (int64_t l = 0; l < 2; ++l) {
+    const LayerQueries part = queries.layers[l].subset(4096, 2);
+    ASSERT_LT(part.tokens(), queries.layers[l].tokens());
+    const LayerSegment &got = span_segment(cache, l), slots = cache_gather(before, l, {0, length});
+    std::vector<std::vector<int32_t>> kept(2);
+    for (int64_t h = 0; h < 2; ++h)
+      for (int64_t i = got.offsets[h]; i < got.offsets[h + 1]; ++i)
+        kept[h].push_back(got.positions[i].item<int32_t>());
+    const auto seen = layer_attention(slots, part, mass_elsewhere(part, 2));
+    BuildStatistics statistics;
+    const LayerSegment want =
+        make_builder("fit")->build({l, &slots, kept, &part, &seen}, statistics);
+    EXPECT_LT(test::max_difference(got.bias, want.bias), 1e-4);
+    EXPECT_LT(test::max_difference(got.values, want.values), 1e-4);
+  }
 }
 
 TEST(FittedMethodsTest, MoreSourcesOfQueriesChangeTheFit) {

@@ -9,6 +9,7 @@ namespace limbeck {
 namespace {
 
 struct FitBuilderOptions {
+  int64_t limit = 200000;
   int64_t lm_steps = 1;
   double part_power = 0.0;
   double reader_weight = 1.0;
@@ -21,6 +22,9 @@ struct FitBuilderOptions {
   template <class V>
   void for_each_field(V&& v) {
     v("hold_out", hold_out, yes_or_no(), "keep 15 % of the rows to choose and to report by");
+    v("limit", limit, at_least(1),
+      "most reference rows a KV head to choose from; all of a text of some tens of thousands of "
+      "tokens, so that the query that reads a slot most is among them");
     v("lm_steps", lm_steps, closed(0, 100), "Levenberg-Marquardt steps on the biases");
     v("most", most, closed(0.0, 1.0), "a head that keeps more than this part is copied");
     v("part_power", part_power, closed(0.0, 4.0),
@@ -61,12 +65,11 @@ struct RowPlan {
 
 class FitBuilder : public Builder {
  public:
-  FitBuilder(FitOptions fit, RowPlan plan, double most)
-      : fit_(std::move(fit)), plan_(plan), most_(most) {}
+  FitBuilder(FitOptions fit, RowPlan plan, double most, int64_t limit)
+      : fit_(std::move(fit)), plan_(plan), most_(most), limit_(limit) {}
 
   bool needs_queries() const override { return true; }
-  /// All rows, within reason: each head chooses its own from them.
-  int64_t query_limit(int64_t) const override { return 50000; }
+  int64_t query_limit(int64_t) const override { return limit_; }
 
   std::optional<FittedHead> fit(const BuildInput& in, int64_t h) const override {
     const auto t = static_cast<int64_t>(in.kept[h].size()), all = in.slots->slots(h);
@@ -105,6 +108,7 @@ class FitBuilder : public Builder {
   FitOptions fit_;
   RowPlan plan_;
   double most_;
+  int64_t limit_;
 };
 
 }  // namespace
@@ -117,7 +121,7 @@ std::unique_ptr<Builder> make_fit_builder(const std::map<std::string, std::strin
   fit.values = o.values;
   return std::make_unique<FitBuilder>(
       fit, RowPlan{o.rows, o.rows_per_slot, true, o.reader_weight, o.hold_out, o.part_power},
-      o.most);
+      o.most, o.limit);
 }
 std::unique_ptr<Builder> make_literal_builder(const std::map<std::string, std::string>& options) {
   const auto o = options_from_texts<LiteralBuilderOptions>("fit-literal", options);
@@ -127,7 +131,7 @@ std::unique_ptr<Builder> make_literal_builder(const std::map<std::string, std::s
   fit.low = o.low;
   fit.high = o.high;
   fit.values = o.values;
-  return std::make_unique<FitBuilder>(fit, RowPlan{o.rows, 1, false, 0.0, false, 0.0}, 1.0);
+  return std::make_unique<FitBuilder>(fit, RowPlan{o.rows, 1, false, 0.0, false, 0.0}, 1.0, o.rows);
 }
 std::vector<FieldInfo> describe_fit_builder() { return options_describe<FitBuilderOptions>(); }
 std::vector<FieldInfo> describe_literal_builder() {

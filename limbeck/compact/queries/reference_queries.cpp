@@ -35,9 +35,11 @@ LayerQueries LayerQueries::subset(int64_t limit, int64_t kv_heads) const {
     }
     seen += n;
     if (index.empty()) continue;
-    part.queries = static_cast<int64_t>(index.size()) == n
-                       ? c.queries
-                       : c.queries.index_select(1, at::tensor(index, at::kLong));
+    const bool all = static_cast<int64_t>(index.size()) == n;
+    const at::Tensor which = at::tensor(index, at::kLong);
+    part.queries = all ? c.queries : c.queries.index_select(1, which);
+    if (c.elsewhere.defined())
+      part.elsewhere = all ? c.elsewhere : c.elsewhere.index_select(1, which);
     out.chunks.push_back(std::move(part));
   }
   return out;

@@ -32,8 +32,7 @@ struct QueryChunk {
   PositionRange chunk;
   double weight = 1.0;
   at::Tensor queries;  ///< [Hq, n, D] after norm and RoPE
-  /// [Hq, n] f32: log of the mass that a row finds outside the span (in-place rows: before it);
-  /// undefined in a subset.
+  /// [Hq, n] f32: log of the mass that a row finds outside the span (in-place rows: before it).
   at::Tensor elsewhere;
   std::vector<int32_t> rows;  ///< [n] row numbers within the suffix; empty = 0 .. n - 1
 };

@@ -71,7 +71,7 @@ std::vector<HeadAttention> layer_attention(const LayerSegment& slots, const Laye
 at::Tensor mass_elsewhere(const LayerQueries& queries, int64_t kv_heads) {
   std::vector<at::Tensor> parts;
   for (const QueryChunk& c : queries.chunks) {
-    LIMBECK_CHECK(c.elsewhere.defined(), "a subset of the rows does not know what else they see");
+    LIMBECK_CHECK(c.elsewhere.defined(), "rows that do not know what else they see");
     parts.push_back(c.elsewhere);
   }
   return (parts.size() == 1 ? parts[0] : at::cat(parts, 1)).reshape({kv_heads, -1});

@@ -126,17 +126,16 @@ class WpcScorer : public Scorer {
   }
 
   /// A sample of the rows; forced slots are projected out at once. Time rows x slots x forced
-  /// instead of queries x slots^2.
+  /// instead of queries x slots^2. A head with more forced slots than the rows can tell apart has
+  /// only those with the most attention projected out and the others subtracted as they are.
   WpcOrder order_on_sample(HeadProblem p, const WpcOptions& o, int64_t open, bool bf16) const {
     const int64_t n = p.queries.size(0), size = p.keys.size(0);
     const auto forced = static_cast<int64_t>(o.forced.size());
-    WpcOrder none;
-    none.energy = {0.0};
-    // A head that keeps most of its slots anyway has little left to explain.
-    if (2 * forced > size || forced > options_.rows / 2) return none;
-    const int64_t most = std::min(n, options_.rows),
+    const bool many = forced > options_.rows / 2;
+    const int64_t projected = many ? options_.rows / 4 : forced;
+    const int64_t most = std::min(n, many ? options_.rows / 2 : options_.rows),
                   least = std::min(most, std::max<int64_t>(512, kSampleSize / size));
-    const int64_t m = std::clamp<int64_t>(product_size(2 * (forced + open)), least, most);
+    const int64_t m = std::clamp<int64_t>(product_size(2 * (projected + open)), least, most);
     if (m < n) {
       const ChosenRows rows = choose_rows(p.weights, m, {}, 0.0, {});
       p = p.rows(rows.index);
@@ -158,27 +157,18 @@ class WpcScorer : public Scorer {
     targets = at::cat({at::full({p.lse.size(0), 1}, lam, at::kFloat), targets}, 1).mul_(root);
 
     if (forced > 0) {
-      const at::Tensor index =
+      at::Tensor index =
           at::tensor(std::vector<int64_t>(o.forced.begin(), o.forced.end()), at::kLong);
-      at::Tensor af = at::zeros({a.size(0), product_size(forced)}, at::kFloat);  // [m, f], padded
-      af.narrow(1, 0, forced).copy_(a.index_select(1, index));
-      at::Tensor g = at::mm(af.t(), af).narrow(0, 0, forced).narrow(1, 0, forced).to(at::kDouble);
-      // Slots that nobody reads stay next to nothing beside the ridge.
-      const at::Tensor scale = g.diagonal().clamp_min(1e-30).rsqrt();
-      g = g * scale.unsqueeze(0) * scale.unsqueeze(1);
-      g = 0.5 * (g + g.t());
-      // Products of bf16 operands err by some 1e-5 of the diagonal.
-      g.diagonal().add_(1e-4);
-      const auto [l, info] = at::linalg_cholesky_ex(g);
-      if (info.item<int32_t>() != 0) return none;
-      // Rows of w span the forced features, orthonormal.
-      at::Tensor w = at::zeros({af.size(1), af.size(0)}, at::kFloat);
-      w.narrow(0, 0, forced)
-          .copy_(at::linalg_solve_triangular(
-              l.to(at::kFloat), (af.narrow(1, 0, forced) * scale.to(at::kFloat)).t().contiguous(),
-              /*upper=*/false));
-      a = a.addmm(w.t(), at::mm(w, a), 1, -1);
-      targets = targets.addmm(w.t(), at::mm(w, targets), 1, -1);
+      if (projected < forced) {
+        index =
+            index.index_select(0, before.index_select(0, index).argsort(0, /*descending=*/true));
+        const at::Tensor rest = index.narrow(0, projected, forced - projected);
+        const at::Tensor off = p.values.index_select(0, rest) - mean;
+        targets.sub_(at::mm(a.index_select(1, rest),
+                            at::cat({at::full({rest.size(0), 1}, lam, at::kFloat), off}, 1)));
+        index = index.narrow(0, 0, projected);
+      }
+      if (!project_out(a.index_select(1, index), a, targets)) return {{}, {0.0}};
     }
 
     const auto gram = bf16 ? tiled_gram(a) : factored_gram(a);
@@ -200,6 +190,31 @@ class WpcScorer : public Scorer {
     out.energy.insert(out.energy.end(), found.energy.begin(), found.energy.end());
     out.order.insert(out.order.end(), found.order.begin(), found.order.end());
     return out;
+  }
+
+  /// Takes the span of the columns `known` [m, f] out of a [m, T] and targets [m, 1 + D]. False
+  /// when the columns cannot be factorised.
+  static bool project_out(const at::Tensor& known, at::Tensor& a, at::Tensor& targets) {
+    const int64_t f = known.size(1);
+    at::Tensor af = at::zeros({a.size(0), product_size(f)}, at::kFloat);  // [m, f], padded
+    af.narrow(1, 0, f).copy_(known);
+    at::Tensor g = at::mm(af.t(), af).narrow(0, 0, f).narrow(1, 0, f).to(at::kDouble);
+    // Slots that nobody reads stay next to nothing beside the ridge.
+    const at::Tensor scale = g.diagonal().clamp_min(1e-30).rsqrt();
+    g = g * scale.unsqueeze(0) * scale.unsqueeze(1);
+    g = 0.5 * (g + g.t());
+    // Products of bf16 operands err by some 1e-5 of the diagonal.
+    g.diagonal().add_(1e-4);
+    const auto [l, info] = at::linalg_cholesky_ex(g);
+    if (info.item<int32_t>() != 0) return false;
+    // Rows of w span the forced features, orthonormal.
+    at::Tensor w = at::zeros({af.size(1), af.size(0)}, at::kFloat);
+    w.narrow(0, 0, f).copy_(at::linalg_solve_triangular(
+        l.to(at::kFloat), (af.narrow(1, 0, f) * scale.to(at::kFloat)).t().contiguous(),
+        /*upper=*/false));
+    a = a.addmm(w.t(), at::mm(w, a), 1, -1);
+    targets = targets.addmm(w.t(), at::mm(w, targets), 1, -1);
+    return true;
   }
 
   /// A sketch chooses the pool, exact features of the pool decide.

@@ -16,7 +16,8 @@ constexpr int64_t kSlots = 300, kRows = 500, kForced = 30, kPicks = 40;
 
 /// One head as a layer with one KV head and one query head; some slots are kept already.
 struct OneHead {
-  explicit OneHead(uint64_t seed) : head(test::synthetic_head(seed, 0.5, kSlots, kRows, 1)) {
+  explicit OneHead(uint64_t seed, int64_t many = kForced)
+      : head(test::synthetic_head(seed, 0.5, kSlots, kRows, 1)), forced_count(many) {
     const HeadProblem& p = head.train;
     slots.keys = p.keys;
     slots.values = p.values;
@@ -31,7 +32,8 @@ struct OneHead {
     std::iota(order.begin(), order.end(), 0);
     std::sort(order.begin(), order.end(), [&](int a, int b) { return earlier[a] > earlier[b]; });
     forced.assign(kSlots, 0);
-    for (int64_t i = 0; i < kForced; ++i) forced[order[i]] = 1;
+    for (int64_t i = 0; i < forced_count; ++i) forced[order[i]] = 1;
+    budgets = {forced_count + kPicks};
   }
 
   std::vector<float> scores(const OptionTexts& options) const {
@@ -56,7 +58,7 @@ struct OneHead {
     std::stable_sort(all.begin(), all.end(),
                      [&](int64_t a, int64_t b) { return scores[a] > scores[b]; });
     for (int64_t i = 0; i < kPicks; ++i) out.push_back(all[i]);
-    for (int64_t i = 0; i < kForced; ++i) out.push_back(order[i]);
+    for (int64_t i = 0; i < forced_count; ++i) out.push_back(order[i]);
     return out;
   }
 
@@ -78,7 +80,8 @@ struct OneHead {
   std::vector<float> earlier;
   std::vector<int> order;
   std::vector<uint8_t> forced;
-  std::vector<int64_t> budgets{kForced + kPicks};
+  std::vector<int64_t> budgets;
+  int64_t forced_count;
 };
 
 TEST(WpcScorerTest, SampledRowsPickAboutAsWellAsTheWholeGram) {
@@ -113,6 +116,30 @@ TEST(WpcScorerTest, AForcedSlotThatNobodyReadsChangesNothing) {
     EXPECT_GE(ranked, kPicks) << bias;
     EXPECT_LT(h.residual(h.kept(scores)), 1.1 * plain.residual(plain.kept(plain.scores(sampled))));
   }
+}
+
+/// Coverage may take more than half of a head, and more slots than the sampled rows can tell apart.
+TEST(WpcScorerTest, AHeadThatKeepsMostOfItsSlotsStillChoosesWell) {
+  double few = 0, last = 0;
+  for (uint64_t seed : {1, 2, 3}) {
+    const OneHead h(seed, 180);
+    const auto residual = [&](const OptionTexts& options) {
+      return h.residual(h.kept(h.scores(options)));
+    };
+    const double full = residual({{"gram", "full"}});
+    std::vector<float> by_coverage = h.earlier, nobody(kSlots, 0.0F);
+    for (int64_t i = 0; i < kSlots; ++i) {
+      nobody[h.order[i]] = static_cast<float>(i);  // those that are read least
+      if (h.forced[i] != 0) by_coverage[i] = -1.0F;
+    }
+    const double all = residual({{"gram", "sampled"}, {"rows", "100000"}, {"pool", "1"}});
+    EXPECT_LT(all, h.residual(h.kept(by_coverage)));
+    EXPECT_LT(all, 1.02 * full);
+    // 128 rows, 64 forced slots projected out and 116 subtracted.
+    few += residual({{"gram", "sampled"}, {"rows", "256"}, {"pool", "1"}}) / full;
+    last += h.residual(h.kept(nobody)) / full;
+  }
+  EXPECT_LT(few, 0.85 * last);
 }
 
 TEST(WpcScorerTest, APoolHoldsWhatTheStageBeforeRatesHighest) {
