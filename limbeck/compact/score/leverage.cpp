@@ -2,7 +2,7 @@
 
 #include "limbeck/base/random.h"
 #include "limbeck/compact/parallel.h"
-#include "limbeck/compact/score/moments.h"
+#include "limbeck/model/kernels/float_products.h"
 #include "limbeck/model/rotation.h"
 
 #include <ATen/ATen.h>
@@ -43,19 +43,51 @@ at::Tensor inverse_factor(const at::Tensor& a, double ridge) {
                        mu / 10);
 }
 
-at::Tensor leverage_of_chunk(const at::Tensor& x, const at::Tensor& weights, double ridge) {
-  const int64_t n = x.size(0);
-  at::Tensor out = at::zeros({n}, at::kFloat);
-  Moments moments(x.size(1));
-  moments.add(x, weights);
-  if (n < 2 || moments.scatter().trace().item<double>() <= 0) return out;
-  const at::Tensor to_white = inverse_factor(moments.scatter(), ridge).t();
-  constexpr int64_t kRows = 512;  // in f64 they stay in the cache
+/// Rows less `mean` [D] f32, in blocks [m, width] padded with zeros that stay in the cache:
+/// fn(first row, m, block).
+template <class F>
+void for_each_centred_block(const at::Tensor& x, const at::Tensor& mean, int64_t width, F&& fn) {
+  constexpr int64_t kRows = 512;
+  const int64_t n = x.size(0), dim = x.size(1);
+  at::Tensor block = at::zeros({std::min(kRows, n), width}, at::kFloat);
   for (int64_t i = 0; i < n; i += kRows) {
     const int64_t m = std::min(kRows, n - i);
-    const at::Tensor y = at::mm(x.narrow(0, i, m).to(at::kDouble) - moments.mean(), to_white);
-    out.narrow(0, i, m).copy_(y.square().sum(1));
+    at::Tensor rows = block.narrow(0, 0, m).narrow(1, 0, dim);
+    at::sub_out(rows, x.narrow(0, i, m), mean);
+    fn(i, m, block);
   }
+}
+
+at::Tensor leverage_of_chunk(const at::Tensor& x, const at::Tensor& weights, double ridge) {
+  const int64_t n = x.size(0), dim = x.size(1),
+                width = (dim + kFloatPanel - 1) / kFloatPanel * kFloatPanel;
+  at::Tensor out = at::zeros({n}, at::kFloat);
+  const double total =
+      weights.defined() ? weights.sum(at::kDouble).item<double>() : static_cast<double>(n);
+  if (n < 2 || !(total > 0)) return out;
+  // Their sum in f64, rounded once: all rows are centred on the same value.
+  const at::Tensor sum = weights.defined() ? (x * weights.unsqueeze(1)).sum({0}, false, at::kDouble)
+                                           : x.sum({0}, false, at::kDouble);
+  const at::Tensor mean = (sum / total).to(at::kFloat);
+
+  at::Tensor gram = at::zeros({width, width}, at::kDouble), weighted;
+  for_each_centred_block(x, mean, width, [&](int64_t i, int64_t m, const at::Tensor& block) {
+    const at::Tensor rows = block.narrow(0, 0, m);
+    if (weights.defined()) weighted = rows * weights.narrow(0, i, m).unsqueeze(1);
+    const at::Tensor& y = weights.defined() ? weighted : rows;
+    float_gram(rows.const_data_ptr<float>(), y.const_data_ptr<float>(), m, width,
+               gram.mutable_data_ptr<double>());
+  });
+  gram = gram.triu();
+  gram = (gram + gram.triu(1).t()).narrow(0, 0, dim).narrow(1, 0, dim);
+  if (gram.trace().item<double>() <= 0) return out;
+
+  at::Tensor to_white = at::zeros({width, width}, at::kFloat);  // upper triangular
+  to_white.narrow(0, 0, dim).narrow(1, 0, dim).copy_(inverse_factor(gram, ridge).t());
+  for_each_centred_block(x, mean, width, [&](int64_t i, int64_t m, const at::Tensor& block) {
+    float_row_norms(block.const_data_ptr<float>(), m, width, to_white.const_data_ptr<float>(),
+                    out.mutable_data_ptr<float>() + i);
+  });
   return weights.defined() ? out * weights : out;
 }
 
@@ -108,7 +140,8 @@ at::Tensor leverage_scores(const at::Tensor& keys, const at::Tensor& weights,
     throw InvalidArgument("[leverage] sketch must be below the head dimension of {}; found {}", dim,
                           form.sketch);
   const at::Tensor x =
-      form.sketch > 0 ? at::mm(keys.to(at::kDouble), sketch_matrix(dim, form.sketch)) : keys;
+      form.sketch > 0 ? at::mm(keys.to(at::kDouble), sketch_matrix(dim, form.sketch)).to(at::kFloat)
+                      : keys.to(at::kFloat);
   const int64_t step = form.chunk > 0 ? form.chunk : std::max<int64_t>(n, 1);
   at::Tensor out = at::empty({n}, at::kFloat);
   for (int64_t begin = 0; begin < n;) {

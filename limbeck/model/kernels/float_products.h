@@ -1,0 +1,34 @@
+/// Products of f32 rows at full precision, whatever precision is set for matrices around them: what
+/// leverage scores (arXiv 2507.08143) are made of.
+#pragma once
+
+#include <cstdint>
+
+namespace limbeck {
+
+/// Rows are padded with zeros to a multiple of so many columns.
+inline constexpr int64_t kFloatPanel = 32;
+
+/// gram [width, width] f64 += x^T y for rows x, y [rows, width], in the upper triangle and, below
+/// it, in the rest of the panels that the diagonal crosses. Sums run in f32 within the call: give
+/// it some hundreds of rows at a time. `width` is a multiple of kFloatPanel.
+void float_gram(const float* x, const float* y, int64_t rows, int64_t width, double* gram);
+
+/// out[r] = ||x_r W||^2 for rows x [rows, width] and an upper triangular W [width, width] with
+/// zeros below the diagonal. `width` is a multiple of kFloatPanel.
+void float_row_norms(const float* x, int64_t rows, int64_t width, const float* w, float* out);
+
+/// The same by plain sums in f64.
+void float_gram_reference(const float* x, const float* y, int64_t rows, int64_t width,
+                          double* gram);
+void float_row_norms_reference(const float* x, int64_t rows, int64_t width, const float* w,
+                               float* out);
+
+/// Private: the code for one kind of processor.
+struct FloatProductKernels {
+  void (*gram)(const float* x, const float* y, int64_t rows, int64_t width, double* gram);
+  void (*row_norms)(const float* x, int64_t rows, int64_t width, const float* w, float* out);
+};
+extern const FloatProductKernels kFloatProductsAvx512;
+
+}  // namespace limbeck
