@@ -21,7 +21,7 @@ namespace limbeck {
 /// What a compaction after a chunk looks at. Append-only.
 enum class ChunkRule : uint8_t {
   everything,  ///< all that has been kept so far competes again: a budget bounds the peak
-  chunk,       ///< only the chunk's own entries; survivors stay (per-chunk eviction, section 3.4)
+  chunk,       ///< only the chunk's own entries; survivors stay (per-chunk eviction)
 };
 
 struct BoundedPrefillOptions {

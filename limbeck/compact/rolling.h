@@ -2,7 +2,7 @@
 ///
 /// Hysteresis: the cache may grow to budget * (1 + margin), then it is brought down to the budget.
 /// Compaction leaves positions alone, so the model's window is a second limit, which only `shift`
-/// passes (engine spec, section 7). Every step is recorded; a step that frees too little ends the
+/// passes (docs/methods.md). Every step is recorded; a step that frees too little ends the
 /// generation instead of being repeated.
 #pragma once
 

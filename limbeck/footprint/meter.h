@@ -4,7 +4,7 @@
 /// Time is the query axis: one step a token row, whether it came from a prefill chunk or from
 /// decoding. A row's live count is what the head holds when the row has been added, itself
 /// included, before anything is freed. The footprint is the sum of live counts over that of a full
-/// causal cache, 1 + 2 + ... + N, as a mean over all heads (footprint spec, section 1). Skipping
+/// causal cache, 1 + 2 + ... + N, as a mean over all heads (arXiv 2506.17121). Skipping
 /// reads without freeing scores 1; bit width, compute and positions do not count. Non-goals:
 /// looking at a cache (the caller says what is held), batches (one meter a sequence).
 #pragma once

@@ -1,7 +1,7 @@
 /// Footprints in closed form: what a run will need, from lengths and a method's parameters alone.
 ///
 /// Predicts, plans, and tests the meter, which must come to the same numbers for the same policy
-/// (footprint spec, section 1.6). Prefill goes in chunks [a, b) for a = 0, C, 2 C, ..., the last
+/// (arXiv 2506.17121). Prefill goes in chunks [a, b) for a = 0, C, 2 C, ..., the last
 /// cut at the prompt's end; nothing is freed inside a chunk.
 #pragma once
 
@@ -54,11 +54,11 @@ NominalFootprint nominal_mix(const NominalRun& run, const NominalHead& streaming
 int64_t round_half_even(double x);
 
 /// The chunk that `auto` stands for when the method evicts during prefill: 2^floor(log2(n / 32)) in
-/// [128, 4096] (footprint spec, section 3.3).
+/// [128, 4096].
 int64_t auto_chunk(int64_t prompt);
 
 /// Entries that chunk-wise PyramidKV (arXiv 2406.02069) keeps in each layer of a chunk of `rows`
-/// rows when a head may keep `cap` of them, the last `window` always (footprint spec, 3.4).
+/// rows when a head may keep `cap` of them, the last `window` always.
 std::vector<int64_t> pyramid_kept(int64_t layers, int64_t rows, int64_t cap, int64_t window);
 
 }  // namespace limbeck

@@ -17,7 +17,7 @@ struct StreamingCase {
   double footprint;
 };
 
-/// Footprint spec, section 1.7.
+/// Layers that stream, worked out by hand.
 const std::vector<StreamingCase>& streaming_cases() {
   static const std::vector<StreamingCase> cases = {
       {4, 4, 2, 1, 2, 26, {2, 4, 4}, 0.722222},
@@ -170,7 +170,7 @@ TEST(NominalTest, ChunkSizesComeToTheTablesPercentages) {
     double streaming, mix, mix_peak, top_k, top_k_peak, plain;
     size_t chunks;
   };
-  // n = 128000, m = 128, S = 128, W = 1024, h or s = 0.7; w = 64 and 0 (section 3.1).
+  // n = 128000, m = 128, S = 128, W = 1024, h or s = 0.7; w = 64 and 0.
   const std::vector<Case> cases = {
       {512, 2.19, 31.53, 30.88, 42.81, 42.77, 30.36, 250},
       {1024, 2.58, 31.81, 31.16, 36.74, 36.70, 30.54, 125},
@@ -229,7 +229,7 @@ TEST(NominalTest, PyramidBudgetsComeToTheTablesNumbers) {
     int64_t patch, first, last, step;
     double mean;
   };
-  // L = 32, w = 64; rows and cap with the patch where there is one (section 3.4).
+  // L = 32, w = 64; rows and cap with the patch where there is one.
   const std::vector<Case> cases = {
       {32768 + 64, 9830 + 64, 64, 19169, 507, 602, 9838},
       {32768, 9830, 0, 19108, 570, 598, 9839},

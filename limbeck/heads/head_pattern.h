@@ -12,7 +12,7 @@
 
 namespace limbeck {
 
-/// What a row of a chunk sees in a streaming head (footprint spec, section 4.2). One row at a time
+/// What a row of a chunk sees in a streaming head (arXiv 2506.17121). One row at a time
 /// (decoding) both mean the same.
 enum class ChunkMask : uint8_t {
   full,    ///< all entries that are held, and the chunk's own rows before it

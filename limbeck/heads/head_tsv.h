@@ -1,5 +1,5 @@
-/// Gates as tab-separated decimals: one line a layer, one column a KV head (footprint spec,
-/// section 5). The format in which DuoAttention and PruLong publish their patterns.
+/// Gates as tab-separated decimals: one line a layer, one column a KV head.
+/// The format in which DuoAttention and PruLong publish their patterns.
 #pragma once
 
 #include "limbeck/heads/head_table.h"

@@ -1,6 +1,6 @@
 /// From gates to a pattern: which heads keep everything at a wanted sparsity.
 ///
-/// Deterministic (footprint spec, section 4.3): the highest gates stay full, ties go by a hash of
+/// Deterministic: the highest gates stay full, ties go by a hash of
 /// the head, because files of 16-bit gates hold long runs of equal values and an order by index
 /// would favour early layers.
 #pragma once

@@ -1,4 +1,4 @@
-/// Attention of a layer in which some KV heads stream (footprint spec, section 4.2).
+/// Attention of a layer in which some KV heads stream (arXiv 2506.17121).
 ///
 /// The layer's two groups of heads hold different things, so each attends as a layer of its own:
 /// the streaming heads over sinks, ring and own rows, the others over segments, tail and own rows.

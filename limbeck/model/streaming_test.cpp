@@ -176,7 +176,7 @@ TEST(StreamingHeadsTest, WhatStreamingHeadsNoLongerSeeIsFreed) {
   EXPECT_LT(cache.meter().report().kv_bytes_peak, plain.meter().report().kv_bytes_peak * 35 / 100);
 }
 
-// Footprint spec, section 9: seven of ten heads stream, 32,768 tokens in chunks of 4096.
+// Seven of ten heads stream, 32,768 tokens in chunks of 4096.
 TEST(StreamingHeadsSlowTest, TheHighWaterMarkOfALongTextIsBelowFortyFivePercent) {
   ModelSpec spec = test::small_spec({0, 0});
   spec.query_heads = spec.kv_heads = 5;
