@@ -342,8 +342,9 @@ int main(int argc, char** argv) {
       "         limbeck eval --task niah_multikey_1:questions=4,vt --texts books.jsonl.zst -o run\n"
       "docs/evaluation.md says how every number is computed");
   std::string plan_file;
-  c->add_option("--plan", plan_file,
-                "flags of this command as a JSON object, {\"lengths\": [512]}");
+  c->add_option(
+      "--plan", plan_file,
+      "flags of this command as a JSON object, {\"lengths\": [512]}, or smoke, dev, full");
   c->callback([&, c] {
     if (!plan_file.empty()) apply_plan_file(*c, plan_file);
     status = tasks.tasks.empty() ? run_eval(globals, eval) : run_eval_tasks(globals, eval, tasks);

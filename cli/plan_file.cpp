@@ -6,8 +6,12 @@
 #include "limbeck/io/json.h"
 #include "limbeck/io/quote.h"
 
+#include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <set>
 
 namespace limbeck::cli {
 namespace {
@@ -71,9 +75,26 @@ CLI::Option* option_of(CLI::App& command, const std::string& key) {
   return nullptr;
 }
 
+/// Names without a suffix that are no file here are those of plans that ship.
+std::string found_plan(const std::string& path) {
+  namespace fs = std::filesystem;
+  if (fs::exists(path) || fs::path(path).has_extension() || fs::path(path).has_parent_path())
+    return path;
+  const fs::path folder = LIMBECK_ASSETS "/plans";
+  const fs::path shipped = folder / (path + ".json");
+  if (fs::exists(shipped)) return shipped.string();
+  std::set<std::string> known;
+  if (fs::is_directory(folder))
+    for (const auto& entry : fs::directory_iterator(folder))
+      known.insert(entry.path().stem().string());
+  throw InvalidArgument("[plan] {} is neither a file nor a plan that ships: {}", quote(path),
+                        fmt::join(known, ", "));
+}
+
 }  // namespace
 
-void apply_plan_file(CLI::App& command, const std::string& path) {
+void apply_plan_file(CLI::App& command, const std::string& given) {
+  const std::string path = found_plan(given);
   const std::string what = "[plan] " + path;
   const json plan = parse_json(read_file(path), what);
   if (!plan.is_object())

@@ -13,9 +13,9 @@ class App;
 
 namespace limbeck::cli {
 
-/// Sets what the file names and the command line does not. In the key "task" an entry may be an
-/// object {"task", "file", "as", "options"}. Throws ResourceError, FormatError and InvalidArgument
-/// naming file and key.
-void apply_plan_file(CLI::App& command, const std::string& path);
+/// Sets what the file, or the plan of that name in assets/plans, names and the command line does
+/// not. In the key "task" an entry may be an object {"task", "file", "as", "options"}. Throws
+/// ResourceError, FormatError and InvalidArgument naming file and key.
+void apply_plan_file(CLI::App& command, const std::string& given);
 
 }  // namespace limbeck::cli

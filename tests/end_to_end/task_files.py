@@ -193,6 +193,13 @@ def plans(program, folder, texts):
         check(f"a mistake names the key: {text}", done.returncode == 2 and text in done.stderr)
     path.write_text("{")
     check("a plan that is no JSON names the file", program.call("eval", "--plan", path).returncode == 4)
+    for name, ratios in (("smoke", 1), ("dev", 2), ("full", 5)):
+        out = program.eval("--plan", name, "--task", "lm:continuation=40", "--texts", texts, "--lengths", "96",
+                           "--samples", "1", "--methods", "knorm", methods=[])
+        found = [c for c in cells(out) if c["method"] == "knorm"]
+        check(f"the plan {name} that ships sets {ratios} ratios, flags go before it", len(found) == ratios)
+    done = program.call("eval", "--plan", "smokes", "--texts", texts)
+    check("a plan that does not ship names those that do", done.returncode == 2 and "dev, full, smoke" in done.stderr)
 
 
 def manifests(program, folder, texts):
