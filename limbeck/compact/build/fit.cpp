@@ -9,6 +9,7 @@ namespace limbeck {
 namespace {
 
 struct FitBuilderOptions {
+  int64_t joint = FitOptions{}.joint;
   int64_t limit = 200000;
   int64_t lm_steps = 1;
   double part_power = 0.0;
@@ -22,6 +23,8 @@ struct FitBuilderOptions {
   template <class V>
   void for_each_field(V&& v) {
     v("hold_out", hold_out, yes_or_no(), "keep 15 % of the rows to choose and to report by");
+    v("joint", joint, at_least(16),
+      "slots fitted at once; a head that keeps more is fitted in blocks");
     v("limit", limit, at_least(1),
       "most reference rows a KV head to choose from; all of a text of some tens of thousands of "
       "tokens, so that the query that reads a slot most is among them");
@@ -116,6 +119,7 @@ class FitBuilder : public Builder {
 std::unique_ptr<Builder> make_fit_builder(const std::map<std::string, std::string>& options) {
   const auto o = options_from_texts<FitBuilderOptions>("fit", options);
   FitOptions fit;
+  fit.joint = o.joint;
   fit.lm_steps = o.lm_steps;
   fit.rho = o.rho;
   fit.values = o.values;

@@ -32,6 +32,11 @@ struct Errors {
 /// 0.
 constexpr int64_t kLargeExchanges = 3;
 constexpr int64_t kLargeSteps = 1;
+constexpr int kBlockSweeps = 2;
+
+bool can_take_blocks(const FitOptions& o) {
+  return o.weights == "exact" && (o.values == "local" || o.values == "copy");
+}
 
 /// A factor of a symmetric positive definite matrix that may need help.
 at::Tensor factor(const at::Tensor& a, double ridge, int64_t& fallbacks) {
@@ -176,6 +181,78 @@ class HeadFit {
     return std::sqrt(off / std::max(norm, 1e-300));
   }
 
+  double highest_bias() const {
+    return std::max(7.0, std::log(static_cast<double>(p_.keys.size(0))));
+  }
+  at::Tensor bias_of(const at::Tensor& w) const {
+    return w.clamp_min(std::exp(-5.0)).log_().clamp_(kBiasLow, highest_bias());
+  }
+
+  // ---- heads of many slots: block after block, the others as they are
+
+  bool in_blocks() const { return t_ > o_.joint && can_take_blocks(o_); }
+  int64_t block_count() const { return (t_ + o_.joint - 1) / o_.joint; }
+  /// First slot of block b; slots of a block lie together (fit_head()).
+  int64_t block_begin(int64_t b) const { return b * t_ / block_count(); }
+
+  /// Calls fn(first slot, slots) for each block, kBlockSweeps times over.
+  template <class F>
+  void sweep_blocks(F&& fn) const {
+    for (int sweep = 0; sweep < kBlockSweeps; ++sweep)
+      for (int64_t b = 0; b < block_count(); ++b)
+        fn(b, block_begin(b), block_begin(b + 1) - block_begin(b));
+  }
+
+  /// min ||as w - root||, w >= 0, from one common factor on.
+  void fit_weights_in_blocks(const at::Tensor& as, const at::Tensor& root) {
+    const at::Tensor sums = as.sum(1);
+    const double common =
+        sums.dot(root).item<double>() / std::max(sums.dot(sums).item<double>(), 1e-300);
+    at::Tensor w = at::full({t_}, std::max(common, 1e-3), at::kDouble);
+    at::Tensor rest = root - sums * w[0].item<double>();
+    std::vector<at::Tensor> grams(block_count());
+    sweep_blocks([&](int64_t b, int64_t first, int64_t n) {
+      const at::Tensor x = as.narrow(1, first, n);
+      if (!grams[b].defined()) {
+        const at::Tensor g = at::mm(x.t(), x).to(at::kDouble);
+        grams[b] = 0.5 * (g + g.t());
+      }
+      at::Tensor part = w.narrow(0, first, n);
+      const at::Tensor target = at::mv(x.t(), rest).to(at::kDouble) + at::mv(grams[b], part);
+      const at::Tensor fresh = nnls_gram(grams[b], target, kLargeExchanges);
+      rest.sub_(at::mv(x, (fresh - part).to(at::kFloat)));
+      part.copy_(fresh);
+    });
+    beta_ = bias_of(w);
+  }
+
+  /// Values of ridge `rho` around the prior; `grams` of the blocks of x, once made, are kept.
+  at::Tensor values_in_blocks(const at::Tensor& x, const at::Tensor& off, double rho,
+                              std::vector<at::Tensor>& grams) {
+    at::Tensor rest = off.clone(), values = prior_.clone();
+    const at::Tensor root = fitted_.weights.sqrt().unsqueeze(1);
+    grams.resize(block_count());
+    double tau = 0;
+    sweep_blocks([&](int64_t b, int64_t first, int64_t n) {
+      const at::Tensor part = x.narrow(1, first, n);
+      if (!grams[b].defined()) {
+        const at::Tensor xw = part * root, g = at::mm(xw.t(), xw);
+        grams[b] = 0.5 * (g + g.t());
+      }
+      if (b == 0 && tau == 0) tau = grams[b].diagonal().mean().item<double>();
+      at::Tensor mine = values.narrow(0, first, n);
+      const at::Tensor before = mine - prior_.narrow(0, first, n);
+      const at::Tensor rhs = at::mm(part.t(), rest * fitted_.weights.unsqueeze(1)) +
+                             at::mm(grams[b], before.to(at::kFloat));
+      const at::Tensor l = factor(grams[b], rho * tau, fallbacks_);
+      if (!l.defined()) return;
+      const at::Tensor after = at::cholesky_solve(rhs, l).to(at::kDouble);
+      rest.sub_(at::mm(part, (after - before).to(at::kFloat)));
+      mine.copy_(prior_.narrow(0, first, n) + after);
+    });
+    return values;
+  }
+
   void fit_exact_weights() {
     for (Rows* r : {&fitted_, &deciding_, &reporting_}) {
       if (r->size() == 0) continue;
@@ -184,12 +261,13 @@ class HeadFit {
     }
     const at::Tensor root = fitted_.weights.sqrt().unsqueeze(1);
     const at::Tensor as = fitted_.part * root;
+    if (in_blocks()) return fit_weights_in_blocks(as, root.squeeze(1));
     const at::Tensor g = square(at::mm(as.t(), as)).to(at::kDouble);
     const at::Tensor target = at::mv(as.t(), root.squeeze(1)).narrow(0, 0, t_);
     const at::Tensor w = nnls_gram(0.5 * (g + g.t()), target.to(at::kDouble),
                                    t_ <= o_.large ? kNnlsExact : kLargeExchanges);
-    const double top = std::max(7.0, std::log(static_cast<double>(p_.keys.size(0))));
-    beta_ = w.clamp_min(std::exp(-5.0)).log_().clamp_(kBiasLow, top);
+    const double top = highest_bias();
+    beta_ = bias_of(w);
     const at::Tensor linear = beta_.clone();
     const int64_t steps = t_ <= o_.large ? o_.lm_steps : std::min(o_.lm_steps, kLargeSteps);
     for (int64_t i = 0; i < steps && lm_step(); ++i) beta_.clamp_(kBiasLow, top);
@@ -269,18 +347,27 @@ class HeadFit {
     const at::Tensor x = compact_softmax(fitted_, beta_).a;
     const at::Tensor xw = x * fitted_.weights.unsqueeze(1);
     prior_ = o_.values == "prior" ? prior() : local_prior(xw);
-    const at::Tensor gram = gram_of(x, fitted_.weights);
     const at::Tensor off = fitted_.outputs - at::mm(x, wide(prior_.to(at::kFloat)));
-    const at::Tensor rhs = at::mm(xw.t(), off).narrow(0, 0, t_).to(gram.scalar_type());
-    const double tau = gram.diagonal().mean().item<double>();
+    at::Tensor gram, rhs;
+    double tau = 0;
+    std::vector<at::Tensor> grams;
+    if (!in_blocks()) {
+      gram = gram_of(x, fitted_.weights);
+      rhs = at::mm(xw.t(), off).narrow(0, 0, t_).to(gram.scalar_type());
+      tau = gram.diagonal().mean().item<double>();
+    }
+    const auto solve = [&](double rho) -> at::Tensor {
+      if (in_blocks()) return values_in_blocks(x, off, rho, grams);
+      const at::Tensor l = factor(gram, rho * tau, fallbacks_);
+      return l.defined() ? prior_ + at::cholesky_solve(rhs, l) : prior_;
+    };
     const bool choose = o_.rho == 0 && deciding_.size() > 0;
     const std::vector<double> rhos = choose ? std::vector<double>{1e-3, 1e-2, 1e-1}
                                             : std::vector<double>{o_.rho > 0 ? o_.rho : 1e-2};
     const at::Tensor judge = choose ? compact_softmax(deciding_, beta_).a : at::Tensor();
     double best = INFINITY;
     for (double rho : rhos) {
-      const at::Tensor l = factor(gram, rho * tau, fallbacks_);
-      const at::Tensor values = l.defined() ? prior_ + at::cholesky_solve(rhs, l) : prior_;
+      const at::Tensor values = solve(rho);
       const double error = choose ? output_error(deciding_, judge, values) : 0.0;
       if (error < best) {
         best = error;
@@ -321,7 +408,23 @@ class HeadFit {
 
 FitResult fit_head(const HeadProblem& problem, const std::vector<int32_t>& kept,
                    const std::vector<uint8_t>& held, const FitOptions& options) {
-  return HeadFit(problem, kept, held, options).run();
+  const auto t = static_cast<int64_t>(kept.size());
+  if (t <= options.joint || !can_take_blocks(options))
+    return HeadFit(problem, kept, held, options).run();
+  // Every block holds slots from all over the text, so that none has a stretch of it to itself.
+  const int64_t blocks = (t + options.joint - 1) / options.joint;
+  std::vector<int64_t> order;
+  std::vector<int32_t> dealt;
+  for (int64_t b = 0; b < blocks; ++b)
+    for (int64_t i = b; i < t; i += blocks) {
+      order.push_back(i);
+      dealt.push_back(kept[i]);
+    }
+  FitResult r = HeadFit(problem, dealt, held, options).run();
+  const at::Tensor index = at::tensor(order, at::kLong);
+  r.bias = at::empty_like(r.bias).index_copy_(0, index, r.bias);
+  r.values = at::empty_like(r.values).index_copy_(0, index, r.values);
+  return r;
 }
 
 }  // namespace limbeck

@@ -15,6 +15,10 @@ struct FitOptions {
   /// Heads that keep more slots take cheaper steps: their many slots leave less to be fitted, and
   /// the cost of exact ones grows with the cube.
   int64_t large = 400;
+  /// Heads that keep more slots are fitted in blocks of about so many, block after block and twice
+  /// over, which bounds the cost by rows times slots. With weights "exact" and values "local" or
+  /// "copy" only; these heads take no Levenberg-Marquardt step.
+  int64_t joint = 2048;
   int64_t iterations = 0;            ///< literal: projected gradient steps
   double low = 1e-12, high = 1e300;  ///< literal: bounds of w
   /// Ridge centred on "prior": values interpolated by Nystrom weights, or "local": the mean output

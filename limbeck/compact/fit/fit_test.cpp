@@ -398,6 +398,29 @@ TEST(FitTest, StepsOfLargeHeadsStayCloseToTheExactOnes) {
   }
 }
 
+TEST(FitTest, BlocksOfSlotsStayCloseToAllAtOnce) {
+  for (uint64_t seed : {86, 87, 88}) {
+    const SyntheticHead head = synthetic_head(seed, 0.5, 600, 1200, 400);
+    std::vector<int32_t> kept;
+    for (int32_t j = 0; j < 600; j += 3) kept.push_back(j);
+    FitOptions o;
+    o.values = "local";
+    o.lm_steps = 0;  // which blocks do not take
+    const FitResult all = fit_head(head.train, kept, {}, o);
+    o.joint = 64;
+    const FitResult blocks = fit_head(head.train, kept, {}, o);
+    const at::Tensor index = at::tensor(std::vector<int64_t>(kept.begin(), kept.end()), at::kLong);
+    const test::HeadErrors ea = head_errors(head.test, kept, all.bias, all.values),
+                           eb = head_errors(head.test, kept, blocks.bias, blocks.values),
+                           copied = head_errors(head.test, kept, at::zeros({200}),
+                                                head.train.values.index_select(0, index));
+    EXPECT_LT(eb.output, 1.1 * ea.output);
+    EXPECT_LT(eb.mass, 1.2 * ea.mass);
+    EXPECT_GT(copied.output, 1.15 * ea.output);
+    EXPECT_GT(copied.mass, 1.5 * ea.mass);
+  }
+}
+
 TEST(FitTest, EverySlotKeptGivesBackTheHead) {
   const SyntheticHead head = synthetic_head(80, 0.6, 24, 400, 100, 16);
   std::vector<int32_t> all(24);
