@@ -141,6 +141,9 @@ def section(rows, settings):
     about = f"{len(methods)} methods, {counted} contexts a case"
     if isinstance(model, str) and model:
         about = f"{model}, " + about
+    threads = settings.get("threads")
+    if isinstance(threads, int):
+        about += f", {threads} thread{'' if threads == 1 else 's'}"
     lines = ["## What wins where", "",
              f"{about}. In brackets: KL against the full cache in nats per token, and the median seconds of a compaction.",
              "The question comes after compaction. Methods behind \"=\" differ from the first by less than both standard",

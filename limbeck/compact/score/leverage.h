@@ -17,8 +17,8 @@ struct LeverageForm {
 /// l_j = w_j x_j^T (A + mu I)^-1 x_j in [0, 1) for rows x of `keys` [n, D] less their mean, A = sum
 /// w x x^T. `weights` [n] f32 or undefined: all 1. Returns [n] f32; zeros for fewer than two rows
 /// or equal ones. Throws InvalidArgument when sketch >= D, NumericalError when A cannot be factored
-/// even with 10^5 times the ridge. Cost 3/2 n D^2, in f32 with sums and factors in f64: the products
-/// must not be rounded to bf16.
+/// even with 10^5 times the ridge. Cost 3/2 n D^2, in f32 with sums and factors in f64: the
+/// products must not be rounded to bf16.
 at::Tensor leverage_scores(const at::Tensor& keys, const at::Tensor& weights,
                            const LeverageForm& form);
 /// The exact form by a plain solve in f64, over all rows at once.
