@@ -28,6 +28,7 @@ const FloatProductKernels& kernels() {
 }  // namespace
 
 void float_gram(const float* x, const float* y, int64_t rows, int64_t width, double* gram) {
+  if (rows == 0) return;
   kernels().gram(x, y, rows, width, gram);
 }
 void float_row_norms(const float* x, int64_t rows, int64_t width, const float* w, float* out) {
