@@ -78,7 +78,8 @@ CLI::Option* option_of(CLI::App& command, const std::string& key) {
 /// Names without a suffix that are no file here are those of plans that ship.
 std::string found_plan(const std::string& path) {
   namespace fs = std::filesystem;
-  if (fs::exists(path) || fs::path(path).has_extension() || fs::path(path).has_parent_path())
+  if (fs::is_regular_file(path) || fs::path(path).has_extension() ||
+      fs::path(path).has_parent_path())
     return path;
   const fs::path folder = LIMBECK_ASSETS "/plans";
   const fs::path shipped = folder / (path + ".json");

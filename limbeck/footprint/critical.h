@@ -1,5 +1,5 @@
 /// The critical footprint: the smallest one at which a method keeps a fraction phi of the full
-/// cache's score (arXiv 2506.17121; footprint spec, section 2).
+/// cache's score (arXiv 2506.17121).
 ///
 /// Results at the end of the measured grid are censored, never numbers: they must not be averaged.
 #pragma once

@@ -17,7 +17,7 @@ struct StreamingCase {
   double footprint;
 };
 
-/// Layers that stream, worked out by hand.
+/// Small cases of streaming heads: live counts row by row and the footprint.
 const std::vector<StreamingCase>& streaming_cases() {
   static const std::vector<StreamingCase> cases = {
       {4, 4, 2, 1, 2, 26, {2, 4, 4}, 0.722222},

@@ -2,7 +2,7 @@
 ///
 /// What lies behind the dropped positions moves down by their number: one constant is subtracted
 /// from all later positions and their keys are rotated by it with each layer's own frequencies
-/// (engine spec, section 7; positions within the cache as in arXiv 2309.17453). Legal with ragged
+/// (positions within the cache as in arXiv 2309.17453). Legal with ragged
 /// heads. What has been read keeps what it knew of the dropped tokens: nothing is computed anew.
 #pragma once
 

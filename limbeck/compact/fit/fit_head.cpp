@@ -195,7 +195,7 @@ class HeadFit {
   /// First slot of block b; slots of a block lie together (fit_head()).
   int64_t block_begin(int64_t b) const { return b * t_ / block_count(); }
 
-  /// Calls fn(first slot, slots) for each block, kBlockSweeps times over.
+  /// Calls fn(block, first slot, slots) for each block, kBlockSweeps times over.
   template <class F>
   void sweep_blocks(F&& fn) const {
     for (int sweep = 0; sweep < kBlockSweeps; ++sweep)

@@ -93,6 +93,7 @@ class WpcScorer : public Scorer {
       const at::Tensor index =
           at::tensor(std::vector<int64_t>(pool.begin(), pool.end()), at::kLong);
       p.keys = p.keys.index_select(0, index);
+      p.values = p.values.index_select(0, index);
       if (p.bias.defined()) p.bias = p.bias.index_select(0, index);
       WpcOrder found = order_on_sample(std::move(p), o, open, bf16);
       for (int32_t& slot : found.order) slot = pool[slot];

@@ -142,6 +142,29 @@ TEST(WpcScorerTest, AHeadThatKeepsMostOfItsSlotsStillChoosesWell) {
   EXPECT_LT(few, 0.85 * last);
 }
 
+/// Slots outside the pool that nobody reads: the others must come out as without a pool, also where
+/// forced slots are subtracted with their values (of 118 rows and 60 such slots, 31).
+TEST(WpcScorerTest, APoolWithoutSlotsThatNobodyReadsRanksAsTheWholeHead) {
+  OneHead h(6, 60);
+  h.slots.bias = at::zeros({kSlots});
+  for (int64_t i = 240; i < kSlots; ++i) h.slots.bias[h.order[i]] = -60.0F;
+  for (const char* rows : {"100000", "118"}) {
+    const auto first_picks = [&](const char* pool) {
+      const std::vector<float> scores = h.scores({{"gram", "sampled"},
+                                                  {"rows", rows},
+                                                  {"pool", pool},
+                                                  {"pool_least", "64"},
+                                                  {"reach", "1"}});
+      std::vector<int64_t> all(kSlots);
+      std::iota(all.begin(), all.end(), 0);
+      std::stable_sort(all.begin(), all.end(),
+                       [&](int64_t a, int64_t b) { return scores[a] > scores[b]; });
+      return std::vector<int64_t>(all.begin(), all.begin() + 15);
+    };
+    EXPECT_EQ(first_picks("0.8"), first_picks("1")) << rows;
+  }
+}
+
 TEST(WpcScorerTest, APoolHoldsWhatTheStageBeforeRatesHighest) {
   const OneHead h(4);
   const std::vector<float> scores =
