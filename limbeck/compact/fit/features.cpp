@@ -19,7 +19,7 @@ at::Tensor attention_logits(const at::Tensor& queries, const at::Tensor& keys,
 }
 
 Features softmax_features(at::Tensor logits) {
-  const at::Tensor top = std::get<0>(logits.max(1, true)).nan_to_num(0.0, 0.0, 0.0);
+  const at::Tensor top = logits.amax(1, true).nan_to_num(0.0, 0.0, 0.0);
   logits.sub_(top).exp_();
   at::Tensor mass = logits.sum(1, true);
   logits.div_(mass.clamp_min(1e-30));

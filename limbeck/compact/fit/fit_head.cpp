@@ -1,6 +1,7 @@
 #include "limbeck/compact/fit/fit_head.h"
 
 #include "limbeck/base/error.h"
+#include "limbeck/compact/fit/gram.h"
 #include "limbeck/compact/fit/shapes.h"
 #include "limbeck/compact/fit/weights.h"
 
@@ -151,9 +152,8 @@ class HeadFit {
   /// X' Omega X [t, t]: the product in f32; what is factorised in f64, where it is small enough.
   at::Tensor gram_of(const at::Tensor& x, const at::Tensor& weights) const {
     const at::Tensor xw = x * weights.sqrt().unsqueeze(1);
-    at::Tensor g = square(at::mm(xw.t(), xw));
-    if (t_ <= o_.large) g = g.to(at::kDouble);
-    return 0.5 * (g + g.t());
+    const at::Tensor g = square(symmetric_product(xw));
+    return t_ <= o_.large ? g.to(at::kDouble) : g;
   }
 
   /// What concerns the kept slots of a [width, width] matrix.
@@ -214,8 +214,7 @@ class HeadFit {
     sweep_blocks([&](int64_t b, int64_t first, int64_t n) {
       const at::Tensor x = as.narrow(1, first, n);
       if (!grams[b].defined()) {
-        const at::Tensor g = at::mm(x.t(), x).to(at::kDouble);
-        grams[b] = 0.5 * (g + g.t());
+        grams[b] = symmetric_product(x).to(at::kDouble);
       }
       at::Tensor part = w.narrow(0, first, n);
       const at::Tensor target = at::mv(x.t(), rest).to(at::kDouble) + at::mv(grams[b], part);
@@ -236,8 +235,7 @@ class HeadFit {
     sweep_blocks([&](int64_t b, int64_t first, int64_t n) {
       const at::Tensor part = x.narrow(1, first, n);
       if (!grams[b].defined()) {
-        const at::Tensor xw = part * root, g = at::mm(xw.t(), xw);
-        grams[b] = 0.5 * (g + g.t());
+        grams[b] = symmetric_product(part * root);
       }
       if (b == 0 && tau == 0) tau = grams[b].diagonal().mean().item<double>();
       at::Tensor mine = values.narrow(0, first, n);
@@ -262,10 +260,10 @@ class HeadFit {
     const at::Tensor root = fitted_.weights.sqrt().unsqueeze(1);
     const at::Tensor as = fitted_.part * root;
     if (in_blocks()) return fit_weights_in_blocks(as, root.squeeze(1));
-    const at::Tensor g = square(at::mm(as.t(), as)).to(at::kDouble);
+    const at::Tensor g = square(symmetric_product(as)).to(at::kDouble);
     const at::Tensor target = at::mv(as.t(), root.squeeze(1)).narrow(0, 0, t_);
-    const at::Tensor w = nnls_gram(0.5 * (g + g.t()), target.to(at::kDouble),
-                                   t_ <= o_.large ? kNnlsExact : kLargeExchanges);
+    const at::Tensor w =
+        nnls_gram(g, target.to(at::kDouble), t_ <= o_.large ? kNnlsExact : kLargeExchanges);
     const double top = highest_bias();
     beta_ = bias_of(w);
     const at::Tensor linear = beta_.clone();

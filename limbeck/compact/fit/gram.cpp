@@ -111,9 +111,32 @@ std::unique_ptr<Gram> tiled_gram(at::Tensor b) {
 }
 
 at::Tensor attention_gram(const HeadProblem& problem, int64_t batch) {
-  const int64_t size = problem.keys.size(0);
-  at::Tensor g = at::zeros({size, size}, at::kFloat);
-  for_each_batch(problem, batch, [&](int64_t, const at::Tensor& a) { g.addmm_(a.t(), a); });
+  at::Tensor g;
+  for_each_batch(problem, batch, [&](int64_t, const at::Tensor& a) {
+    const at::Tensor part = symmetric_product(a);
+    if (g.defined())
+      g.add_(part);
+    else
+      g = part;
+  });
+  return g;
+}
+
+at::Tensor symmetric_product(const at::Tensor& a) {
+  constexpr int64_t kPanel = 512;
+  const int64_t size = a.size(1);
+  at::Tensor g = at::empty({size, size}, a.options());
+  for (int64_t i = 0; i < size; i += kPanel) {
+    const int64_t width = std::min(kPanel, size - i);
+    at::Tensor right = at::mm(a.narrow(1, i, width).t(), a.narrow(1, i, size - i));
+    at::Tensor square = right.narrow(1, 0, width);
+    square.copy_(0.5 * (square + square.t()));  // kernels may round the two halves apart
+    g.narrow(0, i, width).narrow(1, i, size - i).copy_(right);
+    if (i + width < size)
+      g.narrow(0, i + width, size - i - width)
+          .narrow(1, i, width)
+          .copy_(right.narrow(1, width, size - i - width).t());
+  }
   return g;
 }
 

@@ -32,6 +32,9 @@ std::unique_ptr<Gram> factored_gram(at::Tensor b);
 /// factored_gram. The diagonal is that of the rounded B.
 std::unique_ptr<Gram> tiled_gram(at::Tensor b);
 
+/// A' A [T, T] of rows a [n, T] f32, by panels above the diagonal only.
+at::Tensor symmetric_product(const at::Tensor& a);
+
 /// A' Omega A [T, T] f32 of a head's problem, over batches of queries.
 at::Tensor attention_gram(const HeadProblem& problem, int64_t batch = 2048);
 

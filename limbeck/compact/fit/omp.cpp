@@ -1,98 +1,124 @@
 #include "limbeck/compact/fit/omp.h"
 
+#include "limbeck/compact/fit/growing_cholesky.h"
+
 #include <ATen/ATen.h>
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <numeric>
 
 namespace limbeck {
 namespace {
 
-/// Least squares on a growing set of columns: Gram and its Cholesky factor gain a row a column.
-class GrowingLeastSquares {
- public:
-  GrowingLeastSquares(const at::Tensor& phi, const at::Tensor& target)
-      : transposed_(phi.t().contiguous()), target_(target) {}
+using Slots = std::vector<int32_t>;
 
-  at::Tensor solve(const std::vector<int32_t>& set, const LiteralWeights& options) {
-    if (options.iterations > 0 || !extend(set)) return plain(set, options);
-    const auto t = static_cast<int64_t>(set.size());
-    const at::Tensor l = l_.narrow(0, 0, t).narrow(1, 0, t);
-    return at::cholesky_solve(rhs_.narrow(0, 0, t).unsqueeze(1), l)
-        .squeeze(1)
-        .clamp_(options.low, options.high);
+at::Tensor index_of(const Slots& slots) {
+  return at::tensor(std::vector<int64_t>(slots.begin(), slots.end()), at::kLong);
+}
+at::Tensor tensor_of(const std::vector<double>& x) { return at::tensor(x, at::kDouble); }
+
+/// Rows that come one at a time [size, width] f64, in memory that doubles.
+class GrowingRows {
+ public:
+  void add(const at::Tensor& row) {
+    if (!rows_.defined() || rows_.size(0) == size_) {
+      at::Tensor more = at::empty({std::max<int64_t>(64, 2 * size_), row.size(0)}, at::kDouble);
+      if (size_ > 0) more.narrow(0, 0, size_).copy_(rows_);
+      rows_ = more;
+    }
+    rows_[size_++].copy_(row);
   }
-  at::Tensor columns(const std::vector<int32_t>& set) const {
-    return transposed_.index_select(
-        0, at::tensor(std::vector<int64_t>(set.begin(), set.end()), at::kLong));
+  void truncate(int64_t size) { size_ = std::min(size, size_); }
+  at::Tensor all() const { return rows_.narrow(0, 0, size_); }
+  const double* row(int64_t i) const { return rows_.const_data_ptr<double>() + i * rows_.size(1); }
+
+ private:
+  at::Tensor rows_;
+  int64_t size_ = 0;
+};
+
+/// Least squares of the target on the features of a set that mostly grows.
+class GrowingFit {
+ public:
+  GrowingFit(const at::Tensor& features, const at::Tensor& target, const LiteralWeights& options)
+      : features_(features), target_(target), options_(options) {}
+
+  at::Tensor weights(const Slots& set) {
+    const bool independent = extend(set);
+    if (options_.iterations > 0 || !independent)
+      return literal_weights(columns_.all().t(), target_, options_);
+    return tensor_of(cholesky_.solution()).clamp_(options_.low, options_.high);
+  }
+  at::Tensor residual(const Slots& set, const at::Tensor& w) {
+    extend(set);
+    return (target_ - at::mv(columns_.all().t(), w)).to(at::kFloat);
+  }
+  at::Tensor gains(const at::Tensor& residual) const {
+    return at::mv(features_, residual).to(at::kDouble);
   }
 
  private:
-  at::Tensor plain(const std::vector<int32_t>& set, const LiteralWeights& options) const {
-    return literal_weights(columns(set).t(), target_, options);
-  }
-
-  /// False when the set's Gram matrix is singular to working precision.
-  bool extend(const std::vector<int32_t>& set) {
+  /// False when the set's features are dependent to working precision.
+  bool extend(const Slots& set) {
     size_t same = 0;
     while (same < known_.size() && same < set.size() && known_[same] == set[same]) ++same;
     known_.resize(same);
-    const auto t = static_cast<int64_t>(set.size());
-    if (!l_.defined() || l_.size(0) < t) {
-      const int64_t size = std::max<int64_t>(2 * t, 64);
-      at::Tensor l = at::zeros({size, size}, at::kDouble), rhs = at::zeros({size}, at::kDouble);
-      at::Tensor c = at::empty({size, transposed_.size(1)}, at::kDouble);
-      const auto k = static_cast<int64_t>(same);
-      if (k > 0) {
-        l.narrow(0, 0, k).narrow(1, 0, k).copy_(l_.narrow(0, 0, k).narrow(1, 0, k));
-        rhs.narrow(0, 0, k).copy_(rhs_.narrow(0, 0, k));
-        c.narrow(0, 0, k).copy_(columns_.narrow(0, 0, k));
+    columns_.truncate(static_cast<int64_t>(same));
+    cholesky_.truncate(static_cast<int64_t>(same));
+    for (size_t k = same; k < set.size(); ++k) {
+      const at::Tensor column = features_[set[k]].to(at::kDouble);
+      if (cholesky_.size() == static_cast<int64_t>(k)) {
+        std::vector<double> products(k);
+        if (k > 0) {
+          const at::Tensor dots = at::mv(columns_.all(), column);
+          std::copy_n(dots.const_data_ptr<double>(), k, products.begin());
+        }
+        cholesky_.add(products, column.dot(column).item<double>(),
+                      column.dot(target_).item<double>(), 1e-10);
       }
-      l_ = l;
-      rhs_ = rhs;
-      columns_ = c;
-    }
-    for (auto k = static_cast<int64_t>(same); k < t; ++k) {
-      const at::Tensor column = transposed_[set[k]];
-      columns_[k].copy_(column);
-      const double norm = column.dot(column).item<double>();
-      double pivot = norm;
-      l_[k].zero_();
-      if (k > 0) {
-        const at::Tensor dots = at::mv(columns_.narrow(0, 0, k), column);
-        const at::Tensor row = at::linalg_solve_triangular(l_.narrow(0, 0, k).narrow(1, 0, k),
-                                                           dots.unsqueeze(1), false)
-                                   .squeeze(1);
-        l_[k].narrow(0, 0, k).copy_(row);
-        pivot -= row.dot(row).item<double>();
-      }
-      if (!(pivot > 1e-10 * norm)) return false;
-      l_[k][k] = std::sqrt(pivot);
-      rhs_[k] = column.dot(target_).item<double>();
+      columns_.add(column);
       known_.push_back(set[k]);
     }
-    return true;
+    return cholesky_.size() == static_cast<int64_t>(set.size());
   }
 
-  at::Tensor transposed_, target_;
-  at::Tensor l_, rhs_, columns_;
-  std::vector<int32_t> known_;
+  at::Tensor features_, target_;
+  LiteralWeights options_;
+  Slots known_;
+  GrowingRows columns_;
+  GrowingCholesky cholesky_;
 };
 
-using Fit = std::function<at::Tensor(const std::vector<int32_t>&)>;
+/// The same from the start each time, in f64.
+class PlainFit {
+ public:
+  PlainFit(const at::Tensor& features, const at::Tensor& target, const LiteralWeights& options)
+      : features_(features.to(at::kDouble)), target_(target), options_(options) {}
+  at::Tensor weights(const Slots& set) const {
+    return literal_weights(columns(set), target_, options_);
+  }
+  at::Tensor residual(const Slots& set, const at::Tensor& w) const {
+    return target_ - at::mv(columns(set), w);
+  }
+  at::Tensor gains(const at::Tensor& residual) const { return at::mv(features_, residual); }
 
-std::vector<int32_t> pursue(const at::Tensor& phi, const OmpOptions& o, const Fit& fit) {
-  const int64_t size = phi.size(1), limit = std::min(o.limit, size);
-  const at::Tensor target = phi.sum(1), rows = phi.t().contiguous();
-  std::vector<int32_t> set;
+ private:
+  at::Tensor columns(const Slots& set) const {
+    return features_.index_select(0, index_of(set)).t();
+  }
+  at::Tensor features_, target_;
+  LiteralWeights options_;
+};
+
+template <class Fit>
+Slots pursue(const at::Tensor& features, const OmpOptions& o) {
+  const int64_t size = features.size(0), limit = std::min(o.limit, size);
+  const at::Tensor target = features.sum(0, false, at::kDouble);
+  Fit fit(features, target, o.weights);
+  Slots set;
   std::vector<uint8_t> gone(size, 0);  // taken or banned
-  const auto residual_of = [&](const at::Tensor& w) {
-    const at::Tensor index = at::tensor(std::vector<int64_t>(set.begin(), set.end()), at::kLong);
-    return target - at::mv(rows.index_select(0, index).t(), w);
-  };
-  at::Tensor w, residual = target.clone();
+  at::Tensor w, residual;
   int64_t step = 0;
   for (int drops = 0;; ++drops) {
     while (static_cast<int64_t>(set.size()) < limit) {
@@ -101,9 +127,10 @@ std::vector<int32_t> pursue(const at::Tensor& phi, const OmpOptions& o, const Fi
       });
       const int64_t take = pace == o.pace.end() ? o.pace.back().take : pace->take;
       const int64_t interval = pace == o.pace.end() ? o.pace.back().interval : pace->interval;
-      const at::Tensor c = at::mv(rows, residual);
+      const at::Tensor c =
+          fit.gains(residual.defined() ? residual : target.to(features.scalar_type()));
       const double* gain = c.const_data_ptr<double>();
-      std::vector<int32_t> open;
+      Slots open;
       for (int64_t j = 0; j < size; ++j)
         if (gone[j] == 0) open.push_back(static_cast<int32_t>(j));
       if (open.empty()) break;
@@ -117,50 +144,199 @@ std::vector<int32_t> pursue(const at::Tensor& phi, const OmpOptions& o, const Fi
         gone[open[i]] = 1;
       }
       if (step % interval == 0 || !w.defined()) {
-        w = fit(set);
+        w = fit.weights(set);
       } else {
         w = at::cat({w, at::full({n}, o.weights.low, at::kDouble)});
       }
-      residual = residual_of(w);
+      residual = fit.residual(set, w);
       ++step;
     }
     if (set.empty()) break;
-    w = fit(set);
+    w = fit.weights(set);
     if (!o.drop || drops == 3) break;
-    std::vector<int32_t> kept;
+    Slots kept;
     for (size_t i = 0; i < set.size(); ++i)
       if (std::log(w[static_cast<int64_t>(i)].item<double>()) >= o.drop_cutoff)
         kept.push_back(set[i]);
     if (kept.size() == set.size() || kept.empty()) break;
     set = std::move(kept);
-    w = fit(set);
-    residual = residual_of(w);
+    w = fit.weights(set);
+    residual = fit.residual(set, w);
   }
   return set;
 }
 
+int64_t largest_left(const at::Tensor& c, const std::vector<uint8_t>& taken) {
+  const double* gain = c.const_data_ptr<double>();
+  int64_t best = -1;
+  for (size_t j = 0; j < taken.size(); ++j)
+    if (taken[j] == 0 && (best < 0 || gain[j] > gain[best])) best = static_cast<int64_t>(j);
+  return best;
+}
+
+/// min ||A_S w - 1||_Omega, w >= 0, for a set that gains a slot at a time. The slots of positive
+/// weight are known from the set before; their factor grows with the new one and is made afresh
+/// when slots change sides. Diagonal, ridge and exchanges are those of nnls_gram().
+class WarmNnls {
+ public:
+  explicit WarmNnls(const at::Tensor& g) : g_(g), sums_(g.sum(1, false, at::kDouble)) {
+    const at::Tensor scale = g.diagonal().to(at::kDouble).clamp_min(1e-300).rsqrt();
+    scale_.assign(scale.const_data_ptr<double>(), scale.const_data_ptr<double>() + g.size(0));
+    w_ = at::empty({0}, at::kDouble);
+    c_ = sums_.clone();
+  }
+
+  /// c = G1 - G_:S w [T].
+  const at::Tensor& unexplained() const { return c_; }
+
+  void add(int32_t slot) {
+    rows_.add(g_[slot].to(at::kDouble));
+    set_.push_back(slot);
+    const auto last = static_cast<int64_t>(set_.size()) - 1;
+    passive_.push_back(last);
+    std::vector<double> products(passive_.size() - 1);
+    for (size_t i = 0; i < products.size(); ++i) products[i] = product(last, passive_[i]);
+    const bool grown =
+        cholesky_.size() == last_size() && cholesky_.add(products, 1.0 + kRidge, right(last), 0.0);
+    if (!grown || !exchange()) start_again();
+  }
+
+ private:
+  static constexpr double kRidge = 1e-7;
+
+  int64_t last_size() const { return static_cast<int64_t>(passive_.size()) - 1; }
+  /// Of two members of the set, in the scaled matrix.
+  double product(int64_t i, int64_t j) const {
+    return rows_.row(i)[set_[j]] * scale_[set_[i]] * scale_[set_[j]];
+  }
+  double right(int64_t i) const {
+    return sums_.const_data_ptr<double>()[set_[i]] * scale_[set_[i]];
+  }
+
+  void settle(at::Tensor w) {
+    w_ = std::move(w);
+    c_ = sums_ - at::mv(rows_.all().t(), w_);
+  }
+
+  /// Moves slots between the sides until the weights are right; false where there is no factor.
+  bool exchange() {
+    const auto t = static_cast<int64_t>(set_.size());
+    int64_t best = t + 1, patience = 3;
+    for (int64_t round = 0; round < 10 * t + 30; ++round) {
+      const std::vector<double> x = cholesky_.solution();
+      std::vector<double> w(t, 0.0);
+      std::vector<uint8_t> positive(t, 0);
+      std::vector<int64_t> wrong;
+      for (size_t i = 0; i < passive_.size(); ++i) {
+        positive[passive_[i]] = 1;
+        w[passive_[i]] = x[i] * scale_[set_[passive_[i]]];
+        if (x[i] < 0) wrong.push_back(passive_[i]);
+      }
+      settle(tensor_of(w));
+      const double* c = c_.const_data_ptr<double>();
+      for (int64_t i = 0; i < t; ++i)
+        if (positive[i] == 0 && -c[set_[i]] * scale_[set_[i]] < -1e-9) wrong.push_back(i);
+      if (wrong.empty()) return true;
+      std::sort(wrong.begin(), wrong.end());
+      if (static_cast<int64_t>(wrong.size()) < best) {
+        best = static_cast<int64_t>(wrong.size());
+        patience = 3;
+      } else if (--patience < 0) {
+        wrong = {wrong.back()};
+      }
+      for (int64_t i : wrong) positive[i] ^= 1;
+      if (!refactor(positive)) return false;
+    }
+    settle(w_.clamp_min(0.0));
+    return true;
+  }
+
+  bool refactor(const std::vector<uint8_t>& positive) {
+    passive_.clear();
+    std::vector<double> side;
+    for (size_t i = 0; i < positive.size(); ++i)
+      if (positive[i] != 0) {
+        passive_.push_back(static_cast<int64_t>(i));
+        side.push_back(right(static_cast<int64_t>(i)));
+      }
+    const auto n = static_cast<int64_t>(passive_.size());
+    at::Tensor a = at::empty({n, n}, at::kDouble);
+    double* to = a.mutable_data_ptr<double>();
+    for (int64_t i = 0; i < n; ++i) {
+      for (int64_t j = 0; j < i; ++j)
+        to[i * n + j] = to[j * n + i] = product(passive_[i], passive_[j]);
+      to[i * n + i] = 1.0 + kRidge;
+    }
+    return cholesky_.assign(a, side);
+  }
+
+  /// The fit that may take larger ridges.
+  void start_again() {
+    const at::Tensor index = index_of(set_);
+    const at::Tensor w =
+        nnls_gram(rows_.all().index_select(1, index), sums_.index_select(0, index));
+    std::vector<uint8_t> positive(set_.size());
+    for (size_t i = 0; i < set_.size(); ++i)
+      positive[i] = static_cast<uint8_t>(w.const_data_ptr<double>()[i] > 0);
+    refactor(positive);
+    settle(w);
+  }
+
+  at::Tensor g_, sums_, w_, c_;
+  std::vector<double> scale_;  ///< 1 / root of the diagonal
+  Slots set_;
+  std::vector<int64_t> passive_;  ///< members of positive weight, in the factor's order
+  GrowingRows rows_;              ///< G's rows of the set
+  GrowingCholesky cholesky_;
+};
+
 }  // namespace
 
 at::Tensor max_features(const HeadProblem& p) {
-  at::Tensor s = attention_logits(p.queries, p.keys, p.bias, p.scale).to(at::kDouble);
-  const at::Tensor top = std::get<0>(s.max(1, true));
-  at::Tensor phi = s.sub_(top).exp_();
-  if (p.weights.defined()) phi.mul_(p.weights.to(at::kDouble).sqrt().unsqueeze(1));
-  return phi;
+  at::Tensor s = at::mm(p.keys, p.queries.t()).mul_(p.scale);
+  if (p.bias.defined()) s.add_(p.bias.unsqueeze(1));
+  const at::Tensor top = s.amax(0, true);
+  at::Tensor features = s.sub_(top).exp_();
+  if (p.weights.defined()) features.mul_(p.weights.sqrt());
+  return features;
 }
 
-std::vector<int32_t> omp_select(const at::Tensor& phi, const OmpOptions& options) {
-  GrowingLeastSquares fit(phi, phi.sum(1));
-  return pursue(phi, options,
-                [&](const std::vector<int32_t>& set) { return fit.solve(set, options.weights); });
+Slots omp_select(const at::Tensor& features, const OmpOptions& options) {
+  return pursue<GrowingFit>(features.to(at::kFloat), options);
 }
 
-std::vector<int32_t> omp_select_plain(const at::Tensor& phi, const OmpOptions& options) {
-  const at::Tensor rows = phi.t().contiguous(), target = phi.sum(1);
-  return pursue(phi, options, [&](const std::vector<int32_t>& set) {
-    const at::Tensor index = at::tensor(std::vector<int64_t>(set.begin(), set.end()), at::kLong);
-    return literal_weights(rows.index_select(0, index).t(), target, options.weights);
-  });
+Slots omp_select_plain(const at::Tensor& features, const OmpOptions& options) {
+  return pursue<PlainFit>(features.to(at::kDouble), options);
+}
+
+Slots gomp(const at::Tensor& g, int64_t limit) {
+  WarmNnls fit(g);
+  Slots order;
+  std::vector<uint8_t> taken(g.size(0), 0);
+  while (static_cast<int64_t>(order.size()) < std::min(limit, g.size(0))) {
+    const int64_t best = largest_left(fit.unexplained(), taken);
+    taken[best] = 1;
+    order.push_back(static_cast<int32_t>(best));
+    fit.add(order.back());
+  }
+  return order;
+}
+
+Slots gomp_plain(const at::Tensor& g, int64_t limit) {
+  const at::Tensor full = g.to(at::kDouble), sums = full.sum(1);
+  at::Tensor c = sums.clone();
+  Slots order;
+  std::vector<uint8_t> taken(g.size(0), 0);
+  while (static_cast<int64_t>(order.size()) < std::min(limit, g.size(0))) {
+    const int64_t best = largest_left(c, taken);
+    taken[best] = 1;
+    order.push_back(static_cast<int32_t>(best));
+    const at::Tensor index = index_of(order);
+    const at::Tensor rows = full.index_select(0, index);
+    c = sums -
+        at::mv(rows.t(), nnls_gram(rows.index_select(1, index), sums.index_select(0, index)));
+  }
+  return order;
 }
 
 }  // namespace limbeck

@@ -19,15 +19,22 @@ struct OmpOptions {
   double drop_cutoff = -7.0;  ///< slots with log w below it are dropped and banned, thrice at most
 };
 
-/// Phi [n, T] f64 = exp(s - row maximum); target = row sums. Returns slots in order of choice;
-/// fewer than `limit` when candidates run out. The normal equations of the refits grow row by row
-/// and are solved by Cholesky; a pivot below 1e-10 falls back to QR.
-std::vector<int32_t> omp_select(const at::Tensor& phi, const OmpOptions& options);
+/// Features by slot [T, n] f32: exp(s - maximum of the row), times the root of the row's weight.
+/// The target is their sum over slots. Returns slots in order of choice; fewer than `limit` when
+/// candidates run out. What is chosen is fitted in f64 by a Cholesky factor that grows; a slot of
+/// which less than 1e-10 is its own falls back to QR.
+std::vector<int32_t> omp_select(const at::Tensor& features, const OmpOptions& options);
 
-/// The same loop with every refit by literal_weights(): the reference.
-std::vector<int32_t> omp_select_plain(const at::Tensor& phi, const OmpOptions& options);
+/// The same loop in f64 with every refit by literal_weights(): the reference.
+std::vector<int32_t> omp_select_plain(const at::Tensor& features, const OmpOptions& options);
 
-/// The max metric: exp(s - max of the row) [n, T] f64.
+/// The features of the max metric.
 at::Tensor max_features(const HeadProblem& problem);
+
+/// Gram orthogonal matching pursuit: c = G1 - G_:S w with w >= 0 exact, from the weights before;
+/// takes the largest c. G [T, T] f32 or f64. With omega = M^2 it is OMP with one slot a step.
+std::vector<int32_t> gomp(const at::Tensor& g, int64_t limit);
+/// The same with every fit from the start: the reference.
+std::vector<int32_t> gomp_plain(const at::Tensor& g, int64_t limit);
 
 }  // namespace limbeck

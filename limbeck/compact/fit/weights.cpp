@@ -65,7 +65,7 @@ at::Tensor nnls_gram(const at::Tensor& g, const at::Tensor& target, int64_t exch
   return x.clamp_min(0.0).mul_(scale);
 }
 
-at::Tensor least_squares(const at::Tensor& x, const at::Tensor& y) {
+at::Tensor least_squares_plain(const at::Tensor& x, const at::Tensor& y) {
   const at::Tensor rhs = y.dim() == 1 ? y.unsqueeze(1) : y;
   const int64_t n = x.size(0), t = x.size(1);
   at::Tensor out;
@@ -81,6 +81,26 @@ at::Tensor least_squares(const at::Tensor& x, const at::Tensor& y) {
     out = n >= t ? at::cholesky_solve(at::mm(x.t(), rhs), l)
                  : at::mm(x.t(), at::cholesky_solve(rhs, l));
   }
+  return y.dim() == 1 ? out.squeeze(1) : out;
+}
+
+at::Tensor least_squares(const at::Tensor& x, const at::Tensor& y) {
+  if (x.size(0) < x.size(1) || x.size(1) == 0) return least_squares_plain(x, y);
+  const at::Tensor rhs = y.dim() == 1 ? y.unsqueeze(1) : y;
+  const at::Tensor gram = at::mm(x.t(), x);
+  const at::Tensor scale = gram.diagonal().clamp_min(1e-300).rsqrt();
+  const auto [l, info] = at::linalg_cholesky_ex(gram * scale.unsqueeze(0) * scale.unsqueeze(1));
+  // Each refinement gains the digits that the squared condition leaves: at this bound, five or
+  // more.
+  constexpr double kLeastPivot = 1e-5;
+  if (info.item<int32_t>() != 0 || l.diagonal().min().item<double>() < kLeastPivot)
+    return least_squares_plain(x, y);
+  const auto solve = [&, l = l](const at::Tensor& rest) {
+    return at::cholesky_solve(at::mm(x.t(), rest) * scale.unsqueeze(1), l) * scale.unsqueeze(1);
+  };
+  at::Tensor out = solve(rhs);
+  for (int i = 0; i < 2; ++i) out += solve(rhs - at::mm(x, out));
+  if (!out.isfinite().all().item<bool>()) return least_squares_plain(x, y);
   return y.dim() == 1 ? out.squeeze(1) : out;
 }
 

@@ -24,8 +24,11 @@ struct LiteralWeights {
 at::Tensor literal_weights(const at::Tensor& phi, const at::Tensor& target,
                            const LiteralWeights& options);
 
-/// argmin ||x c - y|| [t, k] without a ridge: QR in f64, and when its result is not finite the
-/// normal equations with 1e-6 on the diagonal.
+/// argmin ||x c - y|| [n, t], y [n] or [n, k], f64, without a ridge: the normal equations, refined
+/// twice, while they are well enough conditioned; else least_squares_plain().
 at::Tensor least_squares(const at::Tensor& x, const at::Tensor& y);
+/// The same by QR, and when its result is not finite the normal equations with 1e-6 on the
+/// diagonal: the reference.
+at::Tensor least_squares_plain(const at::Tensor& x, const at::Tensor& y);
 
 }  // namespace limbeck

@@ -294,24 +294,4 @@ WpcOrder wpc_plain(const Gram& gram, const WpcTargets& targets, const WpcOptions
   return out;
 }
 
-std::vector<int32_t> gomp(const at::Tensor& g, int64_t limit) {
-  const at::Tensor full = g.to(at::kDouble), g1 = full.sum(1);
-  at::Tensor c = g1.clone();
-  std::vector<int32_t> order;
-  std::vector<uint8_t> taken(g.size(0), 0);
-  at::Tensor w;
-  while (static_cast<int64_t>(order.size()) < std::min(limit, g.size(0))) {
-    const double* gain = c.const_data_ptr<double>();
-    int64_t best = -1;
-    for (int64_t j = 0; j < g.size(0); ++j)
-      if (taken[j] == 0 && (best < 0 || gain[j] > gain[best])) best = j;
-    taken[best] = 1;
-    order.push_back(static_cast<int32_t>(best));
-    const at::Tensor index = index_of(order);
-    w = nnls_gram(full.index_select(0, index).index_select(1, index), g1.index_select(0, index));
-    c = g1 - at::mv(full.index_select(1, index), w);
-  }
-  return order;
-}
-
 }  // namespace limbeck

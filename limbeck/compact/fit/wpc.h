@@ -47,8 +47,4 @@ WpcOrder wpc(const Gram& gram, const WpcTargets& targets, const WpcOptions& opti
 /// The plain loop, one pick at a time: the reference that wpc() must agree with.
 WpcOrder wpc_plain(const Gram& gram, const WpcTargets& targets, const WpcOptions& options);
 
-/// Gram orthogonal matching pursuit on mass alone: c = G1 - G_:S w with w from NNLS; picks the
-/// largest c. Takes G as f32 or f64. With omega = M^2 it is OMP with one pick a step.
-std::vector<int32_t> gomp(const at::Tensor& g, int64_t limit);
-
 }  // namespace limbeck

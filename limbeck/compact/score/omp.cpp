@@ -1,6 +1,5 @@
 #include "limbeck/compact/fit/omp.h"
 #include "limbeck/compact/fit/gram.h"
-#include "limbeck/compact/fit/wpc.h"
 #include "limbeck/compact/score/head_problem.h"
 #include "limbeck/compact/score/scorer.h"
 
@@ -56,9 +55,9 @@ class OmpScorer : public Scorer {
     }
     // The max metric is the softmax metric with rows weighted by M^2, M = 1 / max A.
     const Features f = softmax_features(attention_logits(p.queries, p.keys, p.bias, p.scale));
-    const at::Tensor m = std::get<0>(f.a.max(1, true)).reciprocal();
+    const at::Tensor m = f.a.amax(1, true).reciprocal();
     const at::Tensor phi = f.a.mul_(m * p.weights.unsqueeze(1).sqrt());
-    return gomp(at::mm(phi.t(), phi), limit);
+    return gomp(symmetric_product(phi), limit);
   }
 
   OmpScorerOptions options_;

@@ -1,0 +1,70 @@
+#include "limbeck/compact/fit/growing_cholesky.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace limbeck {
+namespace {
+
+double dot(const double* a, const double* b, int64_t n) {
+  double sum[4] = {};
+  int64_t i = 0;
+  for (; i + 4 <= n; i += 4)
+    for (int64_t k = 0; k < 4; ++k) sum[k] += a[i + k] * b[i + k];
+  for (; i < n; ++i) sum[0] += a[i] * b[i];
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+}  // namespace
+
+bool GrowingCholesky::add(const std::vector<double>& products, double square, double right,
+                          double least) {
+  const int64_t n = size();
+  reserve(n + 1);
+  double* last = row(n);
+  for (int64_t i = 0; i < n; ++i) last[i] = (products[i] - dot(row(i), last, i)) / row(i)[i];
+  const double own = square - dot(last, last, n);
+  if (!(own > least * square)) return false;
+  last[n] = std::sqrt(own);
+  side_.push_back((right - dot(last, side_.data(), n)) / last[n]);
+  return true;
+}
+
+void GrowingCholesky::truncate(int64_t size) { side_.resize(std::min(size, this->size())); }
+
+bool GrowingCholesky::assign(const at::Tensor& a, const std::vector<double>& right) {
+  side_.clear();
+  const int64_t n = a.size(0);
+  reserve(n);
+  const auto [l, info] = at::linalg_cholesky_ex(a);
+  if (info.item<int32_t>() != 0) return false;
+  const at::Tensor rows = l.contiguous();
+  for (int64_t i = 0; i < n; ++i) {
+    std::copy_n(rows.const_data_ptr<double>() + i * n, i + 1, row(i));
+    side_.push_back((right[i] - dot(row(i), side_.data(), i)) / row(i)[i]);
+  }
+  return true;
+}
+
+std::vector<double> GrowingCholesky::solution() const {
+  std::vector<double> x = side_;
+  for (int64_t i = size() - 1; i >= 0; --i) {
+    const double* l = row(i);
+    x[i] /= l[i];
+    for (int64_t j = 0; j < i; ++j) x[j] -= x[i] * l[j];
+  }
+  return x;
+}
+
+void GrowingCholesky::reserve(int64_t rows) {
+  if (rows <= capacity_) return;
+  const int64_t wider = std::max<int64_t>(64, 2 * rows);
+  std::vector<double> grown(wider * wider);
+  for (int64_t i = 0; i < size(); ++i) std::copy_n(row(i), i + 1, grown.data() + i * wider);
+  factor_ = std::move(grown);
+  capacity_ = wider;
+}
+
+}  // namespace limbeck
