@@ -15,6 +15,7 @@
 #include <nlohmann/json.hpp>
 
 #include <cmath>
+#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,7 @@ constexpr int64_t kLayers = 28;  ///< of Qwen3-0.6B
 struct Args {
   std::string method = "leverage", dtype = "BF16";
   int64_t tokens = 8192, layers = kLayers, vocabulary = 8192, chunk = 512, seed = 1;
-  double ratio = 0.1;
+  std::vector<double> ratios = {0.1};
   int threads = 0;
 };
 
@@ -69,25 +70,14 @@ RepeatPrompt prompt(const Args& args) {
   return p;
 }
 
-nlohmann::ordered_json run(const Args& args) {
-  if (args.threads > 0) at::set_num_threads(args.threads);
-  const MethodEntry method = parse_method_entry(args.method);
-  const DType dtype = dtype_from_name(args.dtype).value();
-  const Model model = random_model(qwen3_shape(args), dtype, static_cast<uint64_t>(args.seed));
-  KvCache cache = model.new_cache();
-  PrefillOptions prefill_options;
-  prefill_options.chunk = args.chunk;
-  prefill_options.logits = LogitsWanted::last;
-  // Prefill spares the last layer's attention where nobody asks for its output. With few layers
-  // that would be a large part of all of it, so there somebody asks.
-  if (args.layers < kLayers) prefill_options.on_hidden = [](int64_t, const at::Tensor&) {};
-  Stopwatch watch;
-  prefill(model, cache, random_tokens(args.tokens, args.vocabulary, 2), prefill_options);
-  const double prefill_seconds = watch.restart();
-  CompactOptions o = method.options;
-  o.ratio = args.ratio;
+nlohmann::ordered_json measure(const Args& args, const Model& model, const KvCache& context,
+                               const CompactOptions& method, double ratio, double prefill_seconds) {
+  KvCache cache = context.clone();
+  CompactOptions o = method;
+  o.ratio = ratio;
   o.repeat = prompt(args);
   o.seed = args.seed;
+  const Stopwatch watch;
   const CompactReport report = compact(model, cache, o);
   const double total = watch.seconds();
   const FootprintReport footprint = cache.meter().report();
@@ -97,7 +87,7 @@ nlohmann::ordered_json run(const Args& args) {
   j["layers"] = args.layers;
   j["dtype"] = args.dtype;
   j["vocabulary"] = args.vocabulary;
-  j["ratio"] = args.ratio;
+  j["ratio"] = ratio;
   j["threads"] = at::get_num_threads();
   j["achieved_ratio"] = report.achieved_ratio;
   j["prefill_seconds"] = prefill_seconds;
@@ -111,6 +101,28 @@ nlohmann::ordered_json run(const Args& args) {
   return j;
 }
 
+void run(const Args& args) {
+  if (args.threads > 0) at::set_num_threads(args.threads);
+  const MethodEntry method = parse_method_entry(args.method);
+  const DType dtype = dtype_from_name(args.dtype).value();
+  const Model model = random_model(qwen3_shape(args), dtype, static_cast<uint64_t>(args.seed));
+  KvCache cache = model.new_cache();
+  PrefillOptions prefill_options;
+  prefill_options.chunk = args.chunk;
+  prefill_options.logits = LogitsWanted::last;
+  // Prefill spares the last layer's attention where nobody asks for its output. With few layers
+  // that would be a large part of all of it, so there somebody asks.
+  if (args.layers < kLayers) prefill_options.on_hidden = [](int64_t, const at::Tensor&) {};
+  const Stopwatch watch;
+  prefill(model, cache, random_tokens(args.tokens, args.vocabulary, 2), prefill_options);
+  const double prefill_seconds = watch.seconds();
+  cache.seal();
+  for (const double ratio : args.ratios) {
+    fmt::print("{}\n", measure(args, model, cache, method.options, ratio, prefill_seconds).dump());
+    std::fflush(stdout);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -122,13 +134,16 @@ int main(int argc, char** argv) {
   app.add_option("--layers", a.layers, "of the model")->check(counts)->capture_default_str();
   app.add_option("--vocabulary", a.vocabulary)->check(counts)->capture_default_str();
   app.add_option("--chunk", a.chunk, "rows a prefill call")->check(counts)->capture_default_str();
-  app.add_option("--ratio", a.ratio, "part that is kept")->capture_default_str();
+  app.add_option("--ratios", a.ratios, "parts that are kept, comma-separated")
+      ->delimiter(',')
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   app.add_option("--dtype", a.dtype)->check(CLI::IsMember({"BF16", "F32"}))->capture_default_str();
   app.add_option("--seed", a.seed)->capture_default_str();
   app.add_option("--threads", a.threads, "0 = one per processor")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {
-    fmt::print("{}\n", run(a).dump());
+    run(a);
     return 0;
   } catch (const limbeck::Error& e) {
     fmt::print(stderr, "method_bench: {}\n", e.what());

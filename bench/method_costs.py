@@ -2,8 +2,8 @@
 
     python3 bench/method_costs.py --output costs.jsonl [--tokens 8192] [--ratios 0.1] [--methods a,b]
 
-One process a method (build/release/method_bench), one line of JSON each, appended as soon as it is there: a
-run that is stopped goes on where it was. Lines of other lengths, layers, threads or types stay in the file
+One process a method (build/release/method_bench), which reads the context once for all ratios; a line of JSON
+a ratio. A run that is stopped goes on with the method where it was. Lines of other lengths, layers, threads or types stay in the file
 and are measured anew. Without --methods all presets of `limbeck methods` are run. A method that fails leaves
 a line with its error and is tried again by the next run. --table prints what the file holds as Markdown.
 """
@@ -13,7 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-KEY = ("method", "tokens", "layers", "dtype", "vocabulary", "ratio", "threads")
+SETTING = ("tokens", "layers", "dtype", "vocabulary", "threads")
+KEY = ("method", "ratio") + SETTING
 
 
 def read_lines(path):
@@ -37,30 +38,50 @@ def all_methods(limbeck):
     return [method["name"] for method in json.loads(done.stdout)["methods"]]
 
 
-def measure(args, method, ratio):
-    command = [args.tool, "--method", method, "--ratio", str(ratio), "--tokens", str(args.tokens),
+def measure(args, method, ratios):
+    """One line a ratio, each with its results or with what went wrong."""
+    command = [args.tool, "--method", method, "--ratios", ",".join(map(str, ratios)), "--tokens", str(args.tokens),
                "--layers", str(args.layers), "--vocabulary", str(args.vocabulary), "--dtype", args.dtype,
                "--threads", str(args.threads)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=args.timeout or None)
+        output, errors = process.communicate(timeout=args.timeout or None)
+        wrong = errors.strip() or f"exit code {process.returncode}"
     except subprocess.TimeoutExpired:
-        return {"error": f"no result within {args.timeout} seconds"}
-    if done.returncode != 0:
-        return {"error": done.stderr.strip() or f"exit code {done.returncode}"}
-    return json.loads(done.stdout)
+        process.kill()
+        output, _ = process.communicate()
+        wrong = f"no result within {args.timeout:g} seconds"
+    results = [json.loads(line) for line in output.splitlines()]
+    return results + [{"error": wrong}] * (len(ratios) - len(results))
+
+
+def pivot(title, lines, cell):
+    """Methods by ratios; methods in the order of what they take over all ratios."""
+    ratios = sorted({line["ratio"] for line in lines}, reverse=True)
+    methods = {}
+    for line in lines:
+        methods.setdefault(line["method"], {})[line["ratio"]] = line
+    out = [f"| {title} | " + " | ".join(f"{ratio:g}" for ratio in ratios) + " |", "|---" * (len(ratios) + 1) + "|"]
+    for method, by_ratio in sorted(methods.items(), key=lambda x: sum(
+            line["times_the_prefill"] for line in x[1].values()) / len(x[1])):
+        out.append(f"| {method} | " + " | ".join(
+            cell(by_ratio[ratio]) if ratio in by_ratio else "-" for ratio in ratios) + " |")
+    return out
 
 
 def table(lines):
-    out = ["| method | tokens | layers | kept | compaction s | times the prefill | MiB before | after | high-water mark |",
-           "|---|---|---|---|---|---|---|---|---|"]
-    mib = 1 << 20
-    for line in sorted((x for x in lines if "error" not in x),
-                       key=lambda x: (x["tokens"], -x["ratio"], x["compaction_seconds"])):
-        out.append(f"| {line['method']} | {line['tokens']:,} | {line['layers']} | {line['achieved_ratio']:.4f} "
-                   f"| {line['compaction_seconds']:.2f} | {line['times_the_prefill']:.3f} "
-                   f"| {line['bytes_before'] / mib:.1f} | {line['bytes_after'] / mib:.1f} "
-                   f"| {line['kv_bytes_peak'] / mib:.1f} |")
-    return "\n".join(out)
+    out, mib = [], 1 << 20
+    lines = [line for line in lines if "error" not in line]
+    for setting in sorted({tuple(line.get(name) for name in SETTING) for line in lines}):
+        these = [line for line in lines if tuple(line.get(name) for name in SETTING) == setting]
+        seconds = sorted(line["prefill_seconds"] for line in these)
+        out += [f"{these[0]['tokens']:,} tokens, {these[0]['layers']} layers, {these[0]['dtype']}, {these[0]['threads']} "
+                f"threads: prefill {seconds[len(seconds) // 2]:.2f} s (median), "
+                f"{these[0]['bytes_before'] / mib:.1f} MiB before.", ""]
+        out += pivot("times the prefill", these, lambda x: f"{x['times_the_prefill']:.3f}") + [""]
+        out += pivot("MiB after / high-water mark", these,
+                     lambda x: f"{x['bytes_after'] / mib:.1f} / {x['kv_bytes_peak'] / mib:.1f}") + [""]
+    return "\n".join(out).rstrip()
 
 
 def main():
@@ -85,18 +106,20 @@ def main():
     known = {key_of(line) for line in lines if "error" not in line}
     methods = args.methods.split(",") if args.methods else all_methods(args.limbeck)
     failed = 0
-    for ratio in [float(r) for r in args.ratios.split(",")]:
-        for method in methods:
-            wanted = {"method": method, "tokens": args.tokens, "layers": args.layers, "dtype": args.dtype,
-                      "vocabulary": args.vocabulary, "ratio": ratio, "threads": args.threads}
-            if key_of(wanted) in known:
-                continue
-            line = {**wanted, **measure(args, method, ratio)}
+    for method in methods:
+        wanted = [{"method": method, "tokens": args.tokens, "layers": args.layers, "dtype": args.dtype,
+                   "vocabulary": args.vocabulary, "ratio": float(ratio), "threads": args.threads}
+                  for ratio in args.ratios.split(",")]
+        wanted = [line for line in wanted if key_of(line) not in known]
+        if not wanted:
+            continue
+        for line, result in zip(wanted, measure(args, method, [line["ratio"] for line in wanted])):
+            line = {**line, **result}
             with args.output.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
             failed += "error" in line
             said = line.get("error") or f"{line['compaction_seconds']:.2f} s, {line['times_the_prefill']:.3f} prefills"
-            print(f"{method} at {ratio:g}: {said}", flush=True)
+            print(f"{method} at {line['ratio']:g}: {said}", flush=True)
     return 1 if failed else 0
 
 
