@@ -54,9 +54,11 @@ class Compaction {
     if (!options_.protect_overflow)
       for (const LayerPlan& plan : layers_) check_protected(plan);
     collect_queries();
-    double share = 0;
+    const double kept = static_cast<double>(total_budget()) /
+                        static_cast<double>(std::max<int64_t>(report_.entries_before, 1));
+    double share = first_share(preset_, kept);
     for (size_t s = 0; s < preset_.stages.size(); ++s) {
-      share += preset_.stages[s].share;
+      if (s > 0) share += preset_.stages[s].share;
       run_stage(s, s + 1 == preset_.stages.size() ? 1.0 : share);
     }
     build();
@@ -279,17 +281,21 @@ class Compaction {
 
   // ---- stages
 
+  int64_t total_budget() const {
+    int64_t budget = 0;
+    for (const LayerPlan& plan : layers_)
+      budget += std::accumulate(plan.budgets.begin(), plan.budgets.end(), int64_t{0});
+    return budget;
+  }
+
   void run_stage(size_t s, double share) {
     Stopwatch watch;
+    int64_t taken = 0;
+    for (const LayerPlan& plan : layers_) taken += plan.forced_count();
+    const int64_t left = std::max<int64_t>(0, share_of_budget(total_budget(), share) - taken);
+    if (s > 0 && left == 0) return;  // nothing to hand out
     if (!runs_in_pass(s)) {
-      int64_t budget = 0, taken = 0;
-      for (const LayerPlan& plan : layers_) {
-        budget += std::accumulate(plan.budgets.begin(), plan.budgets.end(), int64_t{0});
-        taken += plan.forced_count();
-      }
-      const double open =
-          static_cast<double>(std::max<int64_t>(0, share_of_budget(budget, share) - taken)) /
-          head_count();
+      const double open = static_cast<double>(left) / head_count();
       if (scorers_[s]->traits().own_rows > 0)
         score_by_own_queries(s, open);
       else

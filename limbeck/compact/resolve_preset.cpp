@@ -20,6 +20,7 @@ Preset resolve_preset(const CompactOptions& options) {
           *options.first_share, p.name, p.stages.size());
     p.stages[0].share = *options.first_share;
     p.stages[1].share = 1.0 - *options.first_share;
+    p.share_rises = p.share_whole = 1.0;
   }
   const bool coverage = !options.coverage.empty() || !options.coverage_allocator.empty() ||
                         !options.coverage_options.empty() ||
@@ -36,6 +37,8 @@ Preset resolve_preset(const CompactOptions& options) {
   replace(p.stages[0].scorer, p.stages[0].options, options.scorer);
   replace(p.stages[0].allocator, p.stages[0].allocator_options, options.allocator);
   if (coverage) {
+    // The rising share was measured with the preset's own first stage.
+    p.share_rises = p.share_whole = 1.0;
     replace(p.stages[0].scorer, p.stages[0].options, options.coverage);
     replace(p.stages[0].allocator, p.stages[0].allocator_options, options.coverage_allocator);
     for (const auto& [key, value] : options.coverage_options) p.stages[0].options[key] = value;

@@ -50,6 +50,23 @@ TEST(ResolvePresetTest, AReplacedPartLosesTheOptionsOfThePreset) {
   EXPECT_EQ(resolve_preset(o).name, "knorm x adakv x copy");
 }
 
+TEST(ResolvePresetTest, WhereMuchIsKeptTheFirstStageHandsOutEverything) {
+  const Preset p = resolve_preset(named("limbeck"));
+  EXPECT_DOUBLE_EQ(first_share(p, 0.05), 0.7);
+  EXPECT_DOUBLE_EQ(first_share(p, 0.25), 0.7);
+  EXPECT_NEAR(first_share(p, 0.35), 0.82, 1e-12);
+  EXPECT_DOUBLE_EQ(first_share(p, 0.5), 1.0);
+  EXPECT_DOUBLE_EQ(first_share(p, 0.9), 1.0);
+  EXPECT_DOUBLE_EQ(first_share(resolve_preset(named("kvzip")), 0.9), 1.0);
+  // A share that the user names holds everywhere, and so does the preset's with another coverage.
+  CompactOptions o = named("limbeck");
+  o.first_share = 0.6;
+  EXPECT_DOUBLE_EQ(first_share(resolve_preset(o), 0.9), 0.6);
+  o = named("limbeck");
+  o.coverage = "snapkv";
+  EXPECT_DOUBLE_EQ(first_share(resolve_preset(o), 0.9), 0.7);
+}
+
 TEST(ResolvePresetTest, CoverageReplacesTheFirstOfTwoStages) {
   CompactOptions o = named("limbeck");
   o.coverage = "snapkv";

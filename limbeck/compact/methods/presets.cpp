@@ -123,7 +123,9 @@ const std::vector<Preset>& preset_registry() {
        {{"attention", {{"reduce", "max"}}, "model", 0.7}, {"wpc", {}, "model", 0.3}},
        "fit",
        {},
-       {.repeat = false, .excerpts = kExcerptTokens}},
+       {.repeat = false, .excerpts = kExcerptTokens},
+       0.25,
+       0.5},
       {"pyramidkv",
        "snapkv's scores, low layers keep more than high ones",
        "arXiv 2406.02069",
@@ -156,6 +158,13 @@ const std::vector<Preset>& preset_registry() {
        "fit"},
   };
   return presets;
+}
+
+double first_share(const Preset& p, double kept) {
+  const double share = p.stages.front().share;
+  if (p.stages.size() != 2 || kept <= p.share_rises) return share;
+  if (kept >= p.share_whole) return 1.0;
+  return share + (1.0 - share) * (kept - p.share_rises) / (p.share_whole - p.share_rises);
 }
 
 Preset find_preset(std::string_view name) {

@@ -34,7 +34,13 @@ struct Preset {
   std::string builder = "copy";
   OptionTexts builder_options = {};
   QuerySources queries = {};
+  /// Where more than the first of these parts is kept, the first stage's share rises, evenly, until
+  /// it hands out everything at the second (two stages; not where the user names a share).
+  double share_rises = 1.0, share_whole = 1.0;
 };
+
+/// The first stage's share where so much is kept.
+double first_share(const Preset& preset, double kept);
 
 const std::vector<Preset>& preset_registry();
 /// A preset, or a scorer under its own name: then every head keeps the same share. With "+fit"
