@@ -54,8 +54,10 @@ class Compaction {
     if (!options_.protect_overflow)
       for (const LayerPlan& plan : layers_) check_protected(plan);
     collect_queries();
-    const double kept = static_cast<double>(total_budget()) /
-                        static_cast<double>(std::max<int64_t>(report_.entries_before, 1));
+    // Of the text, not of what an earlier compaction left of it: slots few and far between need
+    // reconstruction.
+    const double kept =
+        static_cast<double>(total_budget()) / head_count() / static_cast<double>(span_.size());
     double share = first_share(preset_, kept);
     for (size_t s = 0; s < preset_.stages.size(); ++s) {
       if (s > 0) share += preset_.stages[s].share;

@@ -35,8 +35,10 @@ constexpr int64_t kLargeExchanges = 3;
 constexpr int64_t kLargeSteps = 1;
 constexpr int kBlockSweeps = 2;
 
-bool can_take_blocks(const FitOptions& o) {
-  return o.weights == "exact" && (o.values == "local" || o.values == "copy");
+/// Blocks in which a head of t kept slots is fitted; 1 = all at once.
+int64_t blocks_of(int64_t t, const FitOptions& o) {
+  const bool can = o.weights == "exact" && (o.values == "local" || o.values == "copy");
+  return can && t > o.joint ? (t + o.joint - 1) / o.joint : 1;
 }
 
 /// A factor of a symmetric positive definite matrix that may need help.
@@ -190,8 +192,8 @@ class HeadFit {
 
   // ---- heads of many slots: block after block, the others as they are
 
-  bool in_blocks() const { return t_ > o_.joint && can_take_blocks(o_); }
-  int64_t block_count() const { return (t_ + o_.joint - 1) / o_.joint; }
+  int64_t block_count() const { return blocks_of(t_, o_); }
+  bool in_blocks() const { return block_count() > 1; }
   /// First slot of block b; slots of a block lie together (fit_head()).
   int64_t block_begin(int64_t b) const { return b * t_ / block_count(); }
 
@@ -407,10 +409,9 @@ class HeadFit {
 FitResult fit_head(const HeadProblem& problem, const std::vector<int32_t>& kept,
                    const std::vector<uint8_t>& held, const FitOptions& options) {
   const auto t = static_cast<int64_t>(kept.size());
-  if (t <= options.joint || !can_take_blocks(options))
-    return HeadFit(problem, kept, held, options).run();
+  const int64_t blocks = blocks_of(t, options);
+  if (blocks == 1) return HeadFit(problem, kept, held, options).run();
   // Every block holds slots from all over the text, so that none has a stretch of it to itself.
-  const int64_t blocks = (t + options.joint - 1) / options.joint;
   std::vector<int64_t> order;
   std::vector<int32_t> dealt;
   for (int64_t b = 0; b < blocks; ++b)

@@ -505,6 +505,37 @@ TEST(FitTest, BlocksOfSlotsStayCloseToAllAtOnce) {
   }
 }
 
+TEST(FitTest, BlocksChooseTheirRidgeOnRowsThatWereHeldOut) {
+  const SyntheticHead head = synthetic_head(85, 0.5, 300, 240, 200, 32);
+  std::vector<int32_t> kept(150);
+  for (int32_t i = 0; i < 150; ++i) kept[i] = 2 * i;
+  std::vector<uint8_t> held(240, 0);
+  for (size_t i = 0; i < held.size(); ++i) held[i] = i % 4 == 1 ? 1 : i % 4 == 3 ? 2 : 0;
+  FitOptions o;
+  o.values = "local";
+  o.joint = 64;
+  o.rho = 0;
+  const FitResult chosen = fit_head(head.train, kept, held, o);
+  // Of the three ridges the one that the deciding rows like best, found here from outside.
+  std::vector<int64_t> deciding;
+  for (int64_t i = 0; i < 240; ++i)
+    if (held[i] == 1) deciding.push_back(i);
+  const HeadProblem judge = head.train.rows(at::tensor(deciding, at::kLong));
+  double best = INFINITY;
+  FitResult wanted;
+  for (const double rho : {1e-3, 1e-2, 1e-1}) {
+    o.rho = rho;
+    FitResult r = fit_head(head.train, kept, held, o);
+    const double error = head_errors(judge, kept, r.bias, r.values).output;
+    if (error < best) {
+      best = error;
+      wanted = std::move(r);
+    }
+  }
+  EXPECT_TRUE(at::equal(chosen.values, wanted.values));
+  EXPECT_TRUE(at::equal(chosen.bias, wanted.bias));
+}
+
 TEST(FitTest, EverySlotKeptGivesBackTheHead) {
   const SyntheticHead head = synthetic_head(80, 0.6, 24, 400, 100, 16);
   std::vector<int32_t> all(24);
