@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <vector>
 
 namespace limbeck {
@@ -23,21 +24,30 @@ const Bf16* bf16(const at::Tensor& x) {
   return reinterpret_cast<const Bf16*>(x.const_data_ptr<at::BFloat16>());
 }
 
+/// Memory that is written before it is read: filling it first would take longer than what it is
+/// for.
+template <class T>
+std::unique_ptr<T[]> unfilled(int64_t size) {
+  return std::make_unique_for_overwrite<T[]>(static_cast<size_t>(size));
+}
+
 /// One KV head's keys and values packed for the products, by chunks of slots.
 struct PackedHead {
-  std::vector<Bf16> keys, values;
+  std::unique_ptr<Bf16[]> keys, values;
   int64_t value_size = 0;  ///< of a whole chunk
 
   PackedHead(const TileAttentionInput& in, int64_t h) {
     const at::Tensor k = in.keys.select(0, h), v = in.values.select(0, h);
     const int64_t slots = k.size(0), dim = k.size(1);
     value_size = tile_pack_size(kSlots, dim);
-    keys.resize(static_cast<size_t>(tile_pack_size(dim, slots)));
-    values.resize(static_cast<size_t>((slots + kSlots - 1) / kSlots * value_size));
-    tile_pack(bf16(k), dim, slots, 1, k.stride(0), keys.data());
+    keys = unfilled<Bf16>(tile_pack_size(dim, slots));
+    // Whole chunks, and one of as many slots as are left, rounded up to the products' depth.
+    values = unfilled<Bf16>(slots / kSlots * value_size +
+                            tile_pack_size((slots % kSlots + 31) / 32 * 32, dim));
+    tile_pack(bf16(k), dim, slots, 1, k.stride(0), keys.get());
     for (int64_t at = 0; at < slots; at += kSlots) {
       const int64_t n = std::min(kSlots, slots - at);
-      Bf16* to = values.data() + at / kSlots * value_size;
+      Bf16* to = values.get() + at / kSlots * value_size;
       const int64_t depth = (n + 31) / 32 * 32;
       if (depth == n) {
         tile_pack(bf16(v) + at * v.stride(0), n, dim, v.stride(0), 1, to);
@@ -55,9 +65,12 @@ struct PackedHead {
 /// Working memory of a thread.
 struct Block {
   explicit Block(int64_t dim)
-      : logits(kRows * kSlots), weights(kRows * kSlots), sum(kRows * dim), part(kRows * dim) {}
-  std::vector<float> logits;
-  std::vector<Bf16> weights;
+      : logits(unfilled<float>(kRows * kSlots)),
+        weights(unfilled<Bf16>(kRows * kSlots)),
+        sum(kRows * dim),
+        part(kRows * dim) {}
+  std::unique_ptr<float[]> logits;
+  std::unique_ptr<Bf16[]> weights;
   std::vector<float> sum, part;
   float mass[kRows], lse[kRows], inverse[kRows];
   int64_t visible[kRows];
@@ -78,22 +91,22 @@ void attend_block(const TileAttentionInput& in, const PackedHead& packed, int64_
   for (int64_t at = 0; at < most; at += kSlots) {
     const int64_t n = std::min(kSlots, most - at), width = (n + 31) / 32 * 32;
     tile_product({bf16(in.queries) + (h * in.queries.size(1) + first) * dim, m, dim, dim,
-                  packed.keys.data() + tile_pack_size(dim, at), dim, n, b.logits.data(), width});
+                  packed.keys.get() + tile_pack_size(dim, at), dim, n, b.logits.get(), width});
     for (int64_t r = 0; r < m; ++r) b.visible[r] = std::clamp<int64_t>(seen_by(r) - at, 0, n);
     SoftmaxBlock block;
     block.rows = m;
     block.columns = n;
     block.stride = width;
     block.visible = in.causal > 0 ? b.visible : nullptr;
-    block.logits = b.logits.data();
+    block.logits = b.logits.get();
     block.bias = bias != nullptr ? bias + at : nullptr;
     block.scale = static_cast<float>(in.scale);
-    block.weights = b.weights.data();
+    block.weights = b.weights.get();
     block.inverse = b.inverse;
     block.lse = b.lse;
     softmax_block(block);
-    tile_product({b.weights.data(), m, width, width,
-                  packed.values.data() + at / kSlots * packed.value_size,
+    tile_product({b.weights.get(), m, width, width,
+                  packed.values.get() + at / kSlots * packed.value_size,
                   (std::min(kSlots, slots - at) + 31) / 32 * 32, dim, b.part.data(), dim});
     for (int64_t r = 0; r < m; ++r) {
       if (b.lse[r] == kMinusInfinity) continue;
