@@ -54,8 +54,8 @@ TEST(ResolvePresetTest, WhereMuchIsKeptTheFirstStageHandsOutEverything) {
   const Preset p = resolve_preset(named("limbeck"));
   EXPECT_DOUBLE_EQ(first_share(p, 0.05), 0.7);
   EXPECT_DOUBLE_EQ(first_share(p, 0.25), 0.7);
-  EXPECT_NEAR(first_share(p, 0.35), 0.82, 1e-12);
-  EXPECT_DOUBLE_EQ(first_share(p, 0.5), 1.0);
+  EXPECT_NEAR(first_share(p, 0.5), 0.85, 1e-12);
+  EXPECT_DOUBLE_EQ(first_share(p, 0.75), 1.0);
   EXPECT_DOUBLE_EQ(first_share(p, 0.9), 1.0);
   EXPECT_DOUBLE_EQ(first_share(resolve_preset(named("kvzip")), 0.9), 1.0);
   // A share that the user names holds everywhere, and so does the preset's with another coverage.

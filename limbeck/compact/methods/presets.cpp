@@ -125,7 +125,7 @@ const std::vector<Preset>& preset_registry() {
        {},
        {.repeat = false, .excerpts = kExcerptTokens},
        0.25,
-       0.5},
+       0.75},
       {"pyramidkv",
        "snapkv's scores, low layers keep more than high ones",
        "arXiv 2406.02069",
