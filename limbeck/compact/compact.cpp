@@ -81,6 +81,7 @@ CompactReport compact_pieces(const Model& model, KvCache& cache, const CompactOp
     KvCache alone = only_piece(cache, span, pieces[i]);
     CompactOptions o = options;
     o.span = pieces[i];
+    o.scores = nullptr;  // each piece is a cache of its own
     join_reports(report, run_contest(model, alone, o, slots[i]));
     for (size_t s = 0; s < alone.segments().size(); ++s) {
       if (alone.segments()[s].begin != pieces[i].begin) continue;

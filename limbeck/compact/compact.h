@@ -10,6 +10,7 @@
 #include "limbeck/compact/methods/presets.h"
 #include "limbeck/compact/quality/guard.h"
 #include "limbeck/compact/queries/repeat.h"
+#include "limbeck/compact/score_store.h"
 #include "limbeck/compact/selection.h"
 #include "limbeck/heads/head_table.h"
 
@@ -57,6 +58,9 @@ struct CompactOptions {
   int64_t sampled_tokens = 0;   ///< continue the text by so many sampled tokens, as queries
   double sampled_weight = 3.0;  ///< row weight of these
   const StoredQueries* queries = nullptr;  ///< captured before for this cache and span: no pass
+  /// Takes over scores that another compaction of this cache, in this state, has left here, where
+  /// they are the same for this budget; and leaves its own. Seconds are then those of that one.
+  ScoreStore* scores = nullptr;
   /// Refit layer by layer on the queries that the already compacted lower layers cause (7).
   bool on_policy = false;
   int64_t polish = 0;      ///< so many training steps on biases and values afterwards (polish.h)

@@ -230,6 +230,8 @@ class Compaction {
       if (scorers_[s]->traits().needs_queries && !runs_in_pass(s))
         limit_ = std::max(limit_, scorers_[s]->query_limit(mean_budget_));
     if (limit_ == 0 && !runs_in_pass(0)) return;
+    // A builder wants what the scorer saw on its way.
+    if (runs_in_pass(0) && limit_ == 0) known_ = known_scores();
     Stopwatch watch;
     rows_.resize(cache_.shape().layer_count());
     seen_.resize(cache_.shape().layer_count());
@@ -237,6 +239,7 @@ class Compaction {
     std::vector<HeadAttention> all;  // what the rows of the layer at hand see
     const auto visit = [&](const LayerQueries& q) -> LayerAnswer {
       note_pass(q);
+      if (known_ != nullptr) return {};
       if (limit_ > 0) rows_[q.layer] = q.subset(limit_, cache_.shape().kv_heads);
       if (!runs_in_pass(0)) return {};
       Stopwatch score_watch;
@@ -281,6 +284,50 @@ class Compaction {
                          [&](const LayerPlan& p) { return p.layer == layer; });
   }
 
+  // ---- scores of an earlier compaction of this text
+
+  bool may_share_scores() const {
+    return options_.scores != nullptr &&
+           (!scorers_[0]->traits().needs_queries || options_.queries != nullptr);
+  }
+
+  ScoreKey score_key() const {
+    const Stage& stage = preset_.stages[0];
+    ScoreKey key{stage.scorer, stage.options, span_, options_.seed, recent_, nullptr, 0, {}};
+    if (scorers_[0]->traits().needs_queries) {
+      key.queries = options_.queries;
+      if (!runs_in_pass(0)) key.rows = rows_[layers_.front().layer].tokens();
+    }
+    for (const LayerPlan& plan : layers_) key.forced.push_back(plan.forced);
+    return key;
+  }
+
+  std::vector<std::vector<int64_t>> budgets_by_layer() const {
+    std::vector<std::vector<int64_t>> out;
+    for (const LayerPlan& plan : layers_) out.push_back(plan.budgets);
+    return out;
+  }
+
+  const StoredScores* known_scores() const {
+    if (!may_share_scores()) return nullptr;
+    return options_.scores->find(score_key(), scorers_[0]->traits().budget, budgets_by_layer());
+  }
+
+  void take_over(const StoredScores& known) {
+    for (size_t i = 0; i < layers_.size(); ++i) layers_[i].scores = known.scores[i];
+    pass_scoring_ = known.seconds;
+    // The footprint is that of the method on its own.
+    if (const int64_t own = own_rows_of(scorers_[0]->traits(), cache_, span_); own > 0)
+      cache_.note_auxiliary(own_rows_read(cache_, span_, own));
+  }
+
+  void keep_scores(double seconds) {
+    if (!may_share_scores() || scorers_[0]->traits().budget == BudgetUse::all) return;
+    StoredScores kept{score_key(), budgets_by_layer(), {}, seconds};
+    for (const LayerPlan& plan : layers_) kept.scores.push_back(plan.scores);
+    options_.scores->keep(std::move(kept));
+  }
+
   // ---- stages
 
   int64_t total_budget() const {
@@ -296,16 +343,20 @@ class Compaction {
     for (const LayerPlan& plan : layers_) taken += plan.forced_count();
     const int64_t left = std::max<int64_t>(0, share_of_budget(total_budget(), share) - taken);
     if (s > 0 && left == 0) return;  // nothing to hand out
-    if (!runs_in_pass(s)) {
+    if (s == 0 && !runs_in_pass(0)) known_ = known_scores();
+    if (s == 0 && known_ != nullptr) {
+      take_over(*known_);
+    } else if (!runs_in_pass(s)) {
       const double open = static_cast<double>(left) / head_count();
       if (scorers_[s]->traits().own_rows > 0)
         score_by_own_queries(s, open);
       else
         score_layers(s, open);
     }
+    const double seconds = watch.restart() + (s == 0 ? pass_scoring_ : 0.0);
     report_.seconds.emplace_back(
-        preset_.stages.size() == 1 ? "scores" : "scores " + preset_.stages[s].scorer,
-        watch.restart() + (s == 0 ? pass_scoring_ : 0.0));
+        preset_.stages.size() == 1 ? "scores" : "scores " + preset_.stages[s].scorer, seconds);
+    if (s == 0 && known_ == nullptr) keep_scores(seconds);
     for (LayerPlan& plan : layers_) normalize_scores(options_.normalize, plan.scores, plan.offsets);
     contest(*allocators_[s], share);
     for (LayerPlan& plan : layers_) plan.earlier = plan.scores;
@@ -496,6 +547,7 @@ class Compaction {
   Preset preset_;
   int64_t slots_override_ = -1, mean_budget_ = 1, limit_ = 0, recent_ = 0;
   double pass_scoring_ = 0;
+  const StoredScores* known_ = nullptr;  ///< of the first stage
   PositionRange span_;
   std::vector<LayerPlan> layers_;
   std::vector<LayerQueries> rows_;  ///< [layers] what is kept of the reference queries

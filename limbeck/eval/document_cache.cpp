@@ -202,6 +202,7 @@ void DocumentCache::compact_with(const EvalUnit& unit, CompactedDocument& out) {
     o.ratio = i == 0 ? targets[0] : targets[i] / targets[i - 1];
     // On-policy fits make their own; a compact cache causes others than the full one.
     o.queries = nullptr;
+    o.scores = i == 0 ? &scores_ : nullptr;
     const bool learns = method_needs_queries(o) || o.polish > 0;
     if (i == 0 && learns && !o.on_policy) {
       const Captured& c = captured(*unit.method);

@@ -78,6 +78,7 @@ class DocumentCache {
   double text_loss_ = 0;
   at::Tensor last_logits_;
   std::list<Captured> captured_;
+  ScoreStore scores_;  ///< of the full cache
 };
 
 /// Keys, values and biases of the segments that lie in the span, and of streaming heads' entries.

@@ -34,7 +34,8 @@ class AttentionScorer : public Scorer {
     return {.comparable = Comparable::model,
             .needs_queries = true,
             .runs_in_pass = true,
-            .sinks = options_.sinks};
+            .sinks = options_.sinks,
+            .budget = BudgetUse::none};
   }
 
   void score(const ScoreInput& in, const at::Tensor& out) const override {

@@ -45,7 +45,8 @@ class CompactorScorer : public Scorer {
     return {.comparable = Comparable::layer,
             .own_rows = kAllRows,
             .sinks = options_.sinks,
-            .recent = options_.recent};
+            .recent = options_.recent,
+            .budget = options_.removed_blend ? BudgetUse::all : BudgetUse::none};
   }
 
   void score(const ScoreInput& in, const at::Tensor& out) const override {

@@ -48,7 +48,10 @@ class ExpectedScorer : public Scorer {
  public:
   explicit ExpectedScorer(const ExpectedOptions& o) : options_(o) {}
   ScorerTraits traits() const override {
-    return {.comparable = Comparable::layer, .own_rows = kAllRows, .sinks = options_.sinks};
+    return {.comparable = Comparable::layer,
+            .own_rows = kAllRows,
+            .sinks = options_.sinks,
+            .budget = BudgetUse::none};
   }
 
   void score(const ScoreInput& in, const at::Tensor& out) const override {

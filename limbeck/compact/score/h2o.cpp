@@ -23,6 +23,7 @@ class H2oScorer : public Scorer {
 
   ScorerTraits traits() const override {
     ScorerTraits t{.comparable = Comparable::layer, .own_rows = kAllRows};
+    if (!running()) t.budget = BudgetUse::none;
     if (running()) {
       t.carries = kSums;
       t.recent = kRecentHalf;

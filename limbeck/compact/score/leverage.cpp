@@ -112,7 +112,10 @@ class LeverageScorer : public Scorer {
  public:
   explicit LeverageScorer(const LeverageOptions& o) : options_(o) {}
   ScorerTraits traits() const override {
-    return {.comparable = Comparable::layer, .sinks = options_.sinks, .recent = options_.recent};
+    return {.comparable = Comparable::layer,
+            .sinks = options_.sinks,
+            .recent = options_.recent,
+            .budget = BudgetUse::none};
   }
 
   void score(const ScoreInput& in, const at::Tensor& out) const override {

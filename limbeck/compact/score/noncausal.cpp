@@ -28,7 +28,8 @@ class NoncausalScorer : public Scorer {
     return {.comparable = Comparable::layer,
             .own_rows = kAllRows,
             .sinks = options_.sinks,
-            .recent = options_.recent};
+            .recent = options_.recent,
+            .budget = BudgetUse::none};
   }
 
   void score(const ScoreInput& in, const at::Tensor& out) const override {

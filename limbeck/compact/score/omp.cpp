@@ -29,7 +29,11 @@ struct OmpScorerOptions {
 class OmpScorer : public Scorer {
  public:
   explicit OmpScorer(OmpScorerOptions o) : options_(std::move(o)) {}
-  ScorerTraits traits() const override { return {.needs_queries = true}; }
+  /// Slots that the published loop drops at its end depend on where it ends.
+  ScorerTraits traits() const override {
+    return {.needs_queries = true,
+            .budget = options_.form == "gram" ? BudgetUse::prefix : BudgetUse::all};
+  }
   int64_t query_limit(int64_t) const override { return options_.rows; }
 
   void score(const ScoreInput& in, const at::Tensor& out) const override {

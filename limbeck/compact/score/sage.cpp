@@ -25,7 +25,8 @@ class SageScorer : public Scorer {
             .own_rows = 1,
             .query_dependent = true,
             .sinks = options_.sinks,
-            .recent = options_.recent};
+            .recent = options_.recent,
+            .budget = BudgetUse::none};
   }
 
   void score(const ScoreInput& in, const at::Tensor& out) const override {

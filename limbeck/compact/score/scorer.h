@@ -28,6 +28,10 @@ namespace limbeck {
 /// ScorerTraits::recent of scorers that always keep the newer half of what they may keep.
 inline constexpr int64_t kRecentHalf = std::numeric_limits<int64_t>::max();
 
+/// What scores have to do with how much is kept. With `none` they are the same for every budget;
+/// with `prefix` those of a larger budget rank the same slots first, as far as a smaller one looks.
+enum class BudgetUse { all, prefix, none };
+
 /// What a scorer is and needs.
 struct ScorerTraits {
   Comparable comparable = Comparable::none;
@@ -46,6 +50,8 @@ struct ScorerTraits {
   int64_t recent = 0;            ///< last slots protected by default
   /// First full layers that keep everything, beyond the budget of the others.
   int64_t whole_layers = 0;
+  /// Whether scores may be taken over from a compaction with another budget (score_store.h).
+  BudgetUse budget = BudgetUse::all;
 };
 
 /// One full layer's slots of the span.

@@ -37,7 +37,8 @@ class WindowScorer : public Scorer {
     return {.comparable = Comparable::model,
             .own_rows = options_.window,
             .query_dependent = true,
-            .recent = options_.window};
+            .recent = options_.window,
+            .budget = BudgetUse::none};
   }
 
   void score(const ScoreInput& in, const at::Tensor& out) const override {
