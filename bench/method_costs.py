@@ -5,7 +5,8 @@
 One process a method (build/release/method_bench), which reads the context once for all ratios; a line of JSON
 a ratio. A run that is stopped goes on with the method where it was. Lines of other lengths, layers, threads or types stay in the file
 and are measured anew. Without --methods all presets of `limbeck methods` are run. A method that fails leaves
-a line with its error and is tried again by the next run. --table prints what the file holds as Markdown.
+a line with its error and is tried again by the next run. --table prints what the file holds as Markdown; what a
+model of all 28 layers pays comes from results of one and of two layers ((1): of one layer alone).
 """
 import argparse
 import json
@@ -13,8 +14,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-SETTING = ("tokens", "layers", "dtype", "vocabulary", "threads")
-KEY = ("method", "ratio") + SETTING
+SETTING = ("tokens", "dtype", "vocabulary", "threads")
+KEY = ("method", "ratio", "layers") + SETTING
+MODEL_LAYERS = 28  # of Qwen3-0.6B
 
 
 def read_lines(path):
@@ -55,15 +57,39 @@ def measure(args, method, ratios):
     return results + [{"error": wrong}] * (len(ratios) - len(results))
 
 
-def pivot(title, lines, cell):
-    """Methods by ratios; methods in the order of what they take over all ratios."""
-    ratios = sorted({line["ratio"] for line in lines}, reverse=True)
-    methods = {}
+def median(values):
+    return sorted(values)[len(values) // 2]
+
+
+def of_the_model(lines):
+    """Lines of one setting by method and ratio, with the share of the prefill that a model of all layers pays.
+
+    Prefill and scoring run layer by layer, but a pass over the text for its queries spares the last layer's
+    attention. With results of one and of two layers the second one is what each further layer adds; with one
+    number of layers alone the share is what was measured.
+    """
+    prefill = {n: median([x["prefill_seconds"] for x in lines if x["layers"] == n]) for n in {x["layers"] for x in lines}}
+    cells = {}
     for line in lines:
-        methods.setdefault(line["method"], {})[line["ratio"]] = line
+        cells.setdefault((line["method"], line["ratio"]), {})[line["layers"]] = line
+    out = {}
+    for key, by_layers in cells.items():
+        line = by_layers[max(by_layers)]
+        share, exact = line["times_the_prefill"], False
+        if 1 in by_layers and 2 in by_layers:
+            first = by_layers[1]["compaction_seconds"]
+            added = by_layers[2]["compaction_seconds"] - first
+            share = (first + (MODEL_LAYERS - 1) * added) / (
+                prefill[1] + (MODEL_LAYERS - 1) * (prefill[2] - prefill[1]))
+            exact = True
+        out.setdefault(key[0], {})[key[1]] = {**line, "share": share, "of_all_layers": exact}
+    return out
+
+
+def pivot(title, methods, ratios, cell):
+    """Methods by ratios; methods in the order of what they take."""
     out = [f"| {title} | " + " | ".join(f"{ratio:g}" for ratio in ratios) + " |", "|---" * (len(ratios) + 1) + "|"]
-    for method, by_ratio in sorted(methods.items(), key=lambda x: sum(
-            line["times_the_prefill"] for line in x[1].values()) / len(x[1])):
+    for method, by_ratio in sorted(methods.items(), key=lambda x: median([line["share"] for line in x[1].values()])):
         out.append(f"| {method} | " + " | ".join(
             cell(by_ratio[ratio]) if ratio in by_ratio else "-" for ratio in ratios) + " |")
     return out
@@ -74,13 +100,16 @@ def table(lines):
     lines = [line for line in lines if "error" not in line]
     for setting in sorted({tuple(line.get(name) for name in SETTING) for line in lines}):
         these = [line for line in lines if tuple(line.get(name) for name in SETTING) == setting]
-        seconds = sorted(line["prefill_seconds"] for line in these)
-        out += [f"{these[0]['tokens']:,} tokens, {these[0]['layers']} layers, {these[0]['dtype']}, {these[0]['threads']} "
-                f"threads: prefill {seconds[len(seconds) // 2]:.2f} s (median), "
-                f"{these[0]['bytes_before'] / mib:.1f} MiB before.", ""]
-        out += pivot("times the prefill", these, lambda x: f"{x['times_the_prefill']:.3f}") + [""]
-        out += pivot("MiB after / high-water mark", these,
-                     lambda x: f"{x['bytes_after'] / mib:.1f} / {x['kv_bytes_peak'] / mib:.1f}") + [""]
+        layers = sorted({line["layers"] for line in these})
+        out += [f"{these[0]['tokens']:,} tokens, {these[0]['dtype']}, {these[0]['threads']} threads; layers run: "
+                f"{', '.join(map(str, layers))}.", ""]
+        methods, ratios = of_the_model(these), sorted({line["ratio"] for line in these}, reverse=True)
+        out += pivot("times the prefill", methods, ratios,
+                     lambda x: f"{x['share']:.3f}" + ("" if x["of_all_layers"] else " (1)" if x["layers"] == 1 else ""))
+        out += [""]
+        out += pivot("MiB a layer: after / high-water mark", methods, ratios,
+                     lambda x: f"{x['bytes_after'] / mib / x['layers']:.1f} / {x['kv_bytes_peak'] / mib / x['layers']:.1f}")
+        out += [""]
     return "\n".join(out).rstrip()
 
 
