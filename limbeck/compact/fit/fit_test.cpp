@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include <numeric>
+#include <set>
 
 namespace limbeck {
 namespace {
@@ -347,8 +348,18 @@ TEST(OmpTest, TheGramFormFromTheWeightsBeforeEqualsFitsFromTheStart) {
     phi[3].copy_(phi[90]);
     phi[5].zero_();
     const at::Tensor g = at::mm(phi, phi.t());
-    const auto order = gomp(g, 120);
-    EXPECT_EQ(order, gomp_plain(g, 120)) << seed;
+    const auto order = gomp(g, 120), plain = gomp_plain(g, 120);
+    ASSERT_EQ(order.size(), 120u);
+    EXPECT_EQ(std::set<int32_t>(order.begin(), order.end()).size(), 120u);
+    EXPECT_TRUE(std::equal(order.begin(), order.begin() + 40, plain.begin())) << seed;
+    // Behind that gains are so small that rounding may decide; what is left is not.
+    const auto left = [&](const std::vector<int32_t>& set) {
+      const at::Tensor index = at::tensor(std::vector<int64_t>(set.begin(), set.end()), at::kLong);
+      const at::Tensor sums = g.sum(1).index_select(0, index);
+      const at::Tensor w = nnls_gram(g.index_select(0, index).index_select(1, index), sums);
+      return (phi.sum(0) - at::mv(phi.index_select(0, index).t(), w)).norm().item<double>();
+    };
+    EXPECT_NEAR(left(order), left(plain), 1e-3 * phi.sum(0).norm().item<double>()) << seed;
   }
 }
 
