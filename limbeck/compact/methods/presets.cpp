@@ -154,7 +154,9 @@ const std::vector<Preset>& preset_registry() {
       {"wpc",
        "weighted pivoted Cholesky and water-filling over all heads, fitted",
        "ours",
-       {{"wpc", {{"reach", "3"}}, "model"}},
+       // Alone it has nothing else that keeps what single queries need, and a sample of rows misses
+       // most of these.
+       {{"wpc", {{"dense", "2048"}, {"reach", "3"}}, "model"}},
        "fit"},
   };
   return presets;
