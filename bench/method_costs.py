@@ -10,6 +10,7 @@ model of all 28 layers pays comes from results of one and of two layers ((1): of
 """
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -57,10 +58,6 @@ def measure(args, method, ratios):
     return results + [{"error": wrong}] * (len(ratios) - len(results))
 
 
-def median(values):
-    return sorted(values)[len(values) // 2]
-
-
 def of_the_model(lines):
     """Lines of one setting by method and ratio, with the share of the prefill that a model of all layers pays.
 
@@ -68,7 +65,7 @@ def of_the_model(lines):
     attention. With results of one and of two layers the second one is what each further layer adds; with one
     number of layers alone the share is what was measured.
     """
-    prefill = {n: median([x["prefill_seconds"] for x in lines if x["layers"] == n]) for n in {x["layers"] for x in lines}}
+    prefill = {n: statistics.median([x["prefill_seconds"] for x in lines if x["layers"] == n]) for n in {x["layers"] for x in lines}}
     cells = {}
     for line in lines:
         cells.setdefault((line["method"], line["ratio"]), {})[line["layers"]] = line
@@ -89,7 +86,7 @@ def of_the_model(lines):
 def pivot(title, methods, ratios, cell):
     """Methods by ratios; methods in the order of what they take."""
     out = [f"| {title} | " + " | ".join(f"{ratio:g}" for ratio in ratios) + " |", "|---" * (len(ratios) + 1) + "|"]
-    for method, by_ratio in sorted(methods.items(), key=lambda x: median([line["share"] for line in x[1].values()])):
+    for method, by_ratio in sorted(methods.items(), key=lambda x: statistics.median([line["share"] for line in x[1].values()])):
         out.append(f"| {method} | " + " | ".join(
             cell(by_ratio[ratio]) if ratio in by_ratio else "-" for ratio in ratios) + " |")
     return out

@@ -196,14 +196,12 @@ class WarmNnls {
     passive_.push_back(last);
     std::vector<double> products(passive_.size() - 1);
     for (size_t i = 0; i < products.size(); ++i) products[i] = product(last, passive_[i]);
-    const bool grown =
-        cholesky_.size() == last_size() && cholesky_.add(products, 1.0 + kRidge, right(last), 0.0);
+    const bool grown = cholesky_.size() == last_size() &&
+                       cholesky_.add(products, 1.0 + kNnlsRidge, right(last), 0.0);
     if (!grown || !exchange()) start_again();
   }
 
  private:
-  static constexpr double kRidge = 1e-7;
-
   int64_t last_size() const { return static_cast<int64_t>(passive_.size()) - 1; }
   /// Of two members of the set, in the scaled matrix.
   double product(int64_t i, int64_t j) const {
@@ -221,8 +219,8 @@ class WarmNnls {
   /// Moves slots between the sides until the weights are right; false where there is no factor.
   bool exchange() {
     const auto t = static_cast<int64_t>(set_.size());
-    int64_t best = t + 1, patience = 3;
-    for (int64_t round = 0; round < 10 * t + 30; ++round) {
+    ExchangeRule rule(t);
+    for (int64_t round = 0; round < ExchangeRule::most_rounds(t); ++round) {
       const std::vector<double> x = cholesky_.solution();
       std::vector<double> w(t, 0.0);
       std::vector<uint8_t> positive(t, 0);
@@ -235,16 +233,10 @@ class WarmNnls {
       settle(tensor_of(w));
       const double* c = c_.const_data_ptr<double>();
       for (int64_t i = 0; i < t; ++i)
-        if (positive[i] == 0 && -c[set_[i]] * scale_[set_[i]] < -1e-9) wrong.push_back(i);
+        if (positive[i] == 0 && -c[set_[i]] * scale_[set_[i]] < -kNnlsSlack) wrong.push_back(i);
       if (wrong.empty()) return true;
       std::sort(wrong.begin(), wrong.end());
-      if (static_cast<int64_t>(wrong.size()) < best) {
-        best = static_cast<int64_t>(wrong.size());
-        patience = 3;
-      } else if (--patience < 0) {
-        wrong = {wrong.back()};
-      }
-      for (int64_t i : wrong) positive[i] ^= 1;
+      for (int64_t i : rule.choose(std::move(wrong))) positive[i] ^= 1;
       if (!refactor(positive)) return false;
     }
     settle(w_.clamp_min(0.0));
@@ -265,7 +257,7 @@ class WarmNnls {
     for (int64_t i = 0; i < n; ++i) {
       for (int64_t j = 0; j < i; ++j)
         to[i * n + j] = to[j * n + i] = product(passive_[i], passive_[j]);
-      to[i * n + i] = 1.0 + kRidge;
+      to[i * n + i] = 1.0 + kNnlsRidge;
     }
     return cholesky_.assign(a, side);
   }

@@ -22,10 +22,20 @@ at::Tensor solve_ridged(at::Tensor a, const at::Tensor& b, double ridge) {
 
 }  // namespace
 
+std::vector<int64_t> ExchangeRule::choose(std::vector<int64_t> wrong) {
+  if (static_cast<int64_t>(wrong.size()) < best_) {
+    best_ = static_cast<int64_t>(wrong.size());
+    patience_ = 3;
+  } else if (--patience_ < 0) {
+    return {wrong.back()};
+  }
+  return wrong;
+}
+
 at::Tensor nnls_gram(const at::Tensor& g, const at::Tensor& target, int64_t exchanges) {
   // Without the exact end there is no use for a ridge that the rounding of g may not allow.
   // That one is factorised in f32, at half the cost.
-  const double ridge = exchanges < 0 ? 1e-7 : 1e-4;
+  const double ridge = exchanges < 0 ? kNnlsRidge : 1e-4;
   const at::ScalarType type = exchanges < 0 ? at::kDouble : at::kFloat;
   const int64_t t = g.size(0);
   const at::Tensor scale = g.diagonal().clamp_min(1e-300).rsqrt();
@@ -33,10 +43,9 @@ at::Tensor nnls_gram(const at::Tensor& g, const at::Tensor& target, int64_t exch
   const at::Tensor b = (target * scale).contiguous();
   std::vector<uint8_t> passive(t, 1);
   at::Tensor x = at::zeros({t}, at::kDouble);
-  // Exchanges all infeasible variables at once while their number falls, else only the last one:
-  // that rule cannot cycle (Judice and Pires).
-  int64_t best = t + 1, patience = 3;
-  for (int64_t round = 0; round < (exchanges < 0 ? 10 * t + 30 : exchanges); ++round) {
+  ExchangeRule rule(t);
+  const int64_t rounds = exchanges < 0 ? ExchangeRule::most_rounds(t) : exchanges;
+  for (int64_t round = 0; round < rounds; ++round) {
     std::vector<int64_t> in;
     for (int64_t j = 0; j < t; ++j)
       if (passive[j] != 0) in.push_back(j);
@@ -52,15 +61,9 @@ at::Tensor nnls_gram(const at::Tensor& g, const at::Tensor& target, int64_t exch
     const double *px = x.const_data_ptr<double>(), *py = y.const_data_ptr<double>();
     std::vector<int64_t> wrong;
     for (int64_t j = 0; j < t; ++j)
-      if (passive[j] != 0 ? px[j] < 0 : py[j] < -1e-9) wrong.push_back(j);
+      if (passive[j] != 0 ? px[j] < 0 : py[j] < -kNnlsSlack) wrong.push_back(j);
     if (wrong.empty()) break;
-    if (static_cast<int64_t>(wrong.size()) < best) {
-      best = static_cast<int64_t>(wrong.size());
-      patience = 3;
-    } else if (--patience < 0) {
-      wrong = {wrong.back()};
-    }
-    for (int64_t j : wrong) passive[j] ^= 1;
+    for (int64_t j : rule.choose(std::move(wrong))) passive[j] ^= 1;
   }
   return x.clamp_min(0.0).mul_(scale);
 }

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <vector>
 
 namespace limbeck {
 
@@ -13,6 +14,22 @@ namespace limbeck {
 /// sets what is not yet feasible to 0. Returns w [t] f64.
 constexpr int64_t kNnlsExact = -1;
 at::Tensor nnls_gram(const at::Tensor& g, const at::Tensor& target, int64_t exchanges = kNnlsExact);
+
+/// Ridge on the unit diagonal of the exact fit, and how far below 0 a gradient may be.
+inline constexpr double kNnlsRidge = 1e-7, kNnlsSlack = 1e-9;
+
+/// Which variables of block principal pivoting change sides: all wrong ones while their number
+/// falls, else only the last, which cannot cycle (Judice and Pires).
+class ExchangeRule {
+ public:
+  explicit ExchangeRule(int64_t variables) : best_(variables + 1) {}
+  std::vector<int64_t> choose(std::vector<int64_t> wrong);
+  /// Rounds behind which the fit takes what it has.
+  static int64_t most_rounds(int64_t variables) { return 10 * variables + 30; }
+
+ private:
+  int64_t best_, patience_ = 3;
+};
 
 /// The published weight fit (arXiv 2602.16284, section 3): unconstrained least squares
 /// phi [n, t] w = target [n], clamped to [low, high], then `iterations` projected gradient steps of

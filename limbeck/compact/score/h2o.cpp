@@ -23,8 +23,9 @@ class H2oScorer : public Scorer {
 
   ScorerTraits traits() const override {
     ScorerTraits t{.comparable = Comparable::layer, .own_rows = kAllRows};
-    if (!running()) t.budget = BudgetUse::none;
-    if (running()) {
+    if (!running()) {
+      t.budget = BudgetUse::none;
+    } else {
       t.carries = kSums;
       t.recent = kRecentHalf;
     }
