@@ -86,6 +86,7 @@ struct TaskArgs {
   int64_t window = 0;
   bool no_floors = false;
   bool keep_going = false;
+  int64_t together = 1;
   int64_t seed = 42;
   double min_full_score = SummaryOptions{}.min_full_score;
 };

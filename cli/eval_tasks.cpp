@@ -105,6 +105,7 @@ int run_eval_tasks(const Globals& globals, const EvalArgs& args, const TaskArgs&
   plan.floors = !tasks.no_floors;
   plan.summary.min_full_score = tasks.min_full_score;
   plan.keep_going = tasks.keep_going;
+  plan.together = tasks.together;
   plan.folder = tasks.folder;
   set_shard(tasks.shard, plan);
   for (const std::string& text : args.methods) parse_method_entry(text);

@@ -178,6 +178,10 @@ void add_tasks(CLI::App* c, TaskArgs& a) {
   c->add_flag("--no-floors", a.no_floors, "no rows of random eviction and sinks + recent window");
   add_min_full_score(c, a.min_full_score);
   c->add_flag("--keep-going", a.keep_going, "what fails scores 0 and the run goes on");
+  c->add_option("--together", a.together,
+                "answers of a document that decode together: faster, the same answers; their "
+                "seconds are shared out")
+      ->capture_default_str();
 }
 
 int fail(const Globals& globals, int code, std::string_view name, const std::string& text) {

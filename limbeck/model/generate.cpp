@@ -2,6 +2,7 @@
 
 #include "limbeck/base/error.h"
 #include "limbeck/base/timing.h"
+#include "limbeck/model/kernels/linear.h"
 
 #include <ATen/ATen.h>
 
@@ -73,69 +74,147 @@ at::Tensor feed_prompt(const Model& model, KvCache& cache, std::span<const int32
   return logits;
 }
 
+/// One sequence that grows token by token.
+class Growing {
+ public:
+  /// Feeds the prompt. Everything must outlive this object.
+  Growing(const LanguageModel& lm, KvCache& cache, std::span<const int32_t> prompt,
+          const GenerateOptions& options)
+      : lm_(lm), cache_(cache), options_(options), filter_(options.stop), decoder_(lm.tokenizer) {
+    const Model& model = lm.model;
+    const int64_t room =
+        model.spec().context_length - cache.logical_length() - static_cast<int64_t>(prompt.size());
+    if (options.max_tokens < 0 ||
+        (!options.make_room && room < std::min<int64_t>(options.max_tokens, 1)))
+      throw InvalidArgument(
+          "[generate] the model's window is {} tokens; found {} already seen, a prompt of {} and "
+          "max_tokens {}",
+          model.spec().context_length, cache.logical_length(), prompt.size(), options.max_tokens);
+    most_ = options.make_room ? options.max_tokens : std::min(options.max_tokens, room);
+    eos_ = model.spec().eos;
+    eos_.insert(eos_.end(), lm.tokenizer.eos().begin(), lm.tokenizer.eos().end());
+    result_.finish_reason = "length";
+    Stopwatch watch;
+    prompt_logits_ = feed_prompt(model, cache, prompt, options);
+    result_.prefill_seconds = watch.seconds();
+  }
+
+  /// Logits [1, vocabulary] behind the prompt.
+  const at::Tensor& prompt_logits() const { return prompt_logits_; }
+  KvCache& cache() { return cache_; }
+  int32_t last() const { return result_.tokens.back(); }
+
+  /// Takes the next token from its logits [vocabulary]; true when it is to be fed.
+  bool take(const float* logits) {
+    if (step_ == most_) return false;
+    const std::span<const float> row(logits, static_cast<size_t>(lm_.model.spec().vocabulary));
+    const bool no_eos = options_.ignore_eos || step_ < options_.min_tokens;
+    // The penalty looks at everything the sequence holds so far.
+    std::vector<int32_t> seen;
+    if (options_.sampling.repetition_penalty != 1.0) {
+      seen = cache_.tokens();
+      if (!result_.tokens.empty()) seen.push_back(result_.tokens.back());
+    }
+    const int32_t id =
+        sample_token(row, options_.sampling, seen, step_,
+                     no_eos ? std::span<const int32_t>(eos_) : std::span<const int32_t>());
+    ++step_;
+    if (lm_.is_eos(id)) return end("stop");
+    result_.tokens.push_back(id);
+    if (!emit(filter_.push(decoder_.push(id)))) return end("cancelled");
+    if (filter_.stopped()) return end("stop");
+    return step_ < most_ && (!options_.make_room || options_.make_room(cache_, 1));
+  }
+  void fed() { ++result_.fed; }
+  void took(double seconds) { result_.decode_seconds += seconds; }
+
+  GenerateResult finish() {
+    if (!filter_.stopped()) emit(filter_.push(decoder_.finish()));
+    if (!filter_.stopped()) emit(filter_.finish());
+    return std::move(result_);
+  }
+
+ private:
+  bool emit(const std::string& text) {
+    if (text.empty()) return true;
+    result_.text += text;
+    return !options_.on_text || options_.on_text(text);
+  }
+  bool end(const char* reason) {
+    result_.finish_reason = reason;
+    return false;
+  }
+
+  const LanguageModel& lm_;
+  KvCache& cache_;
+  const GenerateOptions& options_;
+  StopFilter filter_;
+  StreamDecoder decoder_;
+  std::vector<int32_t> eos_;
+  int64_t most_ = 0, step_ = 0;
+  at::Tensor prompt_logits_;
+  GenerateResult result_;
+};
+
 }  // namespace
 
 GenerateResult generate(const LanguageModel& lm, KvCache& cache, std::span<const int32_t> prompt,
-                        const GenerateOptions& o) {
-  options_validate("generate", o.sampling);
-  StopFilter filter(o.stop);
-  const Model& model = lm.model;
-  const int64_t room =
-      model.spec().context_length - cache.logical_length() - static_cast<int64_t>(prompt.size());
-  if (o.max_tokens < 0 || (!o.make_room && room < std::min<int64_t>(o.max_tokens, 1)))
-    throw InvalidArgument(
-        "[generate] the model's window is {} tokens; found {} already seen, a prompt of {} and "
-        "max_tokens {}",
-        model.spec().context_length, cache.logical_length(), prompt.size(), o.max_tokens);
-  const int64_t most = o.make_room ? o.max_tokens : std::min(o.max_tokens, room);
-
-  GenerateResult result;
-  result.finish_reason = "length";
+                        const GenerateOptions& options) {
+  options_validate("generate", options.sampling);
+  Growing sequence(lm, cache, prompt, options);
+  at::Tensor logits = sequence.prompt_logits();
   Stopwatch watch;
-  at::Tensor logits = feed_prompt(model, cache, prompt, o);
-  result.prefill_seconds = watch.restart();
-
-  StreamDecoder decoder(lm.tokenizer);
-  std::vector<int32_t> eos = model.spec().eos;
-  eos.insert(eos.end(), lm.tokenizer.eos().begin(), lm.tokenizer.eos().end());
-  const auto emit = [&](const std::string& text) {
-    if (text.empty()) return true;
-    result.text += text;
-    return !o.on_text || o.on_text(text);
-  };
-  for (int64_t step = 0; step < most; ++step) {
-    const std::span<const float> row(logits.const_data_ptr<float>(), model.spec().vocabulary);
-    const bool no_eos = o.ignore_eos || step < o.min_tokens;
-    // The penalty looks at everything the sequence holds so far.
-    std::vector<int32_t> seen;
-    if (o.sampling.repetition_penalty != 1.0) {
-      seen = cache.tokens();
-      if (!result.tokens.empty()) seen.push_back(result.tokens.back());
-    }
-    const int32_t id =
-        sample_token(row, o.sampling, seen, step,
-                     no_eos ? std::span<const int32_t>(eos) : std::span<const int32_t>());
-    if (lm.is_eos(id)) {
-      result.finish_reason = "stop";
-      break;
-    }
-    result.tokens.push_back(id);
-    if (!emit(filter.push(decoder.push(id)))) {
-      result.finish_reason = "cancelled";
-      break;
-    }
-    if (filter.stopped()) {
-      result.finish_reason = "stop";
-      break;
-    }
-    if (step + 1 == most || (o.make_room && !o.make_room(cache, 1))) break;
-    logits = model.forward(cache, {&id, 1}).logits;
-    ++result.fed;
+  while (sequence.take(logits.const_data_ptr<float>())) {
+    const int32_t id = sequence.last();
+    logits = lm.model.forward(cache, {&id, 1}).logits;
+    sequence.fed();
   }
-  if (!filter.stopped()) emit(filter.push(decoder.finish()));
-  if (!filter.stopped()) emit(filter.finish());
-  result.decode_seconds = watch.seconds();
-  return result;
+  sequence.took(watch.seconds());
+  return sequence.finish();
+}
+
+std::vector<GenerateResult> generate_together(const LanguageModel& lm,
+                                              std::span<KvCache* const> caches,
+                                              std::span<const int32_t> prompt,
+                                              const GenerateOptions& options) {
+  options_validate("generate", options.sampling);
+  if (options.on_text || options.make_room)
+    throw InvalidArgument("[generate] sequences that decode together take no callbacks");
+  for (size_t i = 0; i < caches.size(); ++i)
+    if (std::find(caches.begin(), caches.begin() + i, caches[i]) != caches.begin() + i)
+      throw InvalidArgument("[generate] every sequence needs a cache of its own; found one twice");
+  std::vector<Growing> all;
+  all.reserve(caches.size());
+  for (KvCache* cache : caches) all.emplace_back(lm, *cache, prompt, options);
+  std::vector<Growing*> active;
+  for (Growing& sequence : all)
+    if (sequence.take(sequence.prompt_logits().const_data_ptr<float>()))
+      active.push_back(&sequence);
+  while (!active.empty()) {
+    std::vector<Growing*> next;
+    // More rows would take other kernels, with other rounding.
+    for (size_t first = 0; first < active.size(); first += kLinearRowsMax) {
+      const auto group =
+          std::span(active).subspan(first, std::min<size_t>(kLinearRowsMax, active.size() - first));
+      Stopwatch watch;
+      std::vector<int32_t> ids;
+      for (const Growing* sequence : group) ids.push_back(sequence->last());
+      std::vector<Feed> feeds;
+      for (size_t i = 0; i < group.size(); ++i) feeds.push_back({&group[i]->cache(), {&ids[i], 1}});
+      const at::Tensor logits = lm.model.forward(feeds).logits;
+      for (size_t i = 0; i < group.size(); ++i) {
+        group[i]->fed();
+        if (group[i]->take(logits[static_cast<int64_t>(i)].const_data_ptr<float>()))
+          next.push_back(group[i]);
+      }
+      const double seconds = watch.seconds() / static_cast<double>(group.size());
+      for (Growing* sequence : group) sequence->took(seconds);
+    }
+    active = std::move(next);
+  }
+  std::vector<GenerateResult> out;
+  for (Growing& sequence : all) out.push_back(sequence.finish());
+  return out;
 }
 
 ChatOptions chat_options(const LanguageModel& lm) {

@@ -42,6 +42,16 @@ struct GenerateResult {
 GenerateResult generate(const LanguageModel& lm, KvCache& cache, std::span<const int32_t> prompt,
                         const GenerateOptions& options = {});
 
+/// The same prompt behind each of several caches. They decode in groups, so that the weights are
+/// read once for every kLinearRowsMax sequences; tokens and caches are those of generate() for each
+/// cache alone, bit for bit. The seconds of a step are shared out evenly. Takes no on_text and no
+/// make_room. Throws what generate() throws, and InvalidArgument when a cache is given twice; what
+/// has been fed by then stays.
+std::vector<GenerateResult> generate_together(const LanguageModel& lm,
+                                              std::span<KvCache* const> caches,
+                                              std::span<const int32_t> prompt,
+                                              const GenerateOptions& options = {});
+
 /// Searches streamed text for stop strings: push() returns what can no longer be part of one.
 class StopFilter {
  public:

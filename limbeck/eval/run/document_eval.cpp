@@ -81,7 +81,8 @@ DocumentEval::DocumentEval(const LanguageModel& lm, const Task& task, const Task
     Reference& r = references_[i];
     const std::vector<int32_t> more = known(i);
     KvCache full = more.empty() ? cache_->full().clone() : cache_->extended(more).full().clone();
-    r.answer = answer(full, r.prompt).tokens;
+    KvCache* const only = &full;
+    r.answer = answers({&only, 1}, r.prompt).front().tokens;
     if (r.answer.size() > kComparedTokens) r.answer.resize(kComparedTokens);
     if (!r.answer.empty()) r.log_probs = scored_log_probs(lm.model, full, r.prompt, r.answer);
   }
@@ -134,6 +135,74 @@ DocumentEval::Compacted DocumentEval::compacted(const EvalUnit& unit, size_t que
 }
 
 SampleUnit DocumentEval::run(const EvalUnit& unit) {
+  const EvalUnit* const only = &unit;
+  Outcome out = std::move(run(std::span(&only, 1)).front());
+  if (out.error) std::rethrow_exception(out.error);
+  return std::move(out.unit);
+}
+
+std::vector<DocumentEval::Outcome> DocumentEval::run(std::span<const EvalUnit* const> units) {
+  std::vector<Outcome> out(units.size());
+  if (settings_.mode == EvalMode::agnostic && task_.info().answer == AnswerKind::generate) {
+    run_together(units, out);
+    return out;
+  }
+  for (size_t i = 0; i < units.size(); ++i) try {
+      out[i].unit = run_alone(*units[i]);
+    } catch (...) {
+      out[i].error = std::current_exception();
+    }
+  return out;
+}
+
+void DocumentEval::run_together(std::span<const EvalUnit* const> units, std::span<Outcome> out) {
+  reset_peak_memory();
+  std::vector<size_t> which;  // of the units, by cache
+  std::vector<Compacted> made;
+  made.reserve(units.size());
+  for (size_t i = 0; i < units.size(); ++i) try {
+      made.push_back(compacted(*units[i], 0));
+      which.push_back(i);
+    } catch (...) {
+      out[i].error = std::current_exception();
+    }
+  try {
+    std::vector<SampleUnit> asked = ask_together(units, which, made);
+    for (size_t c = 0; c < made.size(); ++c) out[which[c]].unit = std::move(asked[c]);
+  } catch (...) {
+    // Whose fault it was shows when each is asked alone.
+    for (const size_t i : which)
+      if (units.size() > 1)
+        run_together(units.subspan(i, 1), out.subspan(i, 1));
+      else
+        out[i].error = std::current_exception();
+  }
+}
+
+std::vector<SampleUnit> DocumentEval::ask_together(std::span<const EvalUnit* const> units,
+                                                   const std::vector<size_t>& which,
+                                                   std::vector<Compacted>& made) const {
+  std::vector<SampleUnit> out(made.size());
+  std::vector<KvCache*> caches;
+  for (Compacted& compacted : made) caches.push_back(&compacted.document.cache);
+  for (size_t q = 0; q < document_.questions.size(); ++q) {
+    const std::vector<Answer> given = answers(caches, references_[q].prompt);
+    for (size_t c = 0; c < made.size(); ++c) {
+      SampleRow row = row_of(*units[which[c]], made[c], q);
+      take(given[c], made[c], q, row);
+      out[c].rows.push_back(std::move(row));
+    }
+  }
+  const int64_t peak = peak_memory();
+  for (size_t c = 0; c < made.size(); ++c) {
+    out[c].heads = heads_of(*units[which[c]], caches[c]->shape());
+    out[c].heads.kept = made[c].document.heads;
+    for (SampleRow& row : out[c].rows) row.rss_peak = peak;
+  }
+  return out;
+}
+
+SampleUnit DocumentEval::run_alone(const EvalUnit& unit) {
   reset_peak_memory();
   SampleUnit out;
   std::optional<Compacted> shared;
@@ -144,16 +213,9 @@ SampleUnit DocumentEval::run(const EvalUnit& unit) {
     if (i == 0 || settings_.mode != EvalMode::agnostic) {
       shared.emplace(compacted(unit, i));
       add_heads(shared->document.heads, compactions++, heads);
-      const CacheShape& shape = shared->document.cache.shape();
-      out.heads = {
-          task_.info().name,        document_.id,   unit.label, document_.length, unit.ratio,
-          shape.full_layer_count(), shape.kv_heads, {}};
+      out.heads = heads_of(unit, shared->document.cache.shape());
     }
-    SampleRow row = row_of(unit, *shared);
-    row.q_id = document_.questions[i].id;
-    row.outputs = document_.questions[i].outputs;
-    row.prompt_tokens =
-        static_cast<int64_t>(prompt_.before().size() + ids_.size() + references_[i].prompt.size());
+    SampleRow row = row_of(unit, *shared, i);
     if (task_.info().answer == AnswerKind::continue_text)
       go_on(*shared, row);
     else
@@ -167,9 +229,19 @@ SampleUnit DocumentEval::run(const EvalUnit& unit) {
   return out;
 }
 
-SampleRow DocumentEval::row_of(const EvalUnit& unit, const Compacted& compacted) const {
+HeadsRow DocumentEval::heads_of(const EvalUnit& unit, const CacheShape& shape) const {
+  return {task_.info().name,        document_.id,   unit.label, document_.length, unit.ratio,
+          shape.full_layer_count(), shape.kv_heads, {}};
+}
+
+SampleRow DocumentEval::row_of(const EvalUnit& unit, const Compacted& compacted,
+                               size_t question) const {
   const CompactedDocument& made = compacted.document;
   SampleRow row;
+  row.q_id = document_.questions[question].id;
+  row.outputs = document_.questions[question].outputs;
+  row.prompt_tokens = static_cast<int64_t>(prompt_.before().size() + ids_.size() +
+                                           references_[question].prompt.size());
   row.task = task_.info().name;
   row.group = task_.info().group;
   row.category = task_.info().category;
@@ -196,14 +268,18 @@ SampleRow DocumentEval::row_of(const EvalUnit& unit, const Compacted& compacted)
 }
 
 void DocumentEval::ask(Compacted& compacted, size_t question, SampleRow& row) const {
-  const TaskQuestion& q = document_.questions[question];
   const Reference& reference = references_[question];
-  KvCache& cache = compacted.document.cache;
+  KvCache* const cache = &compacted.document.cache;
   const bool generates = task_.info().answer == AnswerKind::generate;
-  const Answer a = settings_.mode == EvalMode::in_prompt ? answer_in_prompt(compacted)
-                   : generates                           ? answer(cache, reference.prompt)
-                                                         : choose(cache, q, reference.prompt);
-  const TaskScore score = task_.score(q, a.text);
+  take(settings_.mode == EvalMode::in_prompt ? answer_in_prompt(compacted)
+       : generates                           ? answers({&cache, 1}, reference.prompt).front()
+                   : choose(*cache, document_.questions[question], reference.prompt),
+       compacted, question, row);
+}
+
+void DocumentEval::take(const Answer& a, Compacted& compacted, size_t question,
+                        SampleRow& row) const {
+  const TaskScore score = task_.score(document_.questions[question], a.text);
   row.prediction = a.text;
   row.finish = a.finish;
   row.generated_tokens = static_cast<int64_t>(a.tokens.size());
@@ -217,7 +293,7 @@ void DocumentEval::ask(Compacted& compacted, size_t question, SampleRow& row) co
   row.peak = a.footprint.peak;
   row.kv_bytes_peak = a.footprint.kv_bytes_peak;
   row.seconds.insert(row.seconds.end(), a.seconds.begin(), a.seconds.end());
-  compare(cache, reference, row);
+  compare(compacted.document.cache, references_[question], row);
 }
 
 /// Language-model metrics; the score is the share of positions with the same likeliest token.
@@ -240,23 +316,27 @@ void DocumentEval::go_on(Compacted& compacted, SampleRow& row) const {
   row.kv_bytes_peak = footprint.kv_bytes_peak;
 }
 
-DocumentEval::Answer DocumentEval::answer(KvCache& cache,
-                                          const std::vector<int32_t>& prompt) const {
+std::vector<DocumentEval::Answer> DocumentEval::answers(std::span<KvCache* const> caches,
+                                                        const std::vector<int32_t>& prompt) const {
   const TaskInfo& info = task_.info();
   GenerateOptions o;
   o.max_tokens = info.max_new;
   o.stop = info.stop;
   // A stop string can only end an answer that has a token.
   if (info.stop_after_first) o.min_tokens = 1;
-  const KvCache::Mark mark = cache.mark();
-  Answer out;
-  const GenerateResult r = generate(lm_, cache, prompt, o);
-  out.text = r.text;
-  out.finish = r.finish_reason;
-  out.tokens = r.tokens;
-  out.seconds = {{"question", r.prefill_seconds}, {"decode", r.decode_seconds}};
-  out.footprint = cache.meter().report();
-  cache.rollback(mark);
+  std::vector<KvCache::Mark> marks;
+  for (const KvCache* cache : caches) marks.push_back(cache->mark());
+  const std::vector<GenerateResult> generated = generate_together(lm_, caches, prompt, o);
+  std::vector<Answer> out;
+  for (size_t i = 0; i < caches.size(); ++i) {
+    const GenerateResult& r = generated[i];
+    out.push_back({r.text,
+                   r.finish_reason,
+                   r.tokens,
+                   {{"question", r.prefill_seconds}, {"decode", r.decode_seconds}},
+                   caches[i]->meter().report()});
+    caches[i]->rollback(marks[i]);
+  }
   return out;
 }
 

@@ -9,6 +9,7 @@
 #include "limbeck/eval/run/sample_log.h"
 #include "limbeck/eval/run/task_prompt.h"
 
+#include <exception>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -40,6 +41,15 @@ class DocumentEval {
   DocumentEval(const LanguageModel& lm, const Task& task, const TaskPrompt& prompt,
                const TaskDocument& document, const DocumentSettings& settings);
 
+  /// A unit's rows, or why there are none.
+  struct Outcome {
+    SampleUnit unit;
+    std::exception_ptr error;
+  };
+  /// By unit; what compact() throws becomes the error of its unit. Units whose questions come after
+  /// compaction and whose answers are generated decode together (generate_together): the same
+  /// answers, the seconds of decoding shared out evenly, the peak of memory that of all.
+  std::vector<Outcome> run(std::span<const EvalUnit* const> units);
   /// Throws what compact() throws.
   SampleUnit run(const EvalUnit& unit);
 
@@ -67,11 +77,21 @@ class DocumentEval {
   /// What stands behind the document while methods choose; nothing in the agnostic mode.
   std::vector<int32_t> known(size_t question) const;
   Compacted compacted(const EvalUnit& unit, size_t question);
-  SampleRow row_of(const EvalUnit& unit, const Compacted& compacted) const;
+  SampleUnit run_alone(const EvalUnit& unit);
+  void run_together(std::span<const EvalUnit* const> units, std::span<Outcome> out);
+  /// Rows of the units which[c], whose compact caches are made[c].
+  std::vector<SampleUnit> ask_together(std::span<const EvalUnit* const> units,
+                                       const std::vector<size_t>& which,
+                                       std::vector<Compacted>& made) const;
+  HeadsRow heads_of(const EvalUnit& unit, const CacheShape& shape) const;
+  SampleRow row_of(const EvalUnit& unit, const Compacted& compacted, size_t question) const;
   void ask(Compacted& compacted, size_t question, SampleRow& row) const;
+  void take(const Answer& answer, Compacted& compacted, size_t question, SampleRow& row) const;
   void go_on(Compacted& compacted, SampleRow& row) const;
 
-  Answer answer(KvCache& cache, const std::vector<int32_t>& prompt) const;
+  /// One a cache; the caches are as before.
+  std::vector<Answer> answers(std::span<KvCache* const> caches,
+                              const std::vector<int32_t>& prompt) const;
   Answer answer_in_prompt(Compacted& compacted) const;
   Answer choose(KvCache& cache, const TaskQuestion& question,
                 const std::vector<int32_t>& prompt) const;

@@ -146,6 +146,27 @@ TEST(DocumentEvalTest, TextThatGoesOnIsComparedTokenByToken) {
   EXPECT_FALSE(full.metrics.contains("kl [16,64)"));  // 11 positions
 }
 
+TEST(DocumentEvalTest, AUnitThatFailsLeavesTheOthers) {
+  BookTask task;
+  const TaskPrompt prompt(model(), false);
+  const TaskDocument document = task.document(0, 0);
+  DocumentEval eval(model(), task, prompt, document, {});
+  const MethodEntry knorm = parse_method_entry("knorm");
+  const EvalUnit a{"knorm", 0.3, &knorm, ""}, b{"knorm", -1.0, &knorm, ""},
+      c{"full", 1.0, nullptr, ""};
+  const EvalUnit* const units[] = {&a, &b, &c};
+  const auto outcomes = eval.run(units);
+  ASSERT_EQ(outcomes.size(), 3U);
+  EXPECT_FALSE(outcomes[0].error);
+  EXPECT_TRUE(outcomes[1].error);
+  EXPECT_FALSE(outcomes[2].error);
+  const SampleUnit alone = eval.run(a);
+  ASSERT_EQ(outcomes[0].unit.rows.size(), 3U);
+  for (size_t i = 0; i < 3; ++i)
+    EXPECT_EQ(outcomes[0].unit.rows[i].prediction, alone.rows[i].prediction);
+  EXPECT_EQ(outcomes[0].unit.heads.kept, alone.heads.kept);
+}
+
 TEST(DocumentEvalTest, ASmallerWindowCutsTheDocument) {
   const Result result = run("full", 1.0, {EvalMode::agnostic, 120, 0});
   for (const auto& [id, row] : result.rows) {

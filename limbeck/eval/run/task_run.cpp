@@ -25,6 +25,8 @@ void check_plan(const TaskPlan& plan) {
   if (plan.shards < 1 || plan.shard < 1 || plan.shard > plan.shards)
     throw InvalidArgument("[eval] a shard must lie in 1/n .. n/n; found {}/{}", plan.shard,
                           plan.shards);
+  if (plan.together < 1)
+    throw InvalidArgument("[eval] together must be at least 1; found {}", plan.together);
   if (plan.window < 0)
     throw InvalidArgument("[eval] window must be at least 0; found {}", plan.window);
   if (!plan.methods.empty() && plan.ratios.empty())
@@ -209,19 +211,34 @@ class Runner {
       if (!plan_.keep_going || !can_be_recorded(e)) throw;
       error = e.what();
     }
-    for (const EvalUnit* u : todo) {
-      try {
-        add(task, document, *u,
-            eval ? eval->run(*u) : failed_unit(task, document, *u, plan_.mode, error));
-      } catch (const Error& e) {
-        if (!plan_.keep_going || !can_be_recorded(e)) throw;
-        add(task, document, *u, failed_unit(task, document, *u, plan_.mode, e.what()));
+    for (size_t first = 0; first < todo.size(); first += static_cast<size_t>(plan_.together)) {
+      const auto group = std::span<const EvalUnit* const>(todo).subspan(
+          first, std::min(static_cast<size_t>(plan_.together), todo.size() - first));
+      if (eval) {
+        auto outcomes = eval->run(group);
+        for (size_t i = 0; i < group.size(); ++i)
+          add(task, document, *group[i], std::move(outcomes[i]));
+      } else {
+        for (const EvalUnit* u : group)
+          add(task, document, *u, failed_unit(task, document, *u, plan_.mode, error));
       }
     }
   }
 
   static SampleKey key(const Task& task, const TaskDocument& document, const EvalUnit& u) {
     return {task.info().name, document.length, document.id, u.label, u.ratio};
+  }
+
+  /// What has failed is recorded or thrown.
+  void add(const Task& task, const TaskDocument& document, const EvalUnit& u,
+           DocumentEval::Outcome outcome) {
+    if (outcome.error) try {
+        std::rethrow_exception(outcome.error);
+      } catch (const Error& e) {
+        if (!plan_.keep_going || !can_be_recorded(e)) throw;
+        outcome.unit = failed_unit(task, document, u, plan_.mode, e.what());
+      }
+    add(task, document, u, std::move(outcome.unit));
   }
 
   void add(const Task& task, const TaskDocument& document, const EvalUnit& u, SampleUnit unit) {
@@ -288,6 +305,7 @@ nlohmann::ordered_json task_manifest(const LanguageModel& lm, const TaskPlan& pl
   seal_manifest(j);
   j["run"] = host_facts();
   j["run"]["shard"] = fmt::format("{}/{}", plan.shard, plan.shards);
+  j["run"]["together"] = plan.together;
   j["run"]["keep_going"] = plan.keep_going;
   return j;
 }

@@ -36,7 +36,8 @@ struct TaskPlan {
   /// beat. The row without a document is always there.
   bool floors = true;
   int64_t shard = 1, shards = 1;  ///< documents whose number mod shards = shard - 1
-  bool keep_going = false;        ///< a document or unit that fails is recorded and scores 0
+  int64_t together = 1;     ///< units of a document that decode together: faster, the same answers
+  bool keep_going = false;  ///< a document or unit that fails is recorded and scores 0
   std::filesystem::path folder;
   SummaryOptions summary;  ///< of the reports
   ProgressFn progress;     ///< stage "eval", unit "units"

@@ -109,6 +109,33 @@ TEST(TaskRunTest, ABrokenFileStopsTheRunOrBecomesAFailedTask) {
   EXPECT_EQ(good, 10);
 }
 
+TEST(TaskRunTest, DecodingTogetherChangesNothingButTimes) {
+  const ScratchFolder folder;
+  TaskPlan plan =
+      plan_of(folder.path() / "a", {{"json_kv", "", "", {{"questions", "2"}}}, lm_task()});
+  plan.lengths = {1200};
+  plan.ratios = {0.5, 0.2};
+  const auto samples = [&] {
+    run(plan);
+    std::vector<nlohmann::ordered_json> out;
+    for (SampleRow row : rows_of(read_units(plan.folder))) {
+      row.seconds.clear();
+      row.compaction_seconds = 0;
+      row.rss_peak = 0;
+      out.push_back(sample_to_json(row));
+    }
+    return out;
+  };
+  const auto apart = samples();
+  plan.folder = folder.path() / "b";
+  plan.together = 3;
+  EXPECT_EQ(samples(), apart);
+  EXPECT_EQ(read_manifest(folder.path() / "a")["manifest_id"],
+            read_manifest(folder.path() / "b")["manifest_id"]);
+  plan.together = 0;
+  EXPECT_THROW(run(plan), InvalidArgument);
+}
+
 TEST(TaskRunTest, TheManifestIsOfWhatDecidesResults) {
   const ScratchFolder folder;
   TaskPlan plan = plan_of(folder.path(), {lm_task()});

@@ -38,7 +38,7 @@ void add_article(CorpusBuilder& builder, const JsonRecord& article) {
     add_distinct(documents, own);
     for (const JsonRecord& qa : paragraph.records("qas")) {
       if (qa.has("is_impossible") && qa.integer("is_impossible", 0, 1) == 1) continue;
-      QaCorpus::Question question{qa.text("question"), {}, {own}, {}};
+      QaCorpus::Question question{qa.text("question"), {}, {own}, {own}, {}};
       for (const JsonRecord& answer : qa.records("answers"))
         add_distinct(question.answers, answer.text("text"));
       if (!question.answers.empty()) builder.corpus.questions.push_back(std::move(question));
@@ -75,6 +75,25 @@ void add_titled(CorpusBuilder& builder, const JsonRecord& record, std::string_vi
   }
 }
 
+/// Of the documents of a question, those whose titles its supporting facts name; all when they name
+/// none of them.
+std::vector<int64_t> supporting(const QaCorpus& corpus, const JsonRecord& record,
+                                const std::vector<int64_t>& documents) {
+  std::vector<int64_t> out;
+  if (!record.has("supporting_facts")) return documents;
+  const json& facts = record.value("supporting_facts");
+  if (!facts.is_array())
+    record.fail("supporting_facts", fmt::format("must be a list; found {}", facts.type_name()));
+  for (const json& fact : facts) {
+    if (!fact.is_array() || fact.empty() || !fact[0].is_string())
+      record.fail("supporting_facts", "must hold lists that begin with a title");
+    const std::string beginning = fact[0].get<std::string>() + "\n";
+    for (const int64_t i : documents)
+      if (corpus.documents[static_cast<size_t>(i)].starts_with(beginning)) add_distinct(out, i);
+  }
+  return out.empty() ? documents : out;
+}
+
 }  // namespace
 
 QaCorpus read_squad(const std::filesystem::path& path) {
@@ -91,14 +110,16 @@ QaCorpus read_hotpotqa(const std::filesystem::path& path) {
   CorpusBuilder builder;
   for (int64_t i = 0; i < file.size(); ++i) {
     const JsonRecord record = file.record(i);
-    QaCorpus::Question question{record.text("question"), {record.text("answer")}, {}, {}};
+    QaCorpus::Question question{record.text("question"), {record.text("answer")}, {}, {}, {}};
     if (record.has("context")) {
       add_titled(builder, record, "context", question.gold);
+      question.needed = supporting(builder.corpus, record, question.gold);
     } else {
       for (const char* side : {"a", "b"})
         add_distinct(question.gold, builder.add_document(hotpot_document(
                                         record.text(fmt::format("title_{}", side)),
                                         record.texts(fmt::format("para_{}", side)))));
+      question.needed = question.gold;
       add_titled(builder, record, "distractors", question.gold);
     }
     if (question.gold.empty()) record.fail("context", "must have a document; found none");

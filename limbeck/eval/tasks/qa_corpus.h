@@ -18,6 +18,7 @@ struct QaCorpus {
     std::string text;
     std::vector<std::string> answers;  ///< distinct, at least one
     std::vector<int64_t> gold;         ///< documents that must be there, distinct, file order
+    std::vector<int64_t> needed;       ///< of gold, those that hold the answer
     /// Documents that should be there first of all others: the rest of the article (SQuAD).
     std::vector<int64_t> preferred;
   };
@@ -30,8 +31,9 @@ struct QaCorpus {
 QaCorpus read_squad(const std::filesystem::path& path);
 
 /// Documents are "title\ntext"; gold are all that the record gives the question, with those that
-/// only distract; preferred is empty. Throws ResourceError, and FormatError naming file, line and
-/// field.
+/// only distract; needed are title_a and title_b, or those that supporting_facts name (all gold
+/// where it names none); preferred is empty. Throws ResourceError, and FormatError naming file,
+/// line and field.
 QaCorpus read_hotpotqa(const std::filesystem::path& path);
 
 }  // namespace limbeck

@@ -50,12 +50,15 @@ TEST(QaCorpusTest, SquadGivesDistinctParagraphsAndAnswerableQuestions) {
 TEST(QaCorpusTest, HotpotReadsBothForms) {
   ScratchFolder folder;
   const QaCorpus corpus = read_hotpotqa(folder.write("h.json", R"([
-    {"question": "q0", "answer": "yes", "context": [["T", ["s1", " s2"]], ["U", []]]},
+    {"question": "q0", "answer": "yes", "context": [["T", ["s1", " s2"]], ["U", []]],
+     "supporting_facts": [["U", 0], ["elsewhere", 1]]},
     {"question": "q1", "answer": "z", "title_a": "V", "para_a": ["v."], "title_b": "T",
      "para_b": ["s1 s2"], "distractors": [["W", ["w"], 1.5]]}])"));
   EXPECT_EQ(corpus.documents, (std::vector<std::string>{"T\ns1 s2", "U\n", "V\nv.", "W\nw"}));
   EXPECT_EQ(corpus.questions[0].gold, (Indices{0, 1}));
+  EXPECT_EQ(corpus.questions[0].needed, Indices{1});
   EXPECT_EQ(corpus.questions[1].gold, (Indices{2, 0, 3}));
+  EXPECT_EQ(corpus.questions[1].needed, (Indices{2, 0}));
   EXPECT_TRUE(corpus.questions[1].preferred.empty());
 }
 
@@ -75,6 +78,14 @@ TEST(QaCorpusTest, ErrorsNameFileAndField) {
             "h.json", "[\n{\"question\": \"q\", \"answer\": \"a\", \"context\": [[\"T\"]]}]"));
       }),
       "[tasks] h.json line 2: field \"context[0]\" must be a title and a list of sentences");
+  EXPECT_EQ(
+      error_text<FormatError>([&] {
+        read_hotpotqa(folder.write("h.json",
+                                   "{\"question\": \"q\", \"answer\": \"a\", \"context\": [[\"T\", "
+                                   "[]]], \"supporting_facts\": [\"T\"]}"));
+      }),
+      "[tasks] h.json line 1: field \"supporting_facts\" must hold lists that begin with a "
+      "title");
 }
 
 TEST(QaCorpusTest, ReadsTheRealSquadFile) {

@@ -57,7 +57,7 @@ inline std::shared_ptr<QaCorpus> made_up_corpus(int64_t articles, bool preferred
         QaCorpus::Question question;
         question.text = fmt::format("What is {} of {}.{}?", q, a, p);
         question.answers = {fmt::format("answer {}.{}.{}", a, p, q), "other"};
-        question.gold = {at};
+        question.gold = question.needed = {at};
         for (int64_t other = 6 * a; preferred && other < 6 * a + 6; ++other)
           if (other != at) question.preferred.push_back(other);
         out->questions.push_back(std::move(question));

@@ -9,7 +9,9 @@
 namespace limbeck {
 namespace {
 
-constexpr int64_t kStep = 10;
+/// Documents are added in steps of ten, as RULER does (arXiv 2404.06654), where they are few for
+/// the length; shorter texts have room for less.
+constexpr int64_t kStep = 10, kShortStep = 2, kShort = 4096;
 
 using Indices = std::vector<int64_t>;
 using Question = QaCorpus::Question;
@@ -26,10 +28,11 @@ class QaTask : public RulerTask {
   }
 
  protected:
-  FillSteps steps(int64_t /*length*/) const override {
+  FillSteps steps(int64_t length) const override {
+    const int64_t step = length < kShort ? kShortStep : kStep;
     // The last step takes all documents, however few it adds.
     const auto have = static_cast<int64_t>(corpus_->documents.size());
-    return {kStep, kStep, (have + kStep - 1) / kStep * kStep};
+    return {step, step, (have + step - 1) / step * step};
   }
   std::optional<TaskDocument> build(Random random, const SampleRequest& request,
                                     int64_t x) const override;
@@ -50,7 +53,7 @@ void QaTask::check() const {
                           corpus_ ? "no questions" : "none");
   const auto documents = static_cast<int64_t>(corpus_->documents.size());
   for (const Question& question : corpus_->questions)
-    for (const Indices* list : {&question.gold, &question.preferred})
+    for (const Indices* list : {&question.gold, &question.needed, &question.preferred})
       for (const int64_t i : *list)
         if (i < 0 || i >= documents)
           throw InvalidArgument("[{}] documents of a question must be in [0, {}); found {}",
@@ -59,7 +62,8 @@ void QaTask::check() const {
     throw InvalidArgument("[{}] corpus must have documents; found 0", info().name);
 }
 
-/// The documents of a question: its own, then preferred distractors, then any others.
+/// The documents of a question: its own (where there is no room for all of them those that hold the
+/// answer and some of the others), then preferred distractors, then any others.
 Indices QaTask::choose(Random& random, const Question& question, int64_t x) const {
   const auto have = static_cast<int64_t>(corpus_->documents.size());
   Indices out, preferred, others;
@@ -68,8 +72,12 @@ Indices QaTask::choose(Random& random, const Question& question, int64_t x) cons
     return out;
   }
   std::set<int64_t> taken;
-  for (const int64_t i : question.gold)
+  const bool all_own = x >= static_cast<int64_t>(question.gold.size());
+  for (const int64_t i : all_own ? question.gold : question.needed)
     if (taken.insert(i).second) out.push_back(i);
+  if (!all_own)
+    for (const int64_t i : question.gold)
+      if (taken.insert(i).second) preferred.push_back(i);
   for (const int64_t i : question.preferred)
     if (taken.insert(i).second) preferred.push_back(i);
   const auto room = std::max<int64_t>(0, x - static_cast<int64_t>(out.size()));
