@@ -98,6 +98,8 @@ int run_report(const Globals& globals, const std::vector<std::string>& folders,
 int run_merge(const std::vector<std::string>& folders, const std::string& output);
 
 /// Entries with their head tables.
+/// Throws InvalidArgument for a method that there is not.
+void check_methods(const EvalArgs& args);
 std::vector<MethodEntry> read_methods(const LanguageModel& lm, const EvalArgs& args);
 
 /// `output` empty: MODEL.quality.json.

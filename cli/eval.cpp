@@ -11,11 +11,18 @@
 
 namespace limbeck::cli {
 
+// "full" and "none" are rows of every table; named alone they ask for no others.
+void check_methods(const EvalArgs& args) {
+  for (const std::string& text : args.methods)
+    if (text != kFullLabel && text != kNoneLabel) parse_method_entry(text);
+}
+
 // What several methods share is read once.
 std::vector<MethodEntry> read_methods(const LanguageModel& lm, const EvalArgs& args) {
   std::map<std::string, HeadTable> weights;
   std::vector<MethodEntry> out;
   for (const std::string& text : args.methods) {
+    if (text == kFullLabel || text == kNoneLabel) continue;
     MethodEntry m = parse_method_entry(text);
     const std::string& file = m.head_weights.empty() ? args.head_weights : m.head_weights;
     if (!weights.contains(file)) weights[file] = head_weights(lm, file);
@@ -35,7 +42,7 @@ namespace {
 EvalPlan check_plan(const EvalArgs& args) {
   EvalPlan plan;
   if (args.texts.empty()) throw InvalidArgument("[cli] need texts to measure on; give --texts");
-  for (const std::string& text : args.methods) parse_method_entry(text);
+  check_methods(args);
   for (const std::string& path : args.texts) {
     auto texts = read_source_texts(path);
     std::move(texts.begin(), texts.end(), std::back_inserter(plan.texts));

@@ -108,7 +108,7 @@ int run_eval_tasks(const Globals& globals, const EvalArgs& args, const TaskArgs&
   plan.together = tasks.together;
   plan.folder = tasks.folder;
   set_shard(tasks.shard, plan);
-  for (const std::string& text : args.methods) parse_method_entry(text);
+  check_methods(args);
   nlohmann::ordered_json hashes;
   const TaskResources resources = resources_of(args, tasks, hashes);
   const LanguageModel lm = load(globals);

@@ -127,7 +127,8 @@ void add_eval(CLI::App* c, EvalArgs& a) {
   };
   c->add_option("--texts", a.texts, ".jsonl or .jsonl.zst (\"text\"), text file, or folder of .txt")
       ->allow_extra_args(false);
-  list("--methods", a.methods, "name or name:key=value:..., comma-separated")
+  list("--methods", a.methods,
+       "name or name:key=value:..., comma-separated; full = the full cache alone")
       ->capture_default_str();
   list("--ratios", a.ratios, "fractions to keep, in (0, 1]")->capture_default_str();
   list("--lengths", a.lengths, "tokens of text to compact")->capture_default_str();
