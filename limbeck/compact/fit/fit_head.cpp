@@ -302,7 +302,7 @@ class HeadFit {
 
   void fit_literal_weights() {
     // exp(s - row maximum over all slots): target and features share the shift.
-    const at::Tensor top = at::linalg_vector_norm(features_, INFINITY, {1}).to(at::kDouble);
+    const at::Tensor top = features_.amax({1}).to(at::kDouble);
     const at::Tensor root = fitted_.weights.sqrt().to(at::kDouble);
     const at::Tensor phi =
         features_.index_select(1, index_).to(at::kDouble) / top.unsqueeze(1) * root.unsqueeze(1);

@@ -123,7 +123,7 @@ at::Tensor attention_gram(const HeadProblem& problem, int64_t batch) {
 }
 
 at::Tensor symmetric_product(const at::Tensor& a) {
-  constexpr int64_t kPanel = 512;
+  constexpr int64_t kPanel = 128;  // narrower ones slow the products down
   const int64_t size = a.size(1);
   at::Tensor g = at::empty({size, size}, a.options());
   for (int64_t i = 0; i < size; i += kPanel) {

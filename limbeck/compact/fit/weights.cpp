@@ -1,5 +1,7 @@
 #include "limbeck/compact/fit/weights.h"
 
+#include "limbeck/compact/fit/gram.h"
+
 #include <ATen/ATen.h>
 
 #include <vector>
@@ -90,19 +92,19 @@ at::Tensor least_squares_plain(const at::Tensor& x, const at::Tensor& y) {
 at::Tensor least_squares(const at::Tensor& x, const at::Tensor& y) {
   if (x.size(0) < x.size(1) || x.size(1) == 0) return least_squares_plain(x, y);
   const at::Tensor rhs = y.dim() == 1 ? y.unsqueeze(1) : y;
-  const at::Tensor gram = at::mm(x.t(), x);
+  const at::Tensor gram = symmetric_product(x);
   const at::Tensor scale = gram.diagonal().clamp_min(1e-300).rsqrt();
   const auto [l, info] = at::linalg_cholesky_ex(gram * scale.unsqueeze(0) * scale.unsqueeze(1));
   // Each refinement gains the digits that the squared condition leaves: at this bound, five or
   // more.
-  constexpr double kLeastPivot = 1e-5;
-  if (info.item<int32_t>() != 0 || l.diagonal().min().item<double>() < kLeastPivot)
-    return least_squares_plain(x, y);
+  constexpr double kLeastPivot = 1e-5, kGoodPivot = 1e-3;
+  const double pivot = info.item<int32_t>() != 0 ? 0.0 : l.diagonal().min().item<double>();
+  if (!(pivot >= kLeastPivot)) return least_squares_plain(x, y);
   const auto solve = [&, l = l](const at::Tensor& rest) {
     return at::cholesky_solve(at::mm(x.t(), rest) * scale.unsqueeze(1), l) * scale.unsqueeze(1);
   };
   at::Tensor out = solve(rhs);
-  for (int i = 0; i < 2; ++i) out += solve(rhs - at::mm(x, out));
+  for (int i = pivot < kGoodPivot ? 0 : 1; i < 2; ++i) out += solve(rhs - at::mm(x, out));
   if (!out.isfinite().all().item<bool>()) return least_squares_plain(x, y);
   return y.dim() == 1 ? out.squeeze(1) : out;
 }
