@@ -3,6 +3,7 @@
 
 #include "limbeck/base/error.h"
 #include "limbeck/eval/quality.h"
+#include "limbeck/eval/run/build_facts.h"
 
 #include <nlohmann/json.hpp>
 
@@ -52,6 +53,7 @@ EvalPlan check_plan(const EvalArgs& args) {
   plan.contexts = args.contexts;
   plan.needles = args.needles;
   plan.log = args.output;
+  plan.engine = engine_commit();
   return plan;
 }
 

@@ -119,6 +119,7 @@ class Runner {
                         static_cast<int64_t>(splitmix64_at(plan_.needles.seed, i) >> 1));
     for (const EvalUnit* u : todo) {
       EvalRow row = context.run(*u);
+      row.engine = plan_.engine;
       row.key = key_of(length, i, *u);
       if (log_) log_->append(row);
       rows_[row.key] = std::move(row);

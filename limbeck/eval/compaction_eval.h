@@ -27,6 +27,8 @@ struct EvalPlan {
   /// Record to go on with or to begin (eval_log.h); empty = none. A later run may ask for more
   /// methods, ratios, lengths and contexts.
   std::filesystem::path log;
+  /// Written into the rows, so that a record that several versions went on with says so.
+  std::string engine;
   ProgressFn progress;  ///< stage "eval", unit "runs"
 };
 

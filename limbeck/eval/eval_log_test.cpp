@@ -22,6 +22,7 @@ EvalRow sample_row(int64_t context) {
   EvalRow r;
   r.key = {1024, context, "kvzip:alloc=uniform", 0.1};
   r.fingerprint = "abcd";
+  r.engine = "0123abc+";
   r.source = "A Book";
   r.offset = 77;
   r.answers = {0.1, 0.9, 1.0 / 3.0, 2.0, 28};
@@ -60,7 +61,7 @@ TEST(EvalRowTest, NamesTheFieldThatIsWrong) {
     without.erase(key);
     other[key] = value.is_object() ? nlohmann::json(7) : nlohmann::json{{"a", 1}};
     // A record without any footprint is of an earlier version and is read.
-    EXPECT_EQ(error_of(without), key == "footprint" || key == "text_loss"
+    EXPECT_EQ(error_of(without), key == "footprint" || key == "text_loss" || key == "engine"
                                      ? ""
                                      : "x line 2: field " + key + " is missing");
     EXPECT_NE(error_of(other), "") << key;

@@ -71,6 +71,7 @@ ordered_json row_to_json(const EvalRow& r) {
   j["method"] = r.key.method;
   j["ratio"] = r.key.ratio;
   j["fingerprint"] = r.fingerprint;
+  j["engine"] = r.engine;
   j["source"] = r.source;
   j["offset"] = r.offset;
   j["answers"] = to_json(r.answers);
@@ -100,6 +101,7 @@ EvalRow row_from_json(const json& j, std::string_view what) {
   r.key = {field<int64_t>(j, "length", what), field<int64_t>(j, "context", what),
            field<std::string>(j, "method", what), field<double>(j, "ratio", what)};
   r.fingerprint = field<std::string>(j, "fingerprint", what);
+  if (j.contains("engine")) r.engine = field<std::string>(j, "engine", what);
   r.source = field<std::string>(j, "source", what);
   r.offset = field<int64_t>(j, "offset", what);
   r.answers = fidelity(j, "answers", what);

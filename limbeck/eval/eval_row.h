@@ -30,6 +30,7 @@ inline constexpr double kNoFootprint = std::numeric_limits<double>::quiet_NaN();
 struct EvalRow {
   EvalKey key;
   std::string fingerprint;         ///< of the method's options; empty for "full" and "none"
+  std::string engine;              ///< version of the program that measured it; may be empty
   std::string source;              ///< book
   int64_t offset = 0;              ///< bytes into it
   Fidelity answers, continuation;  ///< against the full cache

@@ -72,7 +72,10 @@ EvalSummary summarise(const Rows& rows) {
   s.peak = mean(rows, [](const EvalRow& r) { return r.peak; });
   s.bytes_peak = mean(rows, [](const EvalRow& r) { return static_cast<double>(r.bytes_peak); });
   std::vector<double> seconds;
-  for (const EvalRow* r : rows) seconds.push_back(r->compaction_seconds());
+  for (const EvalRow* r : rows) {
+    seconds.push_back(r->compaction_seconds());
+    s.engines.insert(r->engine.empty() ? "an unknown one" : r->engine);
+  }
   s.compaction_seconds = median(seconds);
   add_stages(s.seconds, rows, &EvalRow::shared, "");
   add_stages(s.seconds, rows, &EvalRow::compaction, "compaction ");
@@ -152,6 +155,7 @@ nlohmann::ordered_json critical_to_json(const EvalCritical& c, double phi) {
 
 std::string summary_markdown(std::span<const EvalSummary> summaries) {
   std::string out;
+  std::set<std::string> engines;
   int64_t length = -1;
   for (const EvalSummary& s : summaries) {
     if (s.length != length) {
@@ -170,7 +174,10 @@ std::string summary_markdown(std::span<const EvalSummary> summaries) {
           "|---|---|---|---|---|---|---|---|---|---|\n";
     }
     out += table_row(s);
+    engines.insert(s.engines.begin(), s.engines.end());
   }
+  if (engines.size() > 1)
+    out += fmt::format("\nRows were measured by several versions: {}.\n", fmt::join(engines, ", "));
   return out;
 }
 
@@ -197,6 +204,7 @@ nlohmann::ordered_json summary_to_json(const EvalSummary& s) {
   j["footprint_after"] = s.footprint_after;
   j["peak"] = s.peak;
   j["kv_bytes_peak"] = s.bytes_peak;
+  j["engines"] = s.engines;
   j["compaction_seconds"] = s.compaction_seconds;
   for (const auto& [stage, seconds] : s.seconds) j["seconds"][stage] = seconds;
   return j;

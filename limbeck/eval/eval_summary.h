@@ -4,6 +4,7 @@
 #include "limbeck/eval/eval_row.h"
 #include "limbeck/footprint/critical.h"
 
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -32,6 +33,7 @@ struct EvalSummary {
   /// nothing was compacted.
   double footprint = 0, footprint_total = 0, footprint_after = 0, peak = 0;
   double bytes_peak = 0;
+  std::set<std::string> engines;  ///< versions that measured the rows
   double compaction_seconds = 0;  ///< median
   StageSeconds seconds;           ///< medians: shared stages, then the method's own
 };
@@ -52,7 +54,7 @@ std::vector<EvalCritical> critical_footprints(std::span<const EvalSummary> summa
                                               double phi = 0.9);
 nlohmann::ordered_json critical_to_json(const EvalCritical& critical, double phi = 0.9);
 
-/// One Markdown table for each length.
+/// One Markdown table for each length, and a note when several versions measured the rows.
 std::string summary_markdown(std::span<const EvalSummary> summaries);
 nlohmann::ordered_json summary_to_json(const EvalSummary& summary);
 

@@ -79,6 +79,13 @@ TEST(EvalSummaryTest, MarkdownIsATableForEachLength) {
           head +
           "| full | 1.0000 | 0.0000 | 0.0000 | 100.0 | 50.0 / 75.0 | 1.0000 | 1.00 | - / - / - "
           "| - |\n");
+  for (EvalRow& r : rows) r.engine = "abc";
+  EXPECT_EQ(summary_markdown(summarise_rows(rows)).find("versions"), std::string::npos);
+  rows[4].engine = "def+";
+  rows[3].engine = "";
+  EXPECT_TRUE(summary_markdown(summarise_rows(rows))
+                  .ends_with("\nRows were measured by several versions: abc, an unknown one, "
+                             "def+.\n"));
 }
 
 TEST(EvalSummaryTest, CriticalFootprintsCarryTheirGridAndSign) {

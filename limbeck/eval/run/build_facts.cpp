@@ -39,6 +39,8 @@ nlohmann::ordered_json build_facts() {
           {"torch", TORCH_VERSION}};
 }
 
+std::string engine_commit() { return std::string(kCommit) + (kDirty ? "+" : ""); }
+
 nlohmann::ordered_json host_facts() {
   std::array<char, 256> name{};
   if (gethostname(name.data(), name.size() - 1) != 0) name[0] = '\0';
