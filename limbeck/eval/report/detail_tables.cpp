@@ -223,7 +223,7 @@ Table cost_table(const Summary& s, const GroupKey& key) {
 }
 
 std::vector<Table> detail_tables(const Summary& summary, const GroupKey& key) {
-  std::vector<Table> out;
+  std::vector<Table> out{interval_table(summary, key)};
   for (Table& t : lm_tables(summary, key)) out.push_back(std::move(t));
   out.push_back(category_table(summary, key));
   out.push_back(other_scores_table(summary, key));

@@ -33,6 +33,19 @@ TEST(MarkdownTest, HasOneTableForAGroupAndLength) {
       << text;
 }
 
+TEST(MarkdownTest, EveryTaskHasItsInterval) {
+  std::vector<SampleRow> rows = small_run();
+  const std::string text = summary_markdown(summarise_samples(rows));
+  const size_t at = text.find("### Intervals of the tasks' scores, 95 %");
+  ASSERT_NE(at, std::string::npos);
+  const std::string part = text.substr(at);
+  EXPECT_EQ(line_with(part, "| method |"), "| method | asked | cwe | vt |");
+  EXPECT_EQ(line_with(part, "| full cache"),
+            "| full cache | - | 100.0 to 100.0 | 100.0 to 100.0 |");
+  std::erase_if(rows, [](const SampleRow& r) { return r.task == "vt"; });
+  EXPECT_EQ(summary_markdown(summarise_samples(rows)).find("### Intervals"), std::string::npos);
+}
+
 TEST(MarkdownTest, BoldNeedsAnIntervalThatExcludesTheNext) {
   std::vector<SampleRow> rows = small_run();
   const std::string clear = summary_markdown(summarise_samples(rows));

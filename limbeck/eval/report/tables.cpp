@@ -198,6 +198,28 @@ Table group_table(const Summary& s, const GroupKey& key) {
   return out;
 }
 
+Table interval_table(const Summary& s, const GroupKey& key) {
+  Table out;
+  const std::vector<std::string> tasks = tasks_of(s, key);
+  if (tasks.size() < 2) return out;
+  out.title = "Intervals of the tasks' scores, 95 %";
+  out.columns = {"method", "asked"};
+  out.columns.insert(out.columns.end(), tasks.begin(), tasks.end());
+  for (const SummaryGroup* g : group_rows(s, key)) {
+    std::vector<TableCell> row{{method_title(g->method)},
+                               {is_bound(g->method) ? "-" : budget_text(g->budget)}};
+    for (const std::string& task : tasks) {
+      const SummaryCell* c = s.find({task, g->length, g->mode, g->method, g->budget});
+      const bool known = c != nullptr && std::isfinite(c->score.ci.low);
+      row.push_back(
+          {known ? fmt::format("{:.1f} to {:.1f}", 100 * c->score.ci.low, 100 * c->score.ci.high)
+                 : "-"});
+    }
+    out.rows.push_back(std::move(row));
+  }
+  return out;
+}
+
 Table critical_table(const Summary& s, const GroupKey& key) {
   Table out;
   out.title = fmt::format("Critical footprint, % of the full cache's, at {} of its score",

@@ -53,6 +53,9 @@ std::string method_title(std::string_view method);
 /// Score of every task, mean, difference from the full cache, kept share, MiB, seconds. The best of
 /// the methods at one budget is bold only if its interval excludes the next one's score.
 Table group_table(const Summary& summary, const GroupKey& key);
+/// 95 % intervals of the single tasks' scores, rows as in group_table; no rows for a single task,
+/// whose mean has its interval already.
+Table interval_table(const Summary& summary, const GroupKey& key);
 /// Critical footprints in % of the full cache's, methods by tasks. Censored ones keep their sign
 /// and are counted, never averaged.
 Table critical_table(const Summary& summary, const GroupKey& key);
@@ -66,7 +69,7 @@ std::vector<Table> lm_tables(const Summary& summary, const GroupKey& key);
 Table other_scores_table(const Summary& summary, const GroupKey& key);
 /// What every row of the scores cost, and what of its answers could be used.
 Table cost_table(const Summary& summary, const GroupKey& key);
-/// The tables behind the scores of a group, empty ones left out: language-model metrics,
+/// The tables behind the scores of a group, empty ones left out: intervals, language-model metrics,
 /// categories, other scores, critical footprints, costs.
 std::vector<Table> detail_tables(const Summary& summary, const GroupKey& key);
 
