@@ -51,9 +51,11 @@ class TiledGram : public Gram {
   explicit TiledGram(const at::Tensor& b) {
     // Rows of the transposed matrix are what the columns' products run over.
     const int64_t rows = (b.size(0) + 31) / 32 * 32;
-    bt_ = at::zeros({b.size(1), rows}, at::kBFloat16);
-    bt_.narrow(1, 0, b.size(0)).copy_(b.t());
-    diagonal_ = at::linalg_vector_norm(bt_, 2, {1}, false, at::kFloat).square().to(at::kDouble);
+    // Rounded first and turned then: torch does both at once number by number.
+    at::Tensor narrow = at::zeros({rows, b.size(1)}, at::kBFloat16);
+    narrow.narrow(0, 0, b.size(0)).copy_(b);
+    diagonal_ = narrow.to(at::kFloat).square_().sum(0).to(at::kDouble);
+    bt_ = narrow.t().contiguous();
   }
   int64_t size() const override { return bt_.size(0); }
   at::Tensor diagonal() const override { return diagonal_; }
