@@ -146,7 +146,7 @@ class WpcScorer : public Scorer {
     const at::Tensor root = p.weights.sqrt().unsqueeze(1);
     at::Tensor a = attention_logits(p.queries, p.keys, p.bias, p.scale);
     a.sub_(p.lse.unsqueeze(1).clamp_min(-1e30)).exp_().mul_(root);
-    const at::Tensor before = at::linalg_vector_norm(a, 2, {0}).square();
+    const at::Tensor before = a.square().sum(0);
 
     // Targets [lam 1, Y - v0] of the rows, weighted.
     const at::Tensor mean = (p.weights.unsqueeze(1) * p.outputs).sum(0, true) / p.weights.sum();
