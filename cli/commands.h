@@ -97,9 +97,9 @@ int run_report(const Globals& globals, const std::vector<std::string>& folders,
                double min_full_score);
 int run_merge(const std::vector<std::string>& folders, const std::string& output);
 
-/// Entries with their head tables.
 /// Throws InvalidArgument for a method that there is not.
 void check_methods(const EvalArgs& args);
+/// Entries with their head tables, without "full" and "none".
 std::vector<MethodEntry> read_methods(const LanguageModel& lm, const EvalArgs& args);
 
 /// `output` empty: MODEL.quality.json.

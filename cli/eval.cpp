@@ -88,6 +88,8 @@ int run_calibrate_quality(const Globals& globals, const EvalArgs& args, const st
   EvalPlan plan = check_plan(args);
   const LanguageModel lm = load(globals);
   plan.methods = read_methods(lm, args);
+  if (plan.methods.empty())
+    throw InvalidArgument("[cli] need a method whose quality to calibrate; found none");
   plan.progress = progress(globals);
   const std::string path = output.empty() ? lm.path.string() + ".quality.json" : output;
   QualityFile file{lm.model.spec().family, lm.model.fingerprint(), {}};

@@ -102,7 +102,6 @@ int run_eval_tasks(const Globals& globals, const EvalArgs& args, const TaskArgs&
   plan.seed = tasks.seed;
   plan.mode = parse_eval_mode(tasks.mode);
   plan.window = tasks.window;
-  plan.floors = !tasks.no_floors;
   plan.summary.min_full_score = tasks.min_full_score;
   plan.keep_going = tasks.keep_going;
   plan.together = tasks.together;
@@ -113,6 +112,7 @@ int run_eval_tasks(const Globals& globals, const EvalArgs& args, const TaskArgs&
   const TaskResources resources = resources_of(args, tasks, hashes);
   const LanguageModel lm = load(globals);
   plan.methods = read_methods(lm, args);
+  plan.floors = !tasks.no_floors && !plan.methods.empty();
   plan.progress = progress(globals);
   run_tasks(
       lm, plan,

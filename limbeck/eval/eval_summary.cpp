@@ -74,7 +74,7 @@ EvalSummary summarise(const Rows& rows) {
   std::vector<double> seconds;
   for (const EvalRow* r : rows) {
     seconds.push_back(r->compaction_seconds());
-    s.engines.insert(r->engine.empty() ? "an unknown one" : r->engine);
+    s.engines.insert(r->engine);
   }
   s.compaction_seconds = median(seconds);
   add_stages(s.seconds, rows, &EvalRow::shared, "");
@@ -174,7 +174,8 @@ std::string summary_markdown(std::span<const EvalSummary> summaries) {
           "|---|---|---|---|---|---|---|---|---|---|\n";
     }
     out += table_row(s);
-    engines.insert(s.engines.begin(), s.engines.end());
+    for (const std::string& engine : s.engines)
+      engines.insert(engine.empty() ? "an unknown one" : engine);
   }
   if (engines.size() > 1)
     out += fmt::format("\nRows were measured by several versions: {}.\n", fmt::join(engines, ", "));

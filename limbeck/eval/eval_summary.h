@@ -33,7 +33,7 @@ struct EvalSummary {
   /// nothing was compacted.
   double footprint = 0, footprint_total = 0, footprint_after = 0, peak = 0;
   double bytes_peak = 0;
-  std::set<std::string> engines;  ///< versions that measured the rows
+  std::set<std::string> engines;  ///< versions that measured the rows; "" = not known
   double compaction_seconds = 0;  ///< median
   StageSeconds seconds;           ///< medians: shared stages, then the method's own
 };

@@ -187,9 +187,12 @@ std::vector<GenerateResult> generate_together(const LanguageModel& lm,
   all.reserve(caches.size());
   for (KvCache* cache : caches) all.emplace_back(lm, *cache, prompt, options);
   std::vector<Growing*> active;
-  for (Growing& sequence : all)
+  for (Growing& sequence : all) {
+    Stopwatch watch;
     if (sequence.take(sequence.prompt_logits().const_data_ptr<float>()))
       active.push_back(&sequence);
+    sequence.took(watch.seconds());
+  }
   while (!active.empty()) {
     std::vector<Growing*> next;
     // More rows would take other kernels, with other rounding.

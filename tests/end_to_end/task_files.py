@@ -115,6 +115,9 @@ def published(program, folder):
     check("no floors where they are not wanted",
           {r["method"] for r in rows(program.eval("--task", f"longbench-v2={v2}", "--no-floors"))} ==
           {"full", "none", "knorm", "streaming:scorer.sinks=2"})
+    check("the full cache alone",
+          {r["method"] for r in rows(program.eval("--task", f"longbench-v2={v2}", "--methods", "full", methods=[]))} ==
+          {"full", "none"})
 
 
 def broken_files(program, folder):

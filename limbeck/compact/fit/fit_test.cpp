@@ -1,7 +1,6 @@
 #include "limbeck/base/error.h"
 #include "limbeck/compact/fit/fit_head.h"
 #include "limbeck/compact/fit/gram.h"
-#include "limbeck/compact/fit/growing_cholesky.h"
 #include "limbeck/compact/fit/omp.h"
 #include "limbeck/compact/fit/synthetic_heads.h"
 #include "limbeck/compact/fit/wpc.h"
@@ -373,75 +372,6 @@ TEST(OmpTest, DroppedSlotsStayBannedAndThreeDropsAreTheMost) {
   std::vector<int32_t> sorted = kept;
   std::sort(sorted.begin(), sorted.end());
   EXPECT_EQ(std::adjacent_find(sorted.begin(), sorted.end()), sorted.end());
-}
-
-TEST(LeastSquaresTest, NormalEquationsEqualQr) {
-  Random random(31);
-  for (const double closeness : {1.0, 1e-2, 1e-4, 1e-7, 0.0}) {
-    at::Tensor x = normal({90, 20}, random).to(at::kDouble);
-    const at::Tensor y = normal({90, 6}, random).to(at::kDouble);
-    x.select(1, 7).mul_(closeness).add_(x.select(1, 4));
-    const at::Tensor fast = at::mm(x, least_squares(x, y)),
-                     plain = at::mm(x, least_squares_plain(x, y));
-    EXPECT_LT((fast - plain).abs().max().item<double>(), 1e-7) << closeness;
-    EXPECT_LT((least_squares(x, y.select(1, 2)) - least_squares(x, y).select(1, 2))
-                  .abs()
-                  .max()
-                  .item<double>(),
-              closeness == 1.0 ? 1e-12 : INFINITY);
-  }
-  const at::Tensor wide = normal({5, 9}, random).to(at::kDouble),
-                   few = normal({5}, random).to(at::kDouble);
-  EXPECT_LT((at::mv(wide, least_squares(wide, few)) - few).abs().max().item<double>(), 1e-4);
-}
-
-TEST(GramTest, PanelsAboveTheDiagonalAreTheWholeProduct) {
-  Random random(33);
-  for (const int64_t size : {1, 40, 512, 513, 1100}) {
-    const at::Tensor a = normal({30, size}, random);
-    const at::Tensor g = symmetric_product(a), want = at::mm(a.t(), a);
-    EXPECT_LT((g - want).abs().max().item<float>(), 1e-4F) << size;
-    EXPECT_TRUE(at::equal(g, g.t())) << size;
-  }
-}
-
-TEST(GrowingCholeskyTest, GrowsShrinksAndSolves) {
-  Random random(32);
-  const at::Tensor x = normal({60, 30}, random).to(at::kDouble);
-  const at::Tensor a = at::mm(x.t(), x), b = normal({30}, random).to(at::kDouble);
-  const auto solved = [&](int64_t n) {
-    return at::linalg_solve(a.narrow(0, 0, n).narrow(1, 0, n), b.narrow(0, 0, n));
-  };
-  const auto difference = [&](const GrowingCholesky& c) {
-    const std::vector<double> got = c.solution();
-    return (at::tensor(got, at::kDouble) - solved(c.size())).abs().max().item<double>();
-  };
-  GrowingCholesky c;
-  const auto grow = [&](int64_t n) {
-    for (int64_t k = c.size(); k < n; ++k) {
-      const at::Tensor row = a[k].narrow(0, 0, k).contiguous();
-      const std::vector<double> products(row.const_data_ptr<double>(),
-                                         row.const_data_ptr<double>() + k);
-      ASSERT_TRUE(c.add(products, a[k][k].item<double>(), b[k].item<double>(), 1e-10));
-    }
-  };
-  grow(30);
-  EXPECT_LT(difference(c), 1e-9);
-  c.truncate(11);
-  EXPECT_LT(difference(c), 1e-9);
-  grow(20);
-  EXPECT_LT(difference(c), 1e-9);
-  // A row that is there already has nothing of its own.
-  std::vector<double> again;
-  for (int64_t k = 0; k < 20; ++k) again.push_back(a[4][k].item<double>());
-  EXPECT_FALSE(c.add(again, a[4][4].item<double>(), 0.0, 1e-10));
-  EXPECT_EQ(c.size(), 20);
-  std::vector<double> side;
-  for (int64_t k = 0; k < 12; ++k) side.push_back(b[k].item<double>());
-  EXPECT_TRUE(c.assign(a.narrow(0, 0, 12).narrow(1, 0, 12), side));
-  EXPECT_LT(difference(c), 1e-9);
-  grow(30);
-  EXPECT_LT(difference(c), 1e-9);
 }
 
 TEST(NnlsTest, MatchesAProjectedGradientSolution) {

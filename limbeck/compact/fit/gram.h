@@ -32,7 +32,7 @@ std::unique_ptr<Gram> factored_gram(at::Tensor b);
 /// factored_gram. The diagonal is that of the rounded B.
 std::unique_ptr<Gram> tiled_gram(at::Tensor b);
 
-/// A' A [T, T] of rows a [n, T] f32, by panels above the diagonal only.
+/// A' A [T, T] of rows a [n, T], f32 or f64 as a is, by panels above the diagonal only.
 at::Tensor symmetric_product(const at::Tensor& a);
 
 /// A' Omega A [T, T] f32 of a head's problem, over batches of queries.

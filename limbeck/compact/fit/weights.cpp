@@ -95,8 +95,8 @@ at::Tensor least_squares(const at::Tensor& x, const at::Tensor& y) {
   const at::Tensor gram = symmetric_product(x);
   const at::Tensor scale = gram.diagonal().clamp_min(1e-300).rsqrt();
   const auto [l, info] = at::linalg_cholesky_ex(gram * scale.unsqueeze(0) * scale.unsqueeze(1));
-  // Each refinement gains the digits that the squared condition leaves: at this bound, five or
-  // more.
+  // Each refinement gains the digits that the squared condition leaves: five or more at the least
+  // pivot, nine at a good one, where one is enough.
   constexpr double kLeastPivot = 1e-5, kGoodPivot = 1e-3;
   const double pivot = info.item<int32_t>() != 0 ? 0.0 : l.diagonal().min().item<double>();
   if (!(pivot >= kLeastPivot)) return least_squares_plain(x, y);

@@ -42,7 +42,8 @@ at::Tensor literal_weights(const at::Tensor& phi, const at::Tensor& target,
                            const LiteralWeights& options);
 
 /// argmin ||x c - y|| [n, t], y [n] or [n, k], f64, without a ridge: the normal equations, refined
-/// twice, while they are well enough conditioned; else least_squares_plain().
+/// once or twice by the least pivot of their factor, while they are well enough conditioned; else
+/// least_squares_plain().
 at::Tensor least_squares(const at::Tensor& x, const at::Tensor& y);
 /// The same by QR, and when its result is not finite the normal equations with 1e-6 on the
 /// diagonal: the reference.

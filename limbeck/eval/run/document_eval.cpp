@@ -143,7 +143,7 @@ SampleUnit DocumentEval::run(const EvalUnit& unit) {
 
 std::vector<DocumentEval::Outcome> DocumentEval::run(std::span<const EvalUnit* const> units) {
   std::vector<Outcome> out(units.size());
-  if (settings_.mode == EvalMode::agnostic && task_.info().answer == AnswerKind::generate) {
+  if (decodes_together()) {
     run_together(units, out);
     return out;
   }
@@ -155,47 +155,55 @@ std::vector<DocumentEval::Outcome> DocumentEval::run(std::span<const EvalUnit* c
   return out;
 }
 
+bool DocumentEval::decodes_together() const {
+  return settings_.mode == EvalMode::agnostic && task_.info().answer == AnswerKind::generate;
+}
+
 void DocumentEval::run_together(std::span<const EvalUnit* const> units, std::span<Outcome> out) {
   reset_peak_memory();
-  std::vector<size_t> which;  // of the units, by cache
+  std::vector<Outcome*> outcomes;  // by cache, as the two below
+  std::vector<const EvalUnit*> asked;
   std::vector<Compacted> made;
-  made.reserve(units.size());
   for (size_t i = 0; i < units.size(); ++i) try {
       made.push_back(compacted(*units[i], 0));
-      which.push_back(i);
+      outcomes.push_back(&out[i]);
+      asked.push_back(units[i]);
     } catch (...) {
       out[i].error = std::current_exception();
     }
+  const auto ask = [&](size_t first, size_t count) {
+    std::vector<SampleUnit> done =
+        ask_together(std::span(asked).subspan(first, count), std::span(made).subspan(first, count));
+    for (size_t c = 0; c < count; ++c) outcomes[first + c]->unit = std::move(done[c]);
+  };
   try {
-    std::vector<SampleUnit> asked = ask_together(units, which, made);
-    for (size_t c = 0; c < made.size(); ++c) out[which[c]].unit = std::move(asked[c]);
+    ask(0, made.size());
   } catch (...) {
     // Whose fault it was shows when each is asked alone.
-    for (const size_t i : which)
-      if (units.size() > 1)
-        run_together(units.subspan(i, 1), out.subspan(i, 1));
-      else
-        out[i].error = std::current_exception();
+    for (size_t c = 0; c < made.size(); ++c) try {
+        ask(c, 1);
+      } catch (...) {
+        outcomes[c]->error = std::current_exception();
+      }
   }
 }
 
 std::vector<SampleUnit> DocumentEval::ask_together(std::span<const EvalUnit* const> units,
-                                                   const std::vector<size_t>& which,
-                                                   std::vector<Compacted>& made) const {
+                                                   std::span<Compacted> made) const {
   std::vector<SampleUnit> out(made.size());
   std::vector<KvCache*> caches;
   for (Compacted& compacted : made) caches.push_back(&compacted.document.cache);
   for (size_t q = 0; q < document_.questions.size(); ++q) {
     const std::vector<Answer> given = answers(caches, references_[q].prompt);
     for (size_t c = 0; c < made.size(); ++c) {
-      SampleRow row = row_of(*units[which[c]], made[c], q);
+      SampleRow row = row_of(*units[c], made[c], q);
       take(given[c], made[c], q, row);
       out[c].rows.push_back(std::move(row));
     }
   }
   const int64_t peak = peak_memory();
   for (size_t c = 0; c < made.size(); ++c) {
-    out[c].heads = heads_of(*units[which[c]], caches[c]->shape());
+    out[c].heads = heads_of(*units[c], caches[c]->shape());
     out[c].heads.kept = made[c].document.heads;
     for (SampleRow& row : out[c].rows) row.rss_peak = peak;
   }
@@ -326,7 +334,13 @@ std::vector<DocumentEval::Answer> DocumentEval::answers(std::span<KvCache* const
   if (info.stop_after_first) o.min_tokens = 1;
   std::vector<KvCache::Mark> marks;
   for (const KvCache* cache : caches) marks.push_back(cache->mark());
-  const std::vector<GenerateResult> generated = generate_together(lm_, caches, prompt, o);
+  std::vector<GenerateResult> generated;
+  try {
+    generated = generate_together(lm_, caches, prompt, o);
+  } catch (...) {
+    for (size_t i = 0; i < caches.size(); ++i) caches[i]->rollback(marks[i]);
+    throw;
+  }
   std::vector<Answer> out;
   for (size_t i = 0; i < caches.size(); ++i) {
     const GenerateResult& r = generated[i];

@@ -46,9 +46,12 @@ class DocumentEval {
     SampleUnit unit;
     std::exception_ptr error;
   };
-  /// By unit; what compact() throws becomes the error of its unit. Units whose questions come after
-  /// compaction and whose answers are generated decode together (generate_together): the same
-  /// answers, the seconds of decoding shared out evenly, the peak of memory that of all.
+  /// Whether answers of several units are decoded together: questions come after compaction, and
+  /// answers are generated.
+  bool decodes_together() const;
+  /// By unit; what compact() throws becomes the error of its unit. Where units decode together
+  /// (generate_together) the answers are the same, the seconds of decoding shared out evenly and
+  /// the peak of memory that of all.
   std::vector<Outcome> run(std::span<const EvalUnit* const> units);
   /// Throws what compact() throws.
   SampleUnit run(const EvalUnit& unit);
@@ -79,10 +82,9 @@ class DocumentEval {
   Compacted compacted(const EvalUnit& unit, size_t question);
   SampleUnit run_alone(const EvalUnit& unit);
   void run_together(std::span<const EvalUnit* const> units, std::span<Outcome> out);
-  /// Rows of the units which[c], whose compact caches are made[c].
+  /// Rows of units and their compact caches; on an error the caches are as before.
   std::vector<SampleUnit> ask_together(std::span<const EvalUnit* const> units,
-                                       const std::vector<size_t>& which,
-                                       std::vector<Compacted>& made) const;
+                                       std::span<Compacted> made) const;
   HeadsRow heads_of(const EvalUnit& unit, const CacheShape& shape) const;
   SampleRow row_of(const EvalUnit& unit, const Compacted& compacted, size_t question) const;
   void ask(Compacted& compacted, size_t question, SampleRow& row) const;

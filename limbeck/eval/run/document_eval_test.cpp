@@ -46,10 +46,13 @@ class BookTask : public Task {
     return out;
   }
   TaskScore score(const TaskQuestion& /*question*/, std::string_view text) const override {
+    if (!refused.empty() && text == refused) throw InvalidArgument("[book] this answer is refused");
     TaskScore out;
     out.score = text.empty() ? 0 : 1;
     return out;
   }
+
+  std::string refused;  ///< an answer that cannot be scored
 
  private:
   TaskInfo info_;
@@ -165,6 +168,19 @@ TEST(DocumentEvalTest, AUnitThatFailsLeavesTheOthers) {
   for (size_t i = 0; i < 3; ++i)
     EXPECT_EQ(outcomes[0].unit.rows[i].prediction, alone.rows[i].prediction);
   EXPECT_EQ(outcomes[0].unit.heads.kept, alone.heads.kept);
+  // An answer that fails is found out, and the others are as before.
+  const SampleUnit full = eval.run(c);
+  task.refused = full.rows[1].prediction;
+  ASSERT_NE(alone.rows[1].prediction, task.refused);
+  const EvalUnit* const two[] = {&a, &c};
+  const auto asked = eval.run(two);
+  EXPECT_TRUE(asked[1].error);
+  ASSERT_FALSE(asked[0].error);
+  ASSERT_EQ(asked[0].unit.rows.size(), 3U);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(asked[0].unit.rows[i].prediction, alone.rows[i].prediction);
+    EXPECT_EQ(asked[0].unit.rows[i].metrics, alone.rows[i].metrics);
+  }
 }
 
 TEST(DocumentEvalTest, ASmallerWindowCutsTheDocument) {

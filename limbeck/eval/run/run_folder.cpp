@@ -82,6 +82,17 @@ ordered_json read_manifest(const std::filesystem::path& folder) {
   return ordered_json::parse(text);
 }
 
+namespace {
+
+/// Most answers that any session of a run decoded together.
+int64_t together_of(const ordered_json& manifest) {
+  const json run = manifest.value("run", json::object());
+  const json together = run.value("together", json());
+  return together.is_number_integer() ? together.get<int64_t>() : 1;
+}
+
+}  // namespace
+
 void begin_run(const std::filesystem::path& folder, const ordered_json& manifest) {
   if (std::filesystem::exists(folder / kManifest)) {
     const ordered_json then = read_manifest(folder);
@@ -89,6 +100,11 @@ void begin_run(const std::filesystem::path& folder, const ordered_json& manifest
     if (then.at("run").at("shard") != manifest.at("run").at("shard"))
       throw Mismatch("[eval] {} holds shard {}, not {}; name another folder", folder.string(),
                      then.at("run").at("shard").dump(), manifest.at("run").at("shard").dump());
+    if (together_of(manifest) > together_of(then)) {
+      ordered_json with_most = then;
+      with_most["run"]["together"] = together_of(manifest);
+      write_text(folder / kManifest, with_most.dump(2) + "\n");
+    }
     return;
   }
   if (std::filesystem::exists(folder / kSamples))
@@ -130,6 +146,11 @@ std::vector<std::string> remarks_of(const ordered_json& manifest) {
     out.push_back(fmt::format(
         "Joined from {} shards: where they ran side by side on one machine, seconds are not valid.",
         merged.get<int64_t>()));
+  if (const int64_t together = together_of(manifest); together > 1)
+    out.push_back(fmt::format(
+        "Up to {} answers were decoded together: their seconds are shared out, and the memory of "
+        "the process is that of all.",
+        together));
   return out;
 }
 
@@ -170,6 +191,8 @@ void merge_runs(const std::vector<std::filesystem::path>& folders,
   for (const std::filesystem::path& folder : folders) {
     const ordered_json m = read_manifest(folder);
     check_same(m, manifest, folder);
+    if (together_of(m) > 1)
+      manifest["run"]["together"] = std::max(together_of(m), together_of(manifest));
     const std::string shard = m.at("run").at("shard");
     wanted = shard.substr(shard.find('/') + 1);
     if (!shards.insert(shard).second)

@@ -211,34 +211,46 @@ class Runner {
       if (!plan_.keep_going || !can_be_recorded(e)) throw;
       error = e.what();
     }
-    for (size_t first = 0; first < todo.size(); first += static_cast<size_t>(plan_.together)) {
-      const auto group = std::span<const EvalUnit* const>(todo).subspan(
-          first, std::min(static_cast<size_t>(plan_.together), todo.size() - first));
-      if (eval) {
-        auto outcomes = eval->run(group);
-        for (size_t i = 0; i < group.size(); ++i)
-          add(task, document, *group[i], std::move(outcomes[i]));
-      } else {
-        for (const EvalUnit* u : group)
-          add(task, document, *u, failed_unit(task, document, *u, plan_.mode, error));
-      }
+    if (!eval) {
+      for (const EvalUnit* u : todo)
+        add(task, document, *u, failed_unit(task, document, *u, plan_.mode, error));
+      return;
     }
+    const auto together =
+        eval->decodes_together() ? static_cast<size_t>(plan_.together) : size_t{1};
+    for (size_t first = 0; first < todo.size(); first += together)
+      run_units(*eval, task, document,
+                std::span<const EvalUnit* const>(todo).subspan(
+                    first, std::min(together, todo.size() - first)));
+  }
+
+  /// What went well is in the record before an error ends the run.
+  void run_units(DocumentEval& eval, const Task& task, const TaskDocument& document,
+                 std::span<const EvalUnit* const> units) {
+    std::vector<DocumentEval::Outcome> outcomes = eval.run(units);
+    std::exception_ptr fatal;
+    for (size_t i = 0; i < units.size(); ++i) {
+      try {
+        if (outcomes[i].error) std::rethrow_exception(outcomes[i].error);
+      } catch (const Error& e) {
+        if (plan_.keep_going && can_be_recorded(e)) {
+          outcomes[i].unit = failed_unit(task, document, *units[i], plan_.mode, e.what());
+          outcomes[i].error = nullptr;
+        }
+      } catch (...) {  // stays
+      }
+      const SampleKey k = key(task, document, *units[i]);
+      if (outcomes[i].error)
+        fatal = fatal ? fatal : outcomes[i].error;
+      else if (!log_.has(k))
+        log_.append(k, std::move(outcomes[i].unit));
+    }
+    if (fatal) std::rethrow_exception(fatal);
+    report(static_cast<int64_t>(units.size()));
   }
 
   static SampleKey key(const Task& task, const TaskDocument& document, const EvalUnit& u) {
     return {task.info().name, document.length, document.id, u.label, u.ratio};
-  }
-
-  /// What has failed is recorded or thrown.
-  void add(const Task& task, const TaskDocument& document, const EvalUnit& u,
-           DocumentEval::Outcome outcome) {
-    if (outcome.error) try {
-        std::rethrow_exception(outcome.error);
-      } catch (const Error& e) {
-        if (!plan_.keep_going || !can_be_recorded(e)) throw;
-        outcome.unit = failed_unit(task, document, u, plan_.mode, e.what());
-      }
-    add(task, document, u, std::move(outcome.unit));
   }
 
   void add(const Task& task, const TaskDocument& document, const EvalUnit& u, SampleUnit unit) {

@@ -53,10 +53,13 @@ std::optional<int64_t> fit_sample(const FillSteps& steps, int64_t max, int64_t x
   }
   if (low < 0) return {};
   const int64_t stride = std::max<int64_t>(step_tokens, 1);
+  bool missed = false;  // the last guess: lengths do not grow as the probe's did
   while (*length < max - 2 * stride && high - low > 1) {
-    const int64_t k = std::min(low + (max - *length) / stride, high - 1);
+    const int64_t k =
+        missed ? low + (high - low) / 2 : std::min(low + (max - *length) / stride, high - 1);
     const auto longer = length_of(size(k));
-    if (longer && *longer <= max) {
+    missed = !longer || *longer > max;
+    if (!missed) {
       low = k;
       length = longer;
     } else {

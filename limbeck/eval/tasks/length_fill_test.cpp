@@ -62,6 +62,17 @@ TEST(LengthFillTest, SampleShrinksAndGrowsIntoTheWindow) {
   }
 }
 
+// Sizes below what must be there in any case all have the same length.
+TEST(LengthFillTest, FewTriesAreEnoughWhereLengthsAreFlatAtFirst) {
+  int64_t calls = 0;
+  const auto x = fit_sample({2, 2}, 1000, 2, 0, [&](int64_t size) {
+    ++calls;
+    return std::optional<int64_t>(size <= 10 ? 700 : 700 + 60 * (size - 10));
+  });
+  EXPECT_EQ(x, 14);
+  EXPECT_LT(calls, 20);
+}
+
 TEST(LengthFillTest, SaysWhenNothingFits) {
   const auto length_of = [](int64_t x) { return std::optional<int64_t>(100 + x); };
   EXPECT_EQ(largest_fitting({10, 10}, 100, length_of), std::nullopt);

@@ -17,8 +17,10 @@ struct QaCorpus {
   struct Question {
     std::string text;
     std::vector<std::string> answers;  ///< distinct, at least one
-    std::vector<int64_t> gold;         ///< documents that must be there, distinct, file order
-    std::vector<int64_t> needed;       ///< of gold, those that hold the answer
+    /// The question's own documents, distinct, in the order of the file; all are there unless the
+    /// text is too short.
+    std::vector<int64_t> gold;
+    std::vector<int64_t> needed;  ///< of gold, those that hold the answer: always there
     /// Documents that should be there first of all others: the rest of the article (SQuAD).
     std::vector<int64_t> preferred;
   };

@@ -93,15 +93,23 @@ TEST_P(LinearRowsTest, LargeProductsAreSplitOverThreadsAndRepeatBitForBit) {
 TEST_P(LinearRowsTest, ARowsResultDoesNotDependOnItsNeighbours) {
   // What makes decoding a batch give the same tokens as decoding its sequences alone.
   Random random(test_seed(104));
-  for (DType dtype : {DType::bf16, DType::f32}) {
-    Product all(dtype, 580, 83, 83, kLinearRowsMax, random);
-    const auto expected = all.run(linear_rows);
-    for (int64_t rows = 1; rows < kLinearRowsMax; ++rows) {
-      all.args.rows = rows;
-      auto some = all.run(linear_rows);
-      EXPECT_TRUE(std::equal(some.begin(), some.begin() + rows * 83, expected.begin())) << rows;
+  // The larger one is shared out to threads.
+  for (const auto& [in, features] : {std::pair<int64_t, int64_t>{580, 83}, {576, 384}})
+    for (DType dtype : {DType::bf16, DType::f32}) {
+      Product all(dtype, in, features, 2 * features, kLinearRowsMax, random);
+      const auto gated = [](const LinearRows& a) { gated_rows(a, Activation::silu); };
+      const auto expected = all.run(linear_rows), expected_gated = all.run(gated);
+      for (int64_t rows = 1; rows < kLinearRowsMax; ++rows) {
+        all.args.rows = rows;
+        const auto some = all.run(linear_rows), some_gated = all.run(gated);
+        EXPECT_TRUE(std::equal(some.begin(), some.begin() + rows * features, expected.begin()))
+            << rows;
+        EXPECT_TRUE(std::equal(some_gated.begin(), some_gated.begin() + rows * features,
+                               expected_gated.begin()))
+            << rows;
+      }
+      all.args.rows = kLinearRowsMax;
     }
-  }
 }
 
 TEST(LinearRowsCheckTest, RefusesTooManyRowsAndOtherTypes) {

@@ -9,9 +9,9 @@
 namespace limbeck {
 namespace {
 
-/// Documents are added in steps of ten, as RULER does (arXiv 2404.06654), where they are few for
-/// the length; shorter texts have room for less.
-constexpr int64_t kStep = 10, kShortStep = 2, kShort = 4096;
+/// RULER adds ten documents at a time (arXiv 2404.06654); in texts below kShortBelow tokens ten may
+/// not fit.
+constexpr int64_t kStep = 10, kShortStep = 2;
 
 using Indices = std::vector<int64_t>;
 using Question = QaCorpus::Question;
@@ -29,7 +29,7 @@ class QaTask : public RulerTask {
 
  protected:
   FillSteps steps(int64_t length) const override {
-    const int64_t step = length < kShort ? kShortStep : kStep;
+    const int64_t step = length < kShortBelow ? kShortStep : kStep;
     // The last step takes all documents, however few it adds.
     const auto have = static_cast<int64_t>(corpus_->documents.size());
     return {step, step, (have + step - 1) / step * step};
@@ -58,6 +58,14 @@ void QaTask::check() const {
         if (i < 0 || i >= documents)
           throw InvalidArgument("[{}] documents of a question must be in [0, {}); found {}",
                                 info().name, documents, i);
+  for (const Question& question : corpus_->questions)
+    if (question.needed.empty() != question.gold.empty() ||
+        !std::all_of(question.needed.begin(), question.needed.end(), [&](int64_t i) {
+          return std::find(question.gold.begin(), question.gold.end(), i) != question.gold.end();
+        }))
+      throw InvalidArgument(
+          "[{}] a question's needed documents must be some of its own; found {} of {}", info().name,
+          question.needed.size(), question.gold.size());
   if (documents == 0)
     throw InvalidArgument("[{}] corpus must have documents; found 0", info().name);
 }
