@@ -52,10 +52,10 @@ class TiledGram : public Gram {
     // Rows of the transposed matrix are what the columns' products run over.
     const int64_t rows = (b.size(0) + 31) / 32 * 32;
     // Rounded first and turned then: torch does both at once number by number.
-    at::Tensor narrow = at::zeros({rows, b.size(1)}, at::kBFloat16);
-    narrow.narrow(0, 0, b.size(0)).copy_(b);
-    diagonal_ = narrow.to(at::kFloat).square_().sum(0).to(at::kDouble);
-    bt_ = narrow.t().contiguous();
+    const at::Tensor rounded = at::zeros({rows, b.size(1)}, at::kBFloat16);
+    rounded.narrow(0, 0, b.size(0)).copy_(b);
+    diagonal_ = rounded.to(at::kFloat).square_().sum(0).to(at::kDouble);
+    bt_ = rounded.t().contiguous();
   }
   int64_t size() const override { return bt_.size(0); }
   at::Tensor diagonal() const override { return diagonal_; }

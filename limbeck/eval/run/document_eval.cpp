@@ -176,16 +176,18 @@ void DocumentEval::run_together(std::span<const EvalUnit* const> units, std::spa
         ask_together(std::span(asked).subspan(first, count), std::span(made).subspan(first, count));
     for (size_t c = 0; c < count; ++c) outcomes[first + c]->unit = std::move(done[c]);
   };
-  try {
-    ask(0, made.size());
-  } catch (...) {
-    // Whose fault it was shows when each is asked alone.
-    for (size_t c = 0; c < made.size(); ++c) try {
-        ask(c, 1);
-      } catch (...) {
-        outcomes[c]->error = std::current_exception();
-      }
-  }
+  // Whose fault an error is shows when each is asked alone.
+  bool alone = made.size() == 1;
+  if (!alone) try {
+      ask(0, made.size());
+    } catch (const Error&) {
+      alone = true;
+    }
+  for (size_t c = 0; alone && c < made.size(); ++c) try {
+      ask(c, 1);
+    } catch (...) {
+      outcomes[c]->error = std::current_exception();
+    }
 }
 
 std::vector<SampleUnit> DocumentEval::ask_together(std::span<const EvalUnit* const> units,

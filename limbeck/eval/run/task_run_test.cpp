@@ -132,6 +132,13 @@ TEST(TaskRunTest, DecodingTogetherChangesNothingButTimes) {
   EXPECT_EQ(samples(), apart);
   EXPECT_EQ(read_manifest(folder.path() / "a")["manifest_id"],
             read_manifest(folder.path() / "b")["manifest_id"]);
+  // A folder that goes on with another number says so.
+  plan.folder = folder.path() / "a";
+  EXPECT_EQ(samples(), apart);
+  EXPECT_EQ(read_manifest(plan.folder)["run"]["together"], 3);
+  EXPECT_NE(
+      test::read_file(plan.folder / "summary.md").find("Up to 3 answers were decoded together"),
+      std::string::npos);
   plan.together = 0;
   EXPECT_THROW(run(plan), InvalidArgument);
 }

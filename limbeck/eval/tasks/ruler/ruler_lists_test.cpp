@@ -270,6 +270,14 @@ TEST(RulerQaTest, RefusesDocumentsThatTheCorpusHasNot) {
   resources.squad = corpus;
   EXPECT_EQ(test::error_text<InvalidArgument>([&] { make("qa_1", {}, resources); }),
             "[qa_1] documents of a question must be in [0, 6); found 6");
+  corpus->questions[2].gold = {2, 3};
+  for (const auto& needed : {std::vector<int64_t>{}, {2, 4}}) {
+    corpus->questions[2].needed = needed;
+    EXPECT_EQ(test::error_text<InvalidArgument>([&] { make("qa_1", {}, resources); }),
+              fmt::format("[qa_1] a question's needed documents must be some of its own; found {} "
+                          "of 2",
+                          needed.size()));
+  }
 }
 
 }  // namespace
