@@ -1,6 +1,7 @@
 #include "cli/plan_file.h"
 
 #include "cli/common.h"
+#include "cli/yaml_text.h"
 #include "limbeck/base/error.h"
 #include "limbeck/eval/tasks/task_request.h"
 #include "limbeck/io/json.h"
@@ -97,7 +98,9 @@ std::string found_plan(const std::string& path) {
 void apply_plan_file(CLI::App& command, const std::string& given) {
   const std::string path = found_plan(given);
   const std::string what = "[plan] " + path;
-  const json plan = parse_json(read_file(path), what);
+  const std::string suffix = std::filesystem::path(path).extension().string();
+  const bool yaml = suffix == ".yaml" || suffix == ".yml";
+  const json plan = yaml ? parse_yaml(read_file(path), what) : parse_json(read_file(path), what);
   if (!plan.is_object())
     throw FormatError("{}: must be an object of flags; found {}", what, plan.type_name());
   for (const auto& [key, value] : plan.items()) {

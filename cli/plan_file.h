@@ -1,8 +1,8 @@
-/// A plan file: the flags of a command as one JSON object, so that a run can be kept and repeated.
+/// A plan file: the flags of a command as one JSON object, or as YAML in a file that ends in .yaml
+/// or .yml, so that a run can be kept and repeated.
 ///
 /// Keys are the flags' long names without dashes; values are texts, numbers, yes or no, or lists of
-/// these. A flag on the command line stands before the file's. Non-goals: YAML, other commands'
-/// flags.
+/// these. A flag on the command line stands before the file's. Non-goal: other commands' flags.
 #pragma once
 
 #include <string>

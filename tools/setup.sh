@@ -12,8 +12,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 build_packages=(g++ cmake ninja-build ccache pkg-config nlohmann-json3-dev libcli11-dev libfmt-dev
-  libpcre2-dev libutf8proc-dev libzstd-dev libxxhash-dev libgtest-dev libbenchmark-dev
-  librapidcheck-dev python3-venv)
+  libpcre2-dev libutf8proc-dev libyaml-cpp-dev libzstd-dev libxxhash-dev libgtest-dev
+  libbenchmark-dev librapidcheck-dev python3-venv)
 # The layout of our files is what version 14 makes of them.
 format_packages=(clang-format-14)
 

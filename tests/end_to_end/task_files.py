@@ -196,6 +196,7 @@ def plans(program, folder, texts):
         check(f"a mistake names the key: {text}", done.returncode == 2 and text in done.stderr)
     path.write_text("{")
     check("a plan that is no JSON names the file", program.call("eval", "--plan", path).returncode == 4)
+    yaml_plans(program, folder, texts, out)
     for name, ratios in (("smoke", 1), ("dev", 2), ("full", 5)):
         out = program.eval("--plan", name, "--task", "lm:continuation=40", "--texts", texts, "--lengths", "96",
                            "--samples", "1", "--methods", "knorm", methods=[])
@@ -203,6 +204,35 @@ def plans(program, folder, texts):
         check(f"the plan {name} that ships sets {ratios} ratios, flags go before it", len(found) == ratios)
     done = program.call("eval", "--plan", "smokes", "--texts", texts)
     check("a plan that does not ship names those that do", done.returncode == 2 and "dev, full, smoke" in done.stderr)
+
+
+def yaml_plans(program, folder, texts, same):
+    path = folder / "plan.yaml"
+    flags = f"""# the plan above in YAML
+texts: ["{texts}"]
+lengths: [96, 128]
+samples: &one 1
+methods: knorm
+no-floors: yes
+"""
+    path.write_text(flags + """task:
+  - lm:continuation=40
+  - {task: lm, as: "other, longer", options: {continuation: 48}}
+""")
+    out = program.eval("--plan", path, "--ratios", "0.5", methods=[])
+    ids = {json.loads((folder / "manifest.json").read_text())["manifest_id"] for folder in (same, out)}
+    check("a plan in YAML is the same run", len(ids) == 1)
+    for text, status, message in ((flags + "samples: 2", 4, 'key "samples" appears twice, line 7'),
+                                  (flags + "ratios: [0.5", 4, "no valid YAML; line"),
+                                  (flags + "---\ntask: lm", 4, "must be one YAML document; found 2"),
+                                  (flags + "ratios: &r [*r]", 4, "nesting exceeds 64 levels"),
+                                  (flags + "ratios: [*two]", 4, "no valid YAML; line 7"),
+                                  (flags + "? [a]\n: 1", 4, "a key must be a text, line 7"),
+                                  (flags + "sample: *one", 2, 'key "sample" is no flag'), ("lm", 4, "must be an object"),
+                                  (flags + "ratios:", 2, 'key "ratios" must be')):
+        path.write_text(text)
+        done = program.call("eval", "--plan", path, "-o", folder / "never")
+        check(f"a mistake in YAML: {message}", done.returncode == status and message in done.stderr)
 
 
 def manifests(program, folder, texts):
