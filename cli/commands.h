@@ -95,7 +95,7 @@ int run_eval_tasks(const Globals& globals, const EvalArgs& args, const TaskArgs&
 /// One folder: its reports anew. Two: the second against the first.
 int run_report(const Globals& globals, const std::vector<std::string>& folders,
                double min_full_score);
-int run_merge(const std::vector<std::string>& folders, const std::string& output);
+int run_merge(const std::vector<std::string>& folders, bool methods, const std::string& output);
 
 /// Throws InvalidArgument for a method that there is not.
 void check_methods(const EvalArgs& args);

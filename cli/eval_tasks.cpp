@@ -145,8 +145,8 @@ int run_report(const Globals& globals, const std::vector<std::string>& folders,
   return 0;
 }
 
-int run_merge(const std::vector<std::string>& folders, const std::string& output) {
-  merge_runs({folders.begin(), folders.end()}, output);
+int run_merge(const std::vector<std::string>& folders, bool methods, const std::string& output) {
+  (methods ? join_methods : merge_runs)({folders.begin(), folders.end()}, output);
   fmt::print("wrote     {}\n", output);
   return 0;
 }

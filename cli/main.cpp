@@ -367,11 +367,15 @@ int main(int argc, char** argv) {
 
   std::vector<std::string> shards;
   std::string joined;
-  c = app.add_subcommand("merge", "join the shards of a task run");
-  c->add_option("folders", shards, "folders of all shards")->required();
+  bool join_methods = false;
+  c = app.add_subcommand("merge", "join the shards of a task run, or runs of other methods");
+  c->add_option("folders", shards, "folders of all shards, or of finished runs")->required();
+  c->add_flag("--methods", join_methods,
+              "the folders are runs of the same documents with other methods: later ones add "
+              "theirs, or replace those of the same name");
   c->add_option("-o,--output", joined, "folder to write")->required();
   c->footer("example: limbeck merge run-1 run-2 -o run");
-  c->callback([&] { status = run_merge(shards, joined); });
+  c->callback([&] { status = run_merge(shards, join_methods, joined); });
 
   std::string inspected;
   c = app.add_subcommand("inspect", "check a cache file and say what is in it");

@@ -18,9 +18,9 @@ import time
 SKIPPED = 77
 
 
-def command(limbeck, folder, *more):
+def command(limbeck, folder, *more, methods="kvzip,limbeck"):
     return [limbeck, "eval", "--task", "niah_single_1,niah_single_2", "--lengths", "512", "--samples", "2",
-            "--ratios", "0.2,0.05", "--methods", "kvzip,limbeck", "--texts", "assets/demo/story.txt",
+            "--ratios", "0.2,0.05", "--methods", methods, "--texts", "assets/demo/story.txt",
             "-o", str(folder), *more]
 
 
@@ -90,6 +90,11 @@ def main():
         check("two equal runs do not differ", all(c["difference"] == 0 for c in compared["cells"]) and compared["cells"])
         one = subprocess.run([limbeck, "merge", folder / "part1", "-o", folder / "none"], capture_output=True, text=True)
         check("a missing shard is refused", one.returncode == 2 and "has 2 shards; found 1" in one.stderr)
+        for name in ("kvzip", "limbeck"):
+            run(*command(limbeck, folder / name, methods=name))
+        run(limbeck, "merge", "--methods", folder / "kvzip", folder / "limbeck", "-o", folder / "both")
+        check("two runs of one method each join to the same cells", summary(folder / "both")["cells"] == whole["cells"])
+        check("the page says what was joined", "Methods of 2 runs joined" in (folder / "both/report.html").read_text())
         other = subprocess.run(command(limbeck, folder / "whole", "--task-seed", "7"), capture_output=True, text=True)
         check("another seed in the same folder is refused", other.returncode == 3 and "seed" in other.stderr)
     return 0

@@ -8,7 +8,11 @@
 #include "limbeck/io/json.h"
 #include "limbeck/io/sha256.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <set>
 
@@ -135,6 +139,16 @@ std::vector<SampleRow> rows_of(const std::map<SampleKey, SampleUnit>& units) {
 
 namespace {
 
+/// "limbeck, kvzip (commit 0123abcd)" for each of the runs that were joined.
+std::vector<std::string> parts_text(const json& parts) {
+  std::vector<std::string> out;
+  for (const json& part : parts)
+    out.push_back(fmt::format("{} (commit {})",
+                              fmt::join(part.at("methods").get<std::vector<std::string>>(), ", "),
+                              part.at("engine").value("commit", "unknown").substr(0, 7)));
+  return out;
+}
+
 /// What a reader must know before the numbers.
 std::vector<std::string> remarks_of(const ordered_json& manifest) {
   std::vector<std::string> out;
@@ -146,6 +160,9 @@ std::vector<std::string> remarks_of(const ordered_json& manifest) {
     out.push_back(fmt::format(
         "Joined from {} shards: where they ran side by side on one machine, seconds are not valid.",
         merged.get<int64_t>()));
+  if (const json parts = manifest.value("parts", json()); parts.is_array())
+    out.push_back(fmt::format("Methods of {} runs joined: {}.", parts.size(),
+                              fmt::join(parts_text(parts), "; ")));
   if (const int64_t together = together_of(manifest); together > 1)
     out.push_back(fmt::format(
         "Up to {} answers were decoded together: their seconds are shared out, and the memory of "
@@ -181,6 +198,34 @@ void write_reports(const std::filesystem::path& folder, const SummaryOptions& op
   write_text(folder / "summary.md", summary_markdown(summary, page.remarks));
 }
 
+namespace {
+
+/// All units of a run that has come to its end.
+std::map<SampleKey, SampleUnit> finished_units(const std::filesystem::path& folder,
+                                               const ordered_json& manifest) {
+  const ordered_json& run = manifest.at("run");
+  if (!run.contains("units"))
+    throw InvalidArgument("[eval] {} has not come to its end; run it again", folder.string());
+  auto units = read_units(folder);
+  if (static_cast<int64_t>(units.size()) != run.at("units").get<int64_t>())
+    throw InvalidArgument("[eval] {} should have {} units; found {}", folder.string(),
+                          run.at("units").get<int64_t>(), units.size());
+  return units;
+}
+
+void write_joined(const std::filesystem::path& out, ordered_json manifest,
+                  std::map<SampleKey, SampleUnit> units) {
+  std::filesystem::create_directories(out);
+  manifest["run"]["units"] = units.size();
+  begin_run(out, manifest);
+  SampleLog log(out / kSamples, manifest.at("manifest_id"));
+  for (auto& [key, unit] : units)
+    if (!log.has(key)) log.append(key, std::move(unit));
+  write_reports(out);
+}
+
+}  // namespace
+
 void merge_runs(const std::vector<std::filesystem::path>& folders,
                 const std::filesystem::path& out) {
   if (folders.empty()) throw InvalidArgument("[eval] need a folder to join; found none");
@@ -197,28 +242,106 @@ void merge_runs(const std::vector<std::filesystem::path>& folders,
     wanted = shard.substr(shard.find('/') + 1);
     if (!shards.insert(shard).second)
       throw InvalidArgument("[eval] {} is shard {} a second time", folder.string(), shard);
-    if (!m.at("run").contains("units"))
-      throw InvalidArgument("[eval] {} has not come to its end; run it again", folder.string());
-    auto part = read_units(folder);
-    if (static_cast<int64_t>(part.size()) != m.at("run").at("units").get<int64_t>())
-      throw InvalidArgument("[eval] {} should have {} units; found {}", folder.string(),
-                            m.at("run").at("units").get<int64_t>(), part.size());
-    for (auto& [key, unit] : part)
+    for (auto& [key, unit] : finished_units(folder, m))
       if (!units.emplace(key, std::move(unit)).second)
         throw InvalidArgument("[eval] {} repeats {} of another shard", folder.string(),
                               key.document);
   }
   if (std::to_string(shards.size()) != wanted)
     throw InvalidArgument("[eval] the run has {} shards; found {}", wanted, shards.size());
-  std::filesystem::create_directories(out);
   manifest["run"]["shard"] = "1/1";
   if (folders.size() > 1) manifest["run"]["merged"] = folders.size();
-  manifest["run"]["units"] = units.size();
-  begin_run(out, manifest);
-  SampleLog log(out / kSamples, manifest.at("manifest_id"));
-  for (auto& [key, unit] : units)
-    if (!log.has(key)) log.append(key, std::move(unit));
-  write_reports(out);
+  write_joined(out, std::move(manifest), std::move(units));
+}
+
+namespace {
+
+/// What must be equal in runs whose methods are joined.
+ordered_json conditions_of(ordered_json manifest) {
+  for (const char* name : {"engine", "methods", "ratios", "parts", "manifest_id", "run"})
+    manifest.erase(name);
+  return manifest;
+}
+
+/// The runs that a folder was joined from: itself, unless it says others.
+ordered_json parts_of(const ordered_json& manifest) {
+  if (manifest.contains("parts")) return manifest["parts"];
+  ordered_json labels = ordered_json::array();
+  for (const auto& method : manifest.at("methods")) labels.push_back(method.at("method"));
+  return ordered_json::array({{{"manifest_id", manifest.at("manifest_id")},
+                               {"engine", manifest.value("engine", ordered_json())},
+                               {"methods", labels},
+                               {"ratios", manifest.at("ratios")}}});
+}
+
+bool same_answers(const SampleUnit& a, const SampleUnit& b) {
+  return std::equal(a.rows.begin(), a.rows.end(), b.rows.begin(), b.rows.end(),
+                    [](const SampleRow& x, const SampleRow& y) {
+                      return x.q_id == y.q_id && x.prediction == y.prediction && x.score == y.score;
+                    });
+}
+
+/// Adds the methods of `from` to those of `to`, in place of others of the same label; the labels of
+/// those that had other options.
+std::set<std::string> take_methods(ordered_json& to, const ordered_json& from) {
+  std::set<std::string> replaced;
+  for (const ordered_json& method : from) {
+    const auto same = std::find_if(to.begin(), to.end(), [&](const ordered_json& known) {
+      return known.at("method") == method.at("method");
+    });
+    if (same == to.end()) {
+      to.push_back(method);
+    } else if (*same != method) {
+      replaced.insert(method.at("method").get<std::string>());
+      *same = method;
+    }
+  }
+  return replaced;
+}
+
+}  // namespace
+
+void join_methods(const std::vector<std::filesystem::path>& folders,
+                  const std::filesystem::path& out) {
+  if (folders.empty()) throw InvalidArgument("[eval] need a folder to join; found none");
+  ordered_json manifest = read_manifest(folders[0]), parts = ordered_json::array();
+  manifest["methods"] = ordered_json::array();
+  std::set<double, std::greater<>> ratios;
+  std::map<SampleKey, SampleUnit> units;
+  for (const std::filesystem::path& folder : folders) {
+    const ordered_json m = read_manifest(folder);
+    const json here = conditions_of(m), there = conditions_of(manifest);
+    if (here != there)
+      throw Mismatch("[eval] {} ran under other conditions than {}; they differ in {}",
+                     folder.string(), folders[0].string(), difference(there, here));
+    if (m.at("run").at("shard") != "1/1")
+      throw InvalidArgument("[eval] {} is shard {}; join the shards of each run first",
+                            folder.string(), m.at("run").at("shard").get<std::string>());
+    auto part = finished_units(folder, m);
+    const std::set<std::string> replaced = take_methods(manifest["methods"], m.at("methods"));
+    std::erase_if(units, [&](const auto& u) { return replaced.contains(u.first.method); });
+    for (auto& [key, unit] : part) {
+      const auto known = units.find(key);
+      const bool bound = key.method == kFullLabel || key.method == kNoneLabel;
+      if (bound && known != units.end() && !same_answers(known->second, unit))
+        throw Mismatch(
+            "[eval] {} answers {} {} otherwise than {} with method {}; runs that differ "
+            "in this do not compare",
+            folder.string(), key.task, key.document, folders[0].string(), key.method);
+      units[key] = std::move(unit);
+    }
+    for (const auto& p : parts_of(m)) parts.push_back(p);
+    for (const auto& r : m.at("ratios")) ratios.insert(r.get<double>());
+    for (const char* name : {"together", "merged"})
+      if (m.at("run").value(name, int64_t{0}) > manifest["run"].value(name, int64_t{0}))
+        manifest["run"][name] = m.at("run").at(name);
+    if (m.value("engine", ordered_json()) != manifest.value("engine", ordered_json()))
+      manifest.erase("engine");  // the parts name theirs
+  }
+  manifest["ratios"] = ratios;
+  manifest["parts"] = parts;
+  seal_manifest(manifest);
+  write_joined(out, std::move(manifest), std::move(units));
 }
 
 }  // namespace limbeck

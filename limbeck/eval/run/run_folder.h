@@ -44,4 +44,13 @@ void write_reports(const std::filesystem::path& folder, const SummaryOptions& op
 void merge_runs(const std::vector<std::filesystem::path>& folders,
                 const std::filesystem::path& out);
 
+/// Joins finished runs of the same documents with other methods, ratios or commits into `out` and
+/// writes its reports, so that a method can be added to a table without running the others again.
+/// Where two have the same method and ratio, or a method of the same label with other options, the
+/// later folder's counts. The manifest lists the runs as "parts". Throws Mismatch when anything
+/// else of the manifests differs or the full cache answers differently, InvalidArgument for a shard
+/// or a run that has not come to its end.
+void join_methods(const std::vector<std::filesystem::path>& folders,
+                  const std::filesystem::path& out);
+
 }  // namespace limbeck

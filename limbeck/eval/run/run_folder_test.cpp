@@ -102,5 +102,86 @@ TEST(RunFolderTest, MergingRefusesMissingRepeatedAndUnfinishedShards) {
   EXPECT_FALSE(std::filesystem::exists(out));
 }
 
+/// A finished run of one document whose answer with the full cache is `full`.
+std::filesystem::path run_of(const std::filesystem::path& folder, const std::string& commit,
+                             const std::vector<std::pair<std::string, int>>& methods,
+                             const std::vector<double>& ratios, const std::string& full = "a",
+                             int64_t seed = 42) {
+  nlohmann::ordered_json m{{"engine", {{"commit", commit}}}, {"seed", seed}, {"ratios", ratios}};
+  m["methods"] = nlohmann::ordered_json::array();
+  for (const auto& [label, option] : methods)
+    m["methods"].push_back({{"method", label}, {"option", option}});
+  seal_manifest(m);
+  m["run"] = {{"shard", "1/1"}};
+  std::filesystem::create_directories(folder);
+  begin_run(folder, m);
+  SampleLog log(folder / "samples.jsonl", m.at("manifest_id"));
+  const auto add = [&](const std::string& label, double ratio, const std::string& answer) {
+    SampleUnit unit;
+    SampleRow row;
+    row.task = "vt";
+    row.group = "ruler";
+    row.doc_id = "512-0";
+    row.q_id = "0";
+    row.length = 512;
+    row.method = label;
+    row.budget = ratio;
+    row.finish = "stop";
+    row.prediction = answer;
+    unit.rows = {row};
+    unit.heads = {"vt", "512-0", label, 512, ratio, 1, 1, {9}};
+    log.append({"vt", 512, "512-0", label, ratio}, unit);
+  };
+  add("full", 1.0, full);
+  for (const auto& [label, option] : methods)
+    for (const double ratio : ratios) add(label, ratio, label + std::to_string(option));
+  end_run(folder, static_cast<int64_t>(log.units().size()));
+  return folder;
+}
+
+TEST(RunFolderTest, MethodsOfLaterRunsAreAddedOrTakeTheirPlace) {
+  const test::ScratchFolder folder;
+  const auto a = run_of(folder.path() / "a", "one", {{"x", 1}, {"y", 1}, {"z", 1}}, {0.5, 0.2}),
+             b = run_of(folder.path() / "b", "two", {{"y", 1}, {"z", 2}, {"w", 1}}, {0.2, 0.1}),
+             out = folder.path() / "out";
+  join_methods({a, b}, out);
+  std::map<std::pair<std::string, double>, std::string> answers;
+  for (const SampleRow& row : rows_of(read_units(out)))
+    answers[{row.method, row.budget}] = row.prediction;
+  // y is the same in both and has all ratios; z has other options and is replaced as a whole.
+  const std::map<std::pair<std::string, double>, std::string> want = {
+      {{"full", 1.0}, "a"}, {{"x", 0.5}, "x1"}, {{"x", 0.2}, "x1"}, {{"y", 0.5}, "y1"},
+      {{"y", 0.2}, "y1"},   {{"y", 0.1}, "y1"}, {{"z", 0.2}, "z2"}, {{"z", 0.1}, "z2"},
+      {{"w", 0.2}, "w1"},   {{"w", 0.1}, "w1"}};
+  EXPECT_EQ(answers, want);
+  const auto m = read_manifest(out);
+  EXPECT_EQ(m.at("ratios"), nlohmann::ordered_json({0.5, 0.2, 0.1}));
+  EXPECT_EQ(m.at("methods").size(), 4U);
+  EXPECT_EQ(m.at("methods")[2].at("option"), 2);
+  EXPECT_FALSE(m.contains("engine"));
+  ASSERT_EQ(m.at("parts").size(), 2U);
+  EXPECT_EQ(m.at("parts")[1].at("engine").at("commit"), "two");
+  nlohmann::ordered_json sealed = m;
+  seal_manifest(sealed);
+  EXPECT_EQ(sealed.at("manifest_id"), m.at("manifest_id"));
+  // What was joined can be joined again.
+  const auto c = run_of(folder.path() / "c", "one", {{"v", 1}}, {0.5});
+  join_methods({out, c}, folder.path() / "all");
+  EXPECT_EQ(read_manifest(folder.path() / "all").at("parts").size(), 3U);
+  EXPECT_EQ(read_units(folder.path() / "all").size(), want.size() + 1);
+}
+
+TEST(RunFolderTest, RunsUnderOtherConditionsAreNotJoined) {
+  const test::ScratchFolder folder;
+  const auto a = run_of(folder.path() / "a", "one", {{"x", 1}}, {0.5}), out = folder.path() / "out";
+  const auto seed = run_of(folder.path() / "seed", "one", {{"y", 1}}, {0.5}, "a", 7);
+  expect_error<Mismatch>([&] { join_methods({a, seed}, out); }, "differ in seed 42 and 7");
+  const auto answer = run_of(folder.path() / "answer", "one", {{"y", 1}}, {0.5}, "b");
+  expect_error<Mismatch>([&] { join_methods({a, answer}, out); }, "answers vt 512-0 otherwise");
+  const auto shard = shard_of(folder.path() / "shard", "1/2", {"512-0"});
+  expect_error<Mismatch>([&] { join_methods({a, shard}, out); }, "other conditions");
+  EXPECT_FALSE(std::filesystem::exists(out));
+}
+
 }  // namespace
 }  // namespace limbeck
