@@ -229,6 +229,7 @@ CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& f, P
   o.coverage_options = option_texts(f.coverage_options, "--set-coverage");
   o.coverage_allocator_options =
       option_texts(f.coverage_allocator_options, "--set-coverage-allocator");
+  if (f.head_power >= 0) o.head_power = f.head_power;
   if (f.first_share >= 0) o.first_share = f.first_share;
   o.on_policy = f.on_policy;
   o.polish = f.polish;

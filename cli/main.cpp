@@ -69,6 +69,8 @@ void add_compact(CLI::App* app, CompactFlags& f) {
       "training steps on biases and values afterwards; each costs about three prefills");
   app->add_option("--first-share", f.first_share,
                   "part of the budget for the first stage of a two-stage method");
+  app->add_option("--head-power", f.head_power,
+                  "the first stage's scores count times the head's weight to this power");
   app->add_flag("--on-policy", f.on_policy,
                 "fit each layer on queries of a model that reads the layers below it compacted");
   app->add_option("--normalize", f.normalize,

@@ -35,6 +35,8 @@ struct CompactOptions {
   /// Part of the budget that the first stage of a two-stage preset hands out; default: the
   /// preset's.
   std::optional<double> first_share;
+  /// Power of the head weights by which the first stage's scores count; default: the preset's.
+  std::optional<double> head_power;
   std::string normalize;  ///< "", "zscore", "rank" or "share": makes scores of heads comparable
   std::optional<double> ratio;         ///< in (0, 1]; exactly one of ratio and budget
   std::optional<int64_t> budget;       ///< slots kept per head, mean over heads

@@ -54,11 +54,7 @@ class Compaction {
     if (!options_.protect_overflow)
       for (const LayerPlan& plan : layers_) check_protected(plan);
     collect_queries();
-    // Of the text, not of what an earlier compaction left of it: slots few and far between need
-    // reconstruction.
-    const double kept =
-        static_cast<double>(total_budget()) / head_count() / static_cast<double>(span_.size());
-    double share = first_share(preset_, kept);
+    double share = first_share(preset_, kept_part());
     for (size_t s = 0; s < preset_.stages.size(); ++s) {
       if (s > 0) share += preset_.stages[s].share;
       run_stage(s, s + 1 == preset_.stages.size() ? 1.0 : share);
@@ -337,6 +333,12 @@ class Compaction {
     return budget;
   }
 
+  /// Of the text, not of what an earlier compaction left of it: slots few and far between need
+  /// reconstruction.
+  double kept_part() const {
+    return static_cast<double>(total_budget()) / head_count() / static_cast<double>(span_.size());
+  }
+
   void run_stage(size_t s, double share) {
     Stopwatch watch;
     int64_t taken = 0;
@@ -357,6 +359,7 @@ class Compaction {
     report_.seconds.emplace_back(
         preset_.stages.size() == 1 ? "scores" : "scores " + preset_.stages[s].scorer, seconds);
     if (s == 0 && known_ == nullptr) keep_scores(seconds);
+    if (s == 0) weigh_scores(layers_, options_.head_weights, head_power(preset_, kept_part()));
     for (LayerPlan& plan : layers_) normalize_scores(options_.normalize, plan.scores, plan.offsets);
     contest(*allocators_[s], share);
     for (LayerPlan& plan : layers_) plan.earlier = plan.scores;

@@ -147,6 +147,16 @@ void score_plan(const Scorer& scorer, const std::string& name, ScoreInput in, La
     }
 }
 
+void weigh_scores(std::span<LayerPlan> layers, const HeadTable& weights, double power) {
+  if (weights.empty() || power == 0.0) return;
+  for (LayerPlan& plan : layers)
+    for (int64_t h = 0; h < plan.heads(); ++h) {
+      const double weight = std::max(weights.at(plan.layer, h), 1e-12);
+      const auto factor = static_cast<float>(std::pow(weight, power));
+      for (int64_t i = plan.offsets[h]; i < plan.offsets[h + 1]; ++i) plan.scores[i] *= factor;
+    }
+}
+
 int64_t own_rows_of(const ScorerTraits& traits, const KvCache& cache, PositionRange span) {
   int64_t rows = std::min(traits.own_rows, span.size());
   if (traits.carries.empty()) return rows;

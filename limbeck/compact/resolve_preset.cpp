@@ -21,6 +21,13 @@ Preset resolve_preset(const CompactOptions& options) {
     p.stages[0].share = *options.first_share;
     p.stages[1].share = 1.0 - *options.first_share;
     p.share_rises = p.share_whole = 1.0;
+    p.small.share = *options.first_share;
+  }
+  if (options.head_power) {
+    if (!(*options.head_power >= 0 && *options.head_power <= 4))
+      throw InvalidArgument("[compact] head_power must be in [0, 4]; found {}",
+                            *options.head_power);
+    p.head_power = p.small.head_power = *options.head_power;
   }
   const bool coverage = !options.coverage.empty() || !options.coverage_allocator.empty() ||
                         !options.coverage_options.empty() ||
@@ -37,8 +44,9 @@ Preset resolve_preset(const CompactOptions& options) {
   replace(p.stages[0].scorer, p.stages[0].options, options.scorer);
   replace(p.stages[0].allocator, p.stages[0].allocator_options, options.allocator);
   if (coverage) {
-    // The rising share was measured with the preset's own first stage.
+    // What depends on how much is kept was measured with the preset's own first stage.
     p.share_rises = p.share_whole = 1.0;
+    p.small = {};
     replace(p.stages[0].scorer, p.stages[0].options, options.coverage);
     replace(p.stages[0].allocator, p.stages[0].allocator_options, options.coverage_allocator);
     for (const auto& [key, value] : options.coverage_options) p.stages[0].options[key] = value;
@@ -102,6 +110,7 @@ SegmentInfo segment_info(const KvCache& cache, const Preset& preset, const Compa
   for (const auto& [key, value] : preset.builder_options)
     info.options[preset.builder + "." + key] = value;
   if (options.first_share) info.options["first_share"] = fmt::format("{}", *options.first_share);
+  if (options.head_power) info.options["head_power"] = fmt::format("{}", *options.head_power);
   if (!options.coverage.empty()) info.options["coverage"] = options.coverage;
   if (!options.coverage_allocator.empty())
     info.options["coverage_allocator"] = options.coverage_allocator;

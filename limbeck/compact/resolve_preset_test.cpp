@@ -67,6 +67,36 @@ TEST(ResolvePresetTest, WhereMuchIsKeptTheFirstStageHandsOutEverything) {
   EXPECT_DOUBLE_EQ(first_share(resolve_preset(o), 0.9), 0.7);
 }
 
+TEST(ResolvePresetTest, WhereLittleIsKeptHeadWeightsCountInTheFirstStage) {
+  const Preset p = resolve_preset(named("limbeck"));
+  const double most = p.small.head_power;
+  EXPECT_GT(most, 0.0);
+  EXPECT_DOUBLE_EQ(head_power(p, 0.005), most);
+  EXPECT_DOUBLE_EQ(head_power(p, 0.02), most);
+  EXPECT_NEAR(head_power(p, 0.0325), most / 2, 1e-12);
+  EXPECT_DOUBLE_EQ(head_power(p, 0.045), 0.0);
+  EXPECT_DOUBLE_EQ(first_share(p, 0.01), p.small.share);
+  EXPECT_NEAR(first_share(p, 0.0325), (p.small.share + 0.7) / 2, 1e-12);
+  EXPECT_DOUBLE_EQ(head_power(p, 0.9), 0.0);
+  EXPECT_DOUBLE_EQ(head_power(resolve_preset(named("kvzip")), 0.01), 0.0);
+  // What the user names holds everywhere, for other methods and other first stages as well.
+  CompactOptions o = named("kvzip");
+  o.head_power = 0.5;
+  EXPECT_DOUBLE_EQ(head_power(resolve_preset(o), 0.9), 0.5);
+  o = named("limbeck");
+  o.first_share = 0.8;
+  EXPECT_DOUBLE_EQ(first_share(resolve_preset(o), 0.01), 0.8);
+  EXPECT_DOUBLE_EQ(head_power(resolve_preset(o), 0.01), most);
+  o = named("limbeck");
+  o.coverage = "snapkv";
+  EXPECT_DOUBLE_EQ(head_power(resolve_preset(o), 0.01), 0.0);
+  EXPECT_DOUBLE_EQ(first_share(resolve_preset(o), 0.01), 0.7);
+  o.head_power = 1.0;
+  EXPECT_DOUBLE_EQ(head_power(resolve_preset(o), 0.01), 1.0);
+  o.head_power = -0.1;
+  EXPECT_THROW(resolve_preset(o), InvalidArgument);
+}
+
 TEST(ResolvePresetTest, CoverageReplacesTheFirstOfTwoStages) {
   CompactOptions o = named("limbeck");
   o.coverage = "snapkv";

@@ -84,6 +84,8 @@ void set_part(MethodEntry& m, const std::string& part) {
     o.normalize = value;
   else if (key == "queries")
     set_sources(m, value);
+  else if (key == "head-power")
+    o.head_power = detail::parse_number(key, value);
   else if (key == "first-share")
     o.first_share = detail::parse_number(key, value);
   else if (key == "on-policy")
@@ -110,7 +112,8 @@ void set_part(MethodEntry& m, const std::string& part) {
     throw InvalidArgument(
         "[eval] method {}: unknown key \"{}\"; known: scorer.NAME, allocator.NAME, builder.NAME, "
         "coverage.NAME, coverage-allocator.NAME, scorer, allocator, builder, coverage, "
-        "coverage-allocator, normalize, queries, first-share, on-policy, polish, after, "
+        "coverage-allocator, normalize, queries, first-share, head-power, on-policy, polish, "
+        "after, "
         "head-weights, head-shares, heads, sparsity, sinks, window, chunk-mask",
         m.label, key);
 }
@@ -191,6 +194,7 @@ std::string method_fingerprint(const MethodEntry& method) {
     add(hash, "allocator options");
     add(hash, o.allocator_options);
   }
+  if (o.head_power) add(hash, fmt::format("head power {}", *o.head_power));
   add(hash, o.builder_options);
   hash.update_u64(o.on_policy ? 1 : 0);
   add(hash, o.head_weights);

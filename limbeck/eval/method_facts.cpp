@@ -49,6 +49,12 @@ ordered_json method_facts(const MethodEntry& method) {
                              {"scorer", part_facts(scorer_registry(), stage.scorer, stage.options)},
                              {"allocator", part_facts(allocator_registry(), stage.allocator,
                                                       stage.allocator_options)}});
+  out["share_rises"] = {preset.share_rises, preset.share_whole};
+  out["head_power"] = preset.head_power;
+  out["small"] = {{"all", preset.small.all},
+                  {"none", preset.small.none},
+                  {"share", preset.small.share},
+                  {"head_power", preset.small.head_power}};
   out["builder"] = part_facts(builder_registry(), preset.builder, preset.builder_options);
   out["normalize"] = o.normalize;
   out["queries"] = {

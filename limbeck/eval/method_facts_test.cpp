@@ -18,6 +18,8 @@ TEST(MethodFactsTest, HaveAllOptionsAfterDefaults) {
   EXPECT_NE(plain["stages"][0]["scorer"]["options"]["sinks"], "7");
   EXPECT_EQ(set["builder"]["name"], "copy");
   EXPECT_TRUE(set["head_weights"].is_null());
+  EXPECT_EQ(set["head_power"], 0.0);
+  EXPECT_EQ(method_facts(parse_method_entry("limbeck:head-power=0.5"))["head_power"], 0.5);
 }
 
 TEST(MethodFactsTest, EveryPresetHasItsStages) {

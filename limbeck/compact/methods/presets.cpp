@@ -2,6 +2,8 @@
 
 #include "limbeck/base/error.h"
 
+#include <algorithm>
+
 namespace limbeck {
 
 const std::vector<Preset>& preset_registry() {
@@ -125,7 +127,8 @@ const std::vector<Preset>& preset_registry() {
        {},
        {.repeat = false, .excerpts = kExcerptTokens},
        /*share_rises=*/0.25,
-       /*share_whole=*/0.75},
+       /*share_whole=*/0.75,
+       {.all = 0.02, .none = 0.045, .share = 0.6, .head_power = 0.35}},
       {"pyramidkv",
        "snapkv's scores, low layers keep more than high ones",
        "arXiv 2406.02069",
@@ -162,11 +165,27 @@ const std::vector<Preset>& preset_registry() {
   return presets;
 }
 
+namespace {
+
+/// 1 where a budget counts as small, 0 where it does not.
+double smallness(const SmallBudgets& small, double kept) {
+  if (kept >= small.none) return 0.0;
+  return std::min(1.0, (small.none - kept) / (small.none - small.all));
+}
+
+}  // namespace
+
 double first_share(const Preset& p, double kept) {
-  const double share = p.stages.front().share;
-  if (p.stages.size() != 2 || kept <= p.share_rises) return share;
+  double share = p.stages.front().share;
+  if (p.stages.size() != 2) return share;
+  share += smallness(p.small, kept) * (p.small.share - share);
+  if (kept <= p.share_rises) return share;
   if (kept >= p.share_whole) return 1.0;
   return share + (1.0 - share) * (kept - p.share_rises) / (p.share_whole - p.share_rises);
+}
+
+double head_power(const Preset& p, double kept) {
+  return p.head_power + smallness(p.small, kept) * (p.small.head_power - p.head_power);
 }
 
 Preset find_preset(std::string_view name) {

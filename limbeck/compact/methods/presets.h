@@ -28,6 +28,14 @@ struct QuerySources {
 /// Length of the passages where nothing else is asked for.
 inline constexpr int64_t kExcerptTokens = 128;
 
+/// What a method of two stages does otherwise where little is kept: whole up to a part `all` of the
+/// text, less and less of it up to `none`.
+struct SmallBudgets {
+  double all = 0.0, none = 0.0;
+  double share = 1.0;       ///< of the first stage
+  double head_power = 0.0;  ///< its scores count times this power of their heads' weights
+};
+
 struct Preset {
   std::string name, summary, source;
   std::vector<Stage> stages;
@@ -37,10 +45,14 @@ struct Preset {
   /// Where more than the first of these parts is kept, the first stage's share rises, evenly, until
   /// it hands out everything at the second (two stages; not where the user names a share).
   double share_rises = 1.0, share_whole = 1.0;
+  SmallBudgets small = {};
+  double head_power = 0.0;  ///< of the first stage where more is kept
 };
 
 /// The first stage's share where so much is kept.
 double first_share(const Preset& preset, double kept);
+/// The power of the head weights by which its scores count there.
+double head_power(const Preset& preset, double kept);
 
 const std::vector<Preset>& preset_registry();
 /// A preset, or a scorer under its own name: then every head keeps the same share. With "+fit"
