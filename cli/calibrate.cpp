@@ -26,6 +26,20 @@ int report_table(const Globals& globals, const HeadTable& table, const std::stri
   return 0;
 }
 
+/// In the dtype in which the model will run.
+void measure_power(const Globals& globals, const CalibrateArgs& args, const std::string& text,
+                   HeadTable& table) {
+  const LanguageModel lm = load(globals);
+  const std::vector<PowerTrial> trials =
+      try_coverage_powers(lm, {{args.file, text}}, table, args.power, progress(globals));
+  table.coverage_power = best_coverage_power(trials);
+  if (globals.json) return;
+  fmt::print("a fiftieth kept, KL answers / continuation by power of the weights in coverage:\n");
+  for (const PowerTrial& t : trials)
+    fmt::print("  {:<6g} {:.4f} / {:.4f}{}\n", t.power, t.kl_answers, t.kl_continuation,
+               t.power == table.coverage_power ? "  <-" : "");
+}
+
 }  // namespace
 
 int run_calibrate_heads(const Globals& globals, const CalibrateArgs& args) {
@@ -36,9 +50,9 @@ int run_calibrate_heads(const Globals& globals, const CalibrateArgs& args) {
   const std::string output = args.output.empty() ? lm.path.string() + ".heads.json" : args.output;
   const ChatFrame frame = chat_frame(lm);
   Stopwatch watch;
-  const HeadTable table =
-      calibrate_heads(lm.model, frame.before, lm.tokenizer.encode(text), repeat_prompt(lm, frame),
-                      args.options, progress(globals));
+  HeadTable table = calibrate_heads(lm.model, frame.before, lm.tokenizer.encode(text),
+                                    repeat_prompt(lm, frame), args.options, progress(globals));
+  if (args.power.contexts > 0) measure_power(globals, args, text, table);
   return report_table(globals, table, output, watch.seconds());
 }
 

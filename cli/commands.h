@@ -6,6 +6,7 @@
 #include "limbeck/compact/calibrate/heads.h"
 #include "limbeck/compact/calibrate/shares.h"
 #include "limbeck/eval/compaction_eval.h"
+#include "limbeck/eval/power_calibration.h"
 #include "limbeck/eval/report/summary.h"
 
 namespace limbeck::cli {
@@ -54,6 +55,7 @@ int run_demo(const Globals& globals, const DemoArgs& args);
 struct CalibrateArgs {
   std::string file, output;
   HeadCalibrationOptions options;
+  PowerCalibrationOptions power;  ///< no contexts: the power is not measured and stays 0
 };
 int run_calibrate_heads(const Globals& globals, const CalibrateArgs& args);
 

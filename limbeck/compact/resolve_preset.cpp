@@ -28,7 +28,10 @@ Preset resolve_preset(const CompactOptions& options) {
       throw InvalidArgument("[compact] head_power must be in [0, 4]; found {}",
                             *options.head_power);
     p.head_power = p.small.head_power = *options.head_power;
+  } else if (p.small.none > 0.0) {
+    p.small.head_power = options.head_weights.coverage_power;
   }
+  if (p.small.head_power == 0.0) p.small.share = p.stages[0].share;
   const bool coverage = !options.coverage.empty() || !options.coverage_allocator.empty() ||
                         !options.coverage_options.empty() ||
                         !options.coverage_allocator_options.empty();

@@ -68,9 +68,17 @@ TEST(ResolvePresetTest, WhereMuchIsKeptTheFirstStageHandsOutEverything) {
 }
 
 TEST(ResolvePresetTest, WhereLittleIsKeptHeadWeightsCountInTheFirstStage) {
-  const Preset p = resolve_preset(named("limbeck"));
-  const double most = p.small.head_power;
-  EXPECT_GT(most, 0.0);
+  // Only where the table of the weights says so.
+  EXPECT_DOUBLE_EQ(head_power(resolve_preset(named("limbeck")), 0.01), 0.0);
+  EXPECT_DOUBLE_EQ(first_share(resolve_preset(named("limbeck")), 0.01), 0.7);
+  constexpr double most = 0.4;
+  const auto calibrated = [&](const std::string& method) {
+    CompactOptions o = named(method);
+    o.head_weights.coverage_power = most;
+    return o;
+  };
+  const Preset p = resolve_preset(calibrated("limbeck"));
+  EXPECT_LT(p.small.share, 0.7);
   EXPECT_DOUBLE_EQ(head_power(p, 0.005), most);
   EXPECT_DOUBLE_EQ(head_power(p, 0.02), most);
   EXPECT_NEAR(head_power(p, 0.0325), most / 2, 1e-12);
@@ -78,16 +86,16 @@ TEST(ResolvePresetTest, WhereLittleIsKeptHeadWeightsCountInTheFirstStage) {
   EXPECT_DOUBLE_EQ(first_share(p, 0.01), p.small.share);
   EXPECT_NEAR(first_share(p, 0.0325), (p.small.share + 0.7) / 2, 1e-12);
   EXPECT_DOUBLE_EQ(head_power(p, 0.9), 0.0);
-  EXPECT_DOUBLE_EQ(head_power(resolve_preset(named("kvzip")), 0.01), 0.0);
+  EXPECT_DOUBLE_EQ(head_power(resolve_preset(calibrated("kvzip")), 0.01), 0.0);
   // What the user names holds everywhere, for other methods and other first stages as well.
   CompactOptions o = named("kvzip");
   o.head_power = 0.5;
   EXPECT_DOUBLE_EQ(head_power(resolve_preset(o), 0.9), 0.5);
-  o = named("limbeck");
+  o = calibrated("limbeck");
   o.first_share = 0.8;
   EXPECT_DOUBLE_EQ(first_share(resolve_preset(o), 0.01), 0.8);
   EXPECT_DOUBLE_EQ(head_power(resolve_preset(o), 0.01), most);
-  o = named("limbeck");
+  o = calibrated("limbeck");
   o.coverage = "snapkv";
   EXPECT_DOUBLE_EQ(head_power(resolve_preset(o), 0.01), 0.0);
   EXPECT_DOUBLE_EQ(first_share(resolve_preset(o), 0.01), 0.7);

@@ -147,6 +147,7 @@ void add(Hasher128& hash, const OptionTexts& options) {
 void add(Hasher128& hash, const HeadTable& table) {
   hash.update_u64(table.values.size());
   for (const double x : table.values) hash.update_u64(std::bit_cast<uint64_t>(x));
+  if (table.coverage_power != 0.0) hash.update_u64(std::bit_cast<uint64_t>(table.coverage_power));
 }
 
 }  // namespace

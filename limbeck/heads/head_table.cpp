@@ -67,6 +67,12 @@ HeadTable parse_native(const json& j, std::string_view what, int64_t layers, int
   if (!t.chunk_mask.empty() && t.chunk_mask != "full" && t.chunk_mask != "window")
     throw FormatError("{}: \"chunk_mask\" must be full or window; found \"{}\"", what,
                       t.chunk_mask);
+  if (const json power = j.value("coverage_power", json(0.0)); power != json(0.0)) {
+    if (t.kind != "weights" || !power.is_number() || !(power >= 0.0 && power <= 4.0))
+      throw FormatError("{}: \"coverage_power\" must be a number in [0, 4], of weights; found {}",
+                        what, power.dump());
+    t.coverage_power = power.get<double>();
+  }
   t.layers = layers;
   t.kv_heads = kv_heads;
   if (!j.contains("values") || !j["values"].is_array() ||
@@ -142,6 +148,7 @@ std::string head_table_json(const HeadTable& t) {
   if (t.sinks >= 0) j["sinks"] = t.sinks;
   if (t.window >= 0) j["window"] = t.window;
   if (!t.chunk_mask.empty()) j["chunk_mask"] = t.chunk_mask;
+  if (t.coverage_power != 0.0) j["coverage_power"] = t.coverage_power;
   j["values"] = nlohmann::ordered_json::array();
   for (int64_t l = 0; l < t.layers; ++l) {
     auto row = nlohmann::ordered_json::array();

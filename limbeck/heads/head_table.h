@@ -24,6 +24,10 @@ struct HeadTable {
   // What the gates were trained with, which is part of what they mean; absent from other tables.
   int64_t sinks = -1, window = -1;  ///< entries; below 0 = not said
   std::string chunk_mask = {};      ///< "full", "window"; empty = not said
+  /// Of weights: where little is kept, the first stage of the default method counts a head's scores
+  /// times its weight to this power (methods/presets.h); measured, since it helps some models and
+  /// hurts others. 0 = not.
+  double coverage_power = 0.0;
 
   bool empty() const { return values.empty(); }
   double at(int64_t layer, int64_t head) const { return values[layer * kv_heads + head]; }

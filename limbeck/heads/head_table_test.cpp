@@ -22,6 +22,10 @@ TEST(HeadTableTest, ATableSurvivesItsOwnText) {
   EXPECT_EQ(back.values, t.values);
   EXPECT_EQ(back.kind, "weights");
   EXPECT_EQ(back.fingerprint, "abc");
+  EXPECT_EQ(back.coverage_power, 0.0);
+  HeadTable powered = t;
+  powered.coverage_power = 1.0 / 3;
+  EXPECT_EQ(parse_head_table(head_table_json(powered), "t", 2, 2).coverage_power, 1.0 / 3);
 }
 
 TEST(HeadTableTest, SchedulesFillInMissingHeadsAndSumToOne) {
@@ -47,6 +51,15 @@ TEST(HeadTableTest, ErrorsNameTheRowAndTheColumn) {
   EXPECT_EQ(error_of(R"({"L2H0": 1})"), "t: keys are L0H0 to L1H1; found \"L2H0\"");
   EXPECT_NE(error_of(native("budget", "[]")), "no error");
   EXPECT_NE(error_of("[1]"), "no error");
+  const auto power = [](const std::string& kind, const std::string& value) {
+    return R"({"format":"kv-head-pattern","version":1,"kind":")" + kind +
+           R"(","coverage_power":)" + value + R"(,"values":[[1,1],[1,1]]})";
+  };
+  EXPECT_EQ(error_of(power("weights", "0.5")), "no error");
+  const std::string rule = "t: \"coverage_power\" must be a number in [0, 4], of weights; found ";
+  EXPECT_EQ(error_of(power("weights", "-1")), rule + "-1");
+  EXPECT_EQ(error_of(power("weights", "\"x\"")), rule + "\"x\"");
+  EXPECT_EQ(error_of(power("gates", "0.5")), rule + "0.5");
 }
 
 }  // namespace

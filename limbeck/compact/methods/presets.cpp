@@ -128,7 +128,7 @@ const std::vector<Preset>& preset_registry() {
        {.repeat = false, .excerpts = kExcerptTokens},
        /*share_rises=*/0.25,
        /*share_whole=*/0.75,
-       {.all = 0.02, .none = 0.045, .share = 0.6, .head_power = 0.35}},
+       {.all = 0.02, .none = 0.045, .share = 0.6}},
       {"pyramidkv",
        "snapkv's scores, low layers keep more than high ones",
        "arXiv 2406.02069",

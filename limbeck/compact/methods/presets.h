@@ -28,12 +28,12 @@ struct QuerySources {
 /// Length of the passages where nothing else is asked for.
 inline constexpr int64_t kExcerptTokens = 128;
 
-/// What a method of two stages does otherwise where little is kept: whole up to a part `all` of the
-/// text, less and less of it up to `none`.
+/// What a method of two stages does otherwise where little is kept and the table of head weights
+/// names a power: whole up to a part `all` of the text, less and less of it up to `none`.
 struct SmallBudgets {
   double all = 0.0, none = 0.0;
   double share = 1.0;       ///< of the first stage
-  double head_power = 0.0;  ///< its scores count times this power of their heads' weights
+  double head_power = 0.0;  ///< of the weights by which its scores count; the table's
 };
 
 struct Preset {
