@@ -52,8 +52,8 @@ TEST(HeadTableTest, ErrorsNameTheRowAndTheColumn) {
   EXPECT_NE(error_of(native("budget", "[]")), "no error");
   EXPECT_NE(error_of("[1]"), "no error");
   const auto power = [](const std::string& kind, const std::string& value) {
-    return R"({"format":"kv-head-pattern","version":1,"kind":")" + kind +
-           R"(","coverage_power":)" + value + R"(,"values":[[1,1],[1,1]]})";
+    return R"({"format":"kv-head-pattern","version":1,"kind":")" + kind + R"(","coverage_power":)" +
+           value + R"(,"values":[[1,1],[1,1]]})";
   };
   EXPECT_EQ(error_of(power("weights", "0.5")), "no error");
   const std::string rule = "t: \"coverage_power\" must be a number in [0, 4], of weights; found ";
