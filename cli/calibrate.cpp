@@ -30,8 +30,14 @@ int report_table(const Globals& globals, const HeadTable& table, const std::stri
 void measure_power(const Globals& globals, const CalibrateArgs& args, const std::string& text,
                    HeadTable& table) {
   const LanguageModel lm = load(globals);
-  const std::vector<PowerTrial> trials =
-      try_coverage_powers(lm, {{args.file, text}}, table, args.power, progress(globals));
+  std::vector<PowerTrial> trials;
+  try {
+    trials = try_coverage_powers(lm, {{args.file, text}}, table, args.power, progress(globals));
+  } catch (const InvalidArgument& e) {  // no prose, too little of it, or a small window
+    fmt::print(stderr, "limbeck: the power of the weights was not measured and stays 0: {}\n",
+               e.what());
+    return;
+  }
   table.coverage_power = best_coverage_power(trials);
   if (globals.json) return;
   fmt::print("a fiftieth kept, KL answers / continuation by power of the weights in coverage:\n");
@@ -44,14 +50,20 @@ void measure_power(const Globals& globals, const CalibrateArgs& args, const std:
 
 int run_calibrate_heads(const Globals& globals, const CalibrateArgs& args) {
   const std::string text = read_file(args.file);
-  Globals exact = globals;
-  exact.dtype = "f32";  // gradients through bf16 activations lose small heads
-  const LanguageModel lm = load(exact);
-  const std::string output = args.output.empty() ? lm.path.string() + ".heads.json" : args.output;
-  const ChatFrame frame = chat_frame(lm);
+  std::string output = args.output;
+  HeadTable table;
   Stopwatch watch;
-  HeadTable table = calibrate_heads(lm.model, frame.before, lm.tokenizer.encode(text),
-                                    repeat_prompt(lm, frame), args.options, progress(globals));
+  {
+    Globals exact = globals;
+    exact.dtype = "f32";  // gradients through bf16 activations lose small heads
+    const LanguageModel lm = load(exact);
+    if (output.empty()) output = lm.path.string() + ".heads.json";
+    const ChatFrame frame = chat_frame(lm);
+    watch.restart();
+    table = calibrate_heads(lm.model, frame.before, lm.tokenizer.encode(text),
+                            repeat_prompt(lm, frame), args.options, progress(globals));
+  }
+  write_head_table(table, output);  // whatever happens next
   if (args.power.contexts > 0) measure_power(globals, args, text, table);
   return report_table(globals, table, output, watch.seconds());
 }

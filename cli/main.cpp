@@ -282,8 +282,8 @@ int main(int argc, char** argv) {
   c->add_option("--seed", calibrate.options.seed, "seed of the sampled answers")
       ->capture_default_str();
   c->add_option("--contexts", calibrate.power.contexts,
-                "contexts of 1,024 tokens with needles, out of the same text, on which is measured "
-                "how the weights count where little is kept; 0: they do not")
+                "contexts of 1,024 tokens with needles, out of the same text (prose), on which is "
+                "measured how the weights count where little is kept; 0: they do not")
       ->capture_default_str();
   c->footer("example: limbeck calibrate heads -m model.gguf -f novel.txt");
   c->callback([&] { status = run_calibrate_heads(globals, calibrate); });

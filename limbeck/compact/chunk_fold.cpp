@@ -68,7 +68,7 @@ ChunkFold::ChunkFold(const Model& model, const KvCache& cache, const CompactOpti
 bool ChunkFold::fits(const KvCache& cache, const CompactOptions& o, PositionRange span,
                      int64_t rows) {
   if (o.chunk != 0 || o.polish != 0 || o.on_policy || o.only_new || !o.floors.empty() ||
-      o.queries != nullptr || !o.references.empty())
+      o.queries != nullptr || !o.references.empty() || o.head_power)
     return false;
   const Preset preset = resolve_preset(o);
   for (const Stage& stage : preset.stages) {

@@ -35,7 +35,8 @@ struct CompactOptions {
   /// Part of the budget that the first stage of a two-stage preset hands out; default: the
   /// preset's.
   std::optional<double> first_share;
-  /// Power of the head weights by which the first stage's scores count; default: the preset's.
+  /// Power of the head weights by which the first stage's scores count; default: where little is
+  /// kept the one that the table names, for presets that say so (methods/presets.h), else 0.
   std::optional<double> head_power;
   std::string normalize;  ///< "", "zscore", "rank" or "share": makes scores of heads comparable
   std::optional<double> ratio;         ///< in (0, 1]; exactly one of ratio and budget
@@ -66,7 +67,7 @@ struct CompactOptions {
   /// Refit layer by layer on the queries that the already compacted lower layers cause (7).
   bool on_policy = false;
   int64_t polish = 0;      ///< so many training steps on biases and values afterwards (polish.h)
-  HeadTable head_weights;  ///< importance of heads for `wpc`; empty = all 1
+  HeadTable head_weights;  ///< importance of heads; empty = all alike
   HeadTable head_shares;   ///< budget shares for the allocator `table`
   int64_t seed = 0;
   ProgressFn progress;

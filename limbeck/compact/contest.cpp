@@ -359,8 +359,8 @@ class Compaction {
     report_.seconds.emplace_back(
         preset_.stages.size() == 1 ? "scores" : "scores " + preset_.stages[s].scorer, seconds);
     if (s == 0 && known_ == nullptr) keep_scores(seconds);
-    if (s == 0) weigh_scores(layers_, options_.head_weights, head_power(preset_, kept_part()));
     for (LayerPlan& plan : layers_) normalize_scores(options_.normalize, plan.scores, plan.offsets);
+    if (s == 0) weigh_scores(layers_, options_.head_weights, head_power(preset_, kept_part()));
     contest(*allocators_[s], share);
     for (LayerPlan& plan : layers_) plan.earlier = plan.scores;
     add_seconds("selection", watch.seconds());

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 namespace limbeck {
 namespace {
 
@@ -78,6 +80,58 @@ TEST(CoverageTest, ScoresThatDoNotCompareAreRefused) {
   EXPECT_THROW(kept(r.cache, r.model, "knorm", ""), InvalidArgument);
   EXPECT_THROW(kept(r.cache, r.model, "best", "uniform"), InvalidArgument);
   EXPECT_THROW(kept(r.cache, r.model, "snapkv", "best"), InvalidArgument);
+}
+
+/// What each head keeps when coverage alone chooses and heads count by these weights.
+std::vector<int64_t> kept_by_weights(const std::vector<double>& weights, double power,
+                                     const std::string& normalize = "", double ratio = 0.2) {
+  test::Read r({0, 0}, DType::f32, kText);
+  CompactOptions o = test::compact_options("limbeck", ratio, 40);
+  o.first_share = 1.0;
+  o.head_power = power;
+  o.normalize = normalize;
+  o.head_weights = {"weights", "manual", "", "", 2, 2, weights};
+  return compact(r.model, r.cache, o).kept;
+}
+
+TEST(CoverageTest, HeadsOfHighWeightKeepMoreThePowerDecidesHowMuch) {
+  const std::vector<double> weights = {1, 1, 1, 100};
+  const auto plain = kept_by_weights(weights, 0.0), some = kept_by_weights(weights, 0.1),
+             all = kept_by_weights(weights, 2.0);
+  EXPECT_EQ(plain, kept_by_weights({1, 1, 1, 1}, 2.0));  // only ratios of weights count
+  EXPECT_GT(some[3], plain[3]);
+  EXPECT_GT(all[3], some[3]);
+  EXPECT_EQ(std::accumulate(all.begin(), all.end(), int64_t{0}),
+            std::accumulate(plain.begin(), plain.end(), int64_t{0}));
+  // Normalised scores are weighed as well, and weights out of all proportion are no NaN.
+  EXPECT_GT(kept_by_weights(weights, 2.0, "share")[3], kept_by_weights(weights, 0.0, "share")[3]);
+  EXPECT_EQ(kept_by_weights({0, 1e30, 0, 1e30}, 4.0)[0],
+            kept_by_weights({0, 1e30, 0, 1e30}, 4.0)[2]);
+}
+
+TEST(CoverageTest, ATableThatNamesAPowerUsesItWhereLittleIsKept) {
+  const auto kept_with = [](double power, double ratio) {
+    test::Read r({0, 0}, DType::f32, 200);
+    CompactOptions o = test::compact_options("limbeck", ratio, 40);
+    o.head_weights = {"weights", "manual", "", "", 2, 2, {1, 1, 1, 50}};
+    o.head_weights.coverage_power = power;
+    return compact(r.model, r.cache, o).kept;
+  };
+  EXPECT_NE(kept_with(2.0, 0.02), kept_with(0.0, 0.02));
+  EXPECT_EQ(kept_with(2.0, 0.1), kept_with(0.0, 0.1));
+}
+
+TEST(CoverageTest, APowerNeedsWeightsAndScoresThatAreNotNegative) {
+  test::Read r({0, 0}, DType::f32, kText);
+  CompactOptions o = test::compact_options("limbeck", 0.2, 40);
+  o.head_power = 0.5;
+  EXPECT_THROW(compact(r.model, r.cache, o), InvalidArgument);
+  o = test::compact_options("keydiff", 0.2, 40);
+  o.head_power = 0.5;
+  o.head_weights = {"weights", "manual", "", "", 2, 2, {1, 2, 3, 4}};
+  EXPECT_THROW(compact(r.model, r.cache, o), InvalidArgument);
+  o.normalize = "rank";
+  compact(r.model, r.cache, o);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 namespace limbeck {
@@ -151,9 +152,18 @@ void weigh_scores(std::span<LayerPlan> layers, const HeadTable& weights, double 
   if (weights.empty() || power == 0.0) return;
   for (LayerPlan& plan : layers)
     for (int64_t h = 0; h < plan.heads(); ++h) {
-      const double weight = std::max(weights.at(plan.layer, h), 1e-12);
-      const auto factor = static_cast<float>(std::pow(weight, power));
-      for (int64_t i = plan.offsets[h]; i < plan.offsets[h + 1]; ++i) plan.scores[i] *= factor;
+      // Neither may a factor make NaN of 0.
+      const double weight = std::clamp(weights.at(plan.layer, h), 1e-12, 1e12);
+      const auto factor = static_cast<float>(std::clamp(std::pow(weight, power), 1e-30, 1e30));
+      for (int64_t i = plan.offsets[h]; i < plan.offsets[h + 1]; ++i) {
+        if (plan.scores[i] == kNoCandidate) continue;
+        if (plan.scores[i] < 0)
+          throw InvalidArgument(
+              "[compact] head_power multiplies scores, which must not be negative; found {} in "
+              "layer {} head {}; normalize by rank or share makes them so",
+              plan.scores[i], plan.layer, h);
+        plan.scores[i] = std::min(plan.scores[i] * factor, std::numeric_limits<float>::max());
+      }
     }
 }
 

@@ -62,7 +62,8 @@ void set_ratio_budgets(std::span<LayerPlan> layers, double ratio);
 /// and earlier, which are the plan's. Throws NumericalError for NaN.
 void score_plan(const Scorer& scorer, const std::string& name, ScoreInput in, LayerPlan& plan);
 
-/// Scores times this power of the weights of their heads. An empty table changes nothing.
+/// Scores times this power of the weights of their heads. An empty table changes nothing. Throws
+/// InvalidArgument for a negative score.
 void weigh_scores(std::span<LayerPlan> layers, const HeadTable& weights, double power);
 
 /// Own rows that a scorer of these traits is to get.

@@ -95,6 +95,8 @@ void check_head_tables(const CacheShape& shape, const CompactOptions& options) {
         (table->layers != shape.layer_count() || table->kv_heads != shape.kv_heads))
       throw Mismatch("[compact] a head table of {} layers of {} heads for a model of {} of {}",
                      table->layers, table->kv_heads, shape.layer_count(), shape.kv_heads);
+  if (options.head_power.value_or(0.0) > 0.0 && options.head_weights.empty())
+    throw InvalidArgument("[compact] head_power needs a table of the heads (head_weights)");
 }
 
 SegmentInfo segment_info(const KvCache& cache, const Preset& preset, const CompactOptions& options,

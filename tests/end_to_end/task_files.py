@@ -228,6 +228,8 @@ no-floors: yes
                                   (flags + "ratios: &r [*r]", 4, "nesting exceeds 64 levels"),
                                   (flags + "ratios: [*two]", 4, "no valid YAML; line 7"),
                                   (flags + "? [a]\n: 1", 4, "a key must be a text, line 7"),
+                                  (flags + "ratios: &x " + "9" * 90_000 + "\nmethods-x: [" + "*x, " * 50 + "*x]", 4, "values of more than"),
+                                  (flags + "mode: \0", 4, "found a NUL byte at position"),
                                   (flags + "sample: *one", 2, 'key "sample" is no flag'), ("lm", 4, "must be an object"),
                                   (flags + "ratios:", 2, 'key "ratios" must be')):
         path.write_text(text)

@@ -62,6 +62,32 @@ void check_same(const json& then, const json& now, const std::filesystem::path& 
                    folder.string(), difference(then, now));
 }
 
+/// What the functions below rely on, where a manifest has it.
+void check_methods(const json& manifest, const std::string& what) {
+  const auto check = [&](const json& holder, const std::string& name, const char* rule,
+                         auto&& holds, const char* place = "") {
+    if (!holder.contains(name)) return;
+    const json& list = holder[name];
+    if (!list.is_array() || !std::all_of(list.begin(), list.end(), holds))
+      throw FormatError("{}: field {}{} must be a list of {}", what, place, name, rule);
+  };
+  const auto is_text = [](const json& j) { return j.is_string(); };
+  const auto is_number = [](const json& j) { return j.is_number(); };
+  check(manifest, "methods", "objects with a text \"method\"",
+        [](const json& j) { return j.is_object() && j.value("method", json()).is_string(); });
+  check(manifest, "ratios", "numbers", is_number);
+  check(manifest, "parts", "objects with methods, ratios and an engine", [](const json& j) {
+    return j.is_object() && j.contains("methods") && j.contains("ratios") &&
+           j.value("engine", json()).is_object();
+  });
+  if (manifest.contains("engine") && !manifest["engine"].is_object())
+    throw FormatError("{}: field engine must be an object", what);
+  for (const json& part : manifest.value("parts", json::array())) {
+    check(part, "methods", "texts", is_text, "parts.");
+    check(part, "ratios", "numbers", is_number, "parts.");
+  }
+}
+
 }  // namespace
 
 void seal_manifest(ordered_json& manifest) {
@@ -83,16 +109,22 @@ ordered_json read_manifest(const std::filesystem::path& folder) {
   if (run.contains("units") && !run["units"].is_number_integer())
     throw FormatError("{}: field run.units must be a whole number; found {}", what,
                       run["units"].dump());
+  check_methods(checked, what);
   return ordered_json::parse(text);
 }
 
 namespace {
 
+/// A whole number that the manifest's "run" may have.
+int64_t count_of(const ordered_json& manifest, const char* name) {
+  const json run = manifest.value("run", json::object());
+  const json count = run.value(name, json());
+  return count.is_number_integer() ? count.get<int64_t>() : 0;
+}
+
 /// Most answers that any session of a run decoded together.
 int64_t together_of(const ordered_json& manifest) {
-  const json run = manifest.value("run", json::object());
-  const json together = run.value("together", json());
-  return together.is_number_integer() ? together.get<int64_t>() : 1;
+  return std::max<int64_t>(count_of(manifest, "together"), 1);
 }
 
 }  // namespace
@@ -139,13 +171,20 @@ std::vector<SampleRow> rows_of(const std::map<SampleKey, SampleUnit>& units) {
 
 namespace {
 
+/// "0123abc", with a plus for a tree that had changes.
+std::string commit_text(const json& engine) {
+  const json commit = engine.value("commit", json()), dirty = engine.value("dirty", json());
+  if (!commit.is_string()) return "unknown";
+  return commit.get<std::string>().substr(0, 7) + (dirty == json(true) ? "+" : "");
+}
+
 /// "limbeck, kvzip (commit 0123abcd)" for each of the runs that were joined.
 std::vector<std::string> parts_text(const json& parts) {
   std::vector<std::string> out;
   for (const json& part : parts)
     out.push_back(fmt::format("{} (commit {})",
                               fmt::join(part.at("methods").get<std::vector<std::string>>(), ", "),
-                              part.at("engine").value("commit", "unknown").substr(0, 7)));
+                              commit_text(part.at("engine"))));
   return out;
 }
 
@@ -161,8 +200,9 @@ std::vector<std::string> remarks_of(const ordered_json& manifest) {
         "Joined from {} shards: where they ran side by side on one machine, seconds are not valid.",
         merged.get<int64_t>()));
   if (const json parts = manifest.value("parts", json()); parts.is_array())
-    out.push_back(fmt::format("Methods of {} runs joined: {}.", parts.size(),
-                              fmt::join(parts_text(parts), "; ")));
+    out.push_back(fmt::format(
+        "Methods of {} runs joined: {}. Seconds compare where the machine was the same.",
+        parts.size(), fmt::join(parts_text(parts), "; ")));
   if (const int64_t together = together_of(manifest); together > 1)
     out.push_back(fmt::format(
         "Up to {} answers were decoded together: their seconds are shared out, and the memory of "
@@ -257,9 +297,11 @@ void merge_runs(const std::vector<std::filesystem::path>& folders,
 namespace {
 
 /// What must be equal in runs whose methods are joined.
-ordered_json conditions_of(ordered_json manifest) {
-  for (const char* name : {"engine", "methods", "ratios", "parts", "manifest_id", "run"})
+json conditions_of(json manifest) {
+  for (const char* name : {"methods", "ratios", "parts", "manifest_id", "run"})
     manifest.erase(name);
+  if (manifest.contains("engine"))
+    for (const char* name : {"version", "commit", "dirty"}) manifest["engine"].erase(name);
   return manifest;
 }
 
@@ -269,7 +311,7 @@ ordered_json parts_of(const ordered_json& manifest) {
   ordered_json labels = ordered_json::array();
   for (const auto& method : manifest.at("methods")) labels.push_back(method.at("method"));
   return ordered_json::array({{{"manifest_id", manifest.at("manifest_id")},
-                               {"engine", manifest.value("engine", ordered_json())},
+                               {"engine", manifest.at("engine")},
                                {"methods", labels},
                                {"ratios", manifest.at("ratios")}}});
 }
@@ -279,6 +321,32 @@ bool same_answers(const SampleUnit& a, const SampleUnit& b) {
                     [](const SampleRow& x, const SampleRow& y) {
                       return x.q_id == y.q_id && x.prediction == y.prediction && x.score == y.score;
                     });
+}
+
+bool is_bound(const SampleKey& key) { return key.method == kFullLabel || key.method == kNoneLabel; }
+
+/// Throws Mismatch unless both have the same documents and the same answers of the full cache and
+/// without the document.
+void check_same_documents(const std::map<SampleKey, SampleUnit>& known,
+                          const std::map<SampleKey, SampleUnit>& part,
+                          const std::filesystem::path& folder, const std::filesystem::path& first) {
+  int64_t balance = 0;
+  for (const auto& [key, unit] : known) balance += is_bound(key) ? 1 : 0;
+  for (const auto& [key, unit] : part) {
+    if (!is_bound(key)) continue;
+    --balance;
+    const auto same = known.find(key);
+    if (same == known.end())
+      throw Mismatch("[eval] {} has a document {} {} that {} has not", folder.string(), key.task,
+                     key.document, first.string());
+    if (!same_answers(same->second, unit))
+      throw Mismatch(
+          "[eval] {} answers {} {} otherwise than {} with method {}; runs that differ "
+          "in this do not compare",
+          folder.string(), key.task, key.document, first.string(), key.method);
+  }
+  if (balance != 0)
+    throw Mismatch("[eval] {} lacks documents that {} has", folder.string(), first.string());
 }
 
 /// Adds the methods of `from` to those of `to`, in place of others of the same label; the labels of
@@ -305,37 +373,41 @@ void join_methods(const std::vector<std::filesystem::path>& folders,
                   const std::filesystem::path& out) {
   if (folders.empty()) throw InvalidArgument("[eval] need a folder to join; found none");
   ordered_json manifest = read_manifest(folders[0]), parts = ordered_json::array();
+  const json conditions = conditions_of(manifest);
   manifest["methods"] = ordered_json::array();
   std::set<double, std::greater<>> ratios;
   std::map<SampleKey, SampleUnit> units;
   for (const std::filesystem::path& folder : folders) {
     const ordered_json m = read_manifest(folder);
-    const json here = conditions_of(m), there = conditions_of(manifest);
-    if (here != there)
+    for (const char* name : {"engine", "methods", "ratios"})
+      if (!m.contains(name))
+        throw FormatError("[eval] {}: manifest.json must have a field {}", folder.string(), name);
+    if (const json here = conditions_of(m); here != conditions)
       throw Mismatch("[eval] {} ran under other conditions than {}; they differ in {}",
-                     folder.string(), folders[0].string(), difference(there, here));
+                     folder.string(), folders[0].string(), difference(conditions, here));
     if (m.at("run").at("shard") != "1/1")
       throw InvalidArgument("[eval] {} is shard {}; join the shards of each run first",
                             folder.string(), m.at("run").at("shard").get<std::string>());
     auto part = finished_units(folder, m);
-    const std::set<std::string> replaced = take_methods(manifest["methods"], m.at("methods"));
-    std::erase_if(units, [&](const auto& u) { return replaced.contains(u.first.method); });
-    for (auto& [key, unit] : part) {
-      const auto known = units.find(key);
-      const bool bound = key.method == kFullLabel || key.method == kNoneLabel;
-      if (bound && known != units.end() && !same_answers(known->second, unit))
-        throw Mismatch(
-            "[eval] {} answers {} {} otherwise than {} with method {}; runs that differ "
-            "in this do not compare",
-            folder.string(), key.task, key.document, folders[0].string(), key.method);
-      units[key] = std::move(unit);
-    }
+    if (&folder != &folders[0]) check_same_documents(units, part, folder, folders[0]);
+    for (const std::string& label : take_methods(manifest["methods"], m.at("methods")))
+      std::erase_if(units, [&](const auto& u) {
+        if (u.first.method != label) return false;
+        if (!part.contains(u.first))
+          throw InvalidArgument(
+              "[eval] {} would replace {} of an earlier run, which had other options, and has not "
+              "run it on {} {} at ratio {}",
+              folder.string(), label, u.first.task, u.first.document, u.first.budget);
+        return true;
+      });
+    for (auto& [key, unit] : part) units[key] = std::move(unit);
     for (const auto& p : parts_of(m)) parts.push_back(p);
     for (const auto& r : m.at("ratios")) ratios.insert(r.get<double>());
-    for (const char* name : {"together", "merged"})
-      if (m.at("run").value(name, int64_t{0}) > manifest["run"].value(name, int64_t{0}))
-        manifest["run"][name] = m.at("run").at(name);
-    if (m.value("engine", ordered_json()) != manifest.value("engine", ordered_json()))
+    for (const char* name : {"together", "merged"}) {
+      const int64_t count = count_of(m, name);
+      if (count > count_of(manifest, name)) manifest["run"][name] = count;
+    }
+    if (manifest.contains("engine") && m.at("engine") != manifest.at("engine"))
       manifest.erase("engine");  // the parts name theirs
   }
   manifest["ratios"] = ratios;

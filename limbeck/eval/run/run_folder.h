@@ -46,10 +46,11 @@ void merge_runs(const std::vector<std::filesystem::path>& folders,
 
 /// Joins finished runs of the same documents with other methods, ratios or commits into `out` and
 /// writes its reports, so that a method can be added to a table without running the others again.
-/// Where two have the same method and ratio, or a method of the same label with other options, the
-/// later folder's counts. The manifest lists the runs as "parts". Throws Mismatch when anything
-/// else of the manifests differs or the full cache answers differently, InvalidArgument for a shard
-/// or a run that has not come to its end.
+/// Where two have the same method and ratio the later folder's counts; a method of the same label
+/// with other options is replaced as a whole. The manifest lists the runs as "parts". Throws
+/// Mismatch when anything else of the manifests differs (build options and torch included), or the
+/// documents, or the answers of the full cache; InvalidArgument for a shard, a run that has not
+/// come to its end, and one that would replace a method and has not run all that it replaces.
 void join_methods(const std::vector<std::filesystem::path>& folders,
                   const std::filesystem::path& out);
 

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 namespace limbeck {
 namespace {
 
@@ -102,84 +104,154 @@ TEST(RunFolderTest, MergingRefusesMissingRepeatedAndUnfinishedShards) {
   EXPECT_FALSE(std::filesystem::exists(out));
 }
 
-/// A finished run of one document whose answer with the full cache is `full`.
-std::filesystem::path run_of(const std::filesystem::path& folder, const std::string& commit,
-                             const std::vector<std::pair<std::string, int>>& methods,
-                             const std::vector<double>& ratios, const std::string& full = "a",
-                             int64_t seed = 42) {
-  nlohmann::ordered_json m{{"engine", {{"commit", commit}}}, {"seed", seed}, {"ratios", ratios}};
+struct MadeUpRun {
+  std::string commit = "one";
+  std::vector<std::pair<std::string, int>> methods = {{"x", 1}};  ///< with an option
+  std::vector<double> ratios = {0.5};
+  std::string full = "a";    ///< answer of the full cache
+  std::string answers = "";  ///< part of all other answers
+  std::string shard = "1/1";
+  std::vector<std::string> documents = {"512-0"};
+  int64_t seed = 42;
+  bool ends = true;
+  std::string torch = "2";
+};
+
+std::filesystem::path run_of(const std::filesystem::path& folder, const MadeUpRun& run) {
+  nlohmann::ordered_json m{{"engine", {{"commit", run.commit}, {"torch", run.torch}}},
+                           {"seed", run.seed},
+                           {"ratios", run.ratios}};
   m["methods"] = nlohmann::ordered_json::array();
-  for (const auto& [label, option] : methods)
+  for (const auto& [label, option] : run.methods)
     m["methods"].push_back({{"method", label}, {"option", option}});
   seal_manifest(m);
-  m["run"] = {{"shard", "1/1"}};
+  m["run"] = {{"shard", run.shard}};
   std::filesystem::create_directories(folder);
   begin_run(folder, m);
   SampleLog log(folder / "samples.jsonl", m.at("manifest_id"));
-  const auto add = [&](const std::string& label, double ratio, const std::string& answer) {
-    SampleUnit unit;
-    SampleRow row;
-    row.task = "vt";
-    row.group = "ruler";
-    row.doc_id = "512-0";
-    row.q_id = "0";
-    row.length = 512;
-    row.method = label;
-    row.budget = ratio;
-    row.finish = "stop";
-    row.prediction = answer;
-    unit.rows = {row};
-    unit.heads = {"vt", "512-0", label, 512, ratio, 1, 1, {9}};
-    log.append({"vt", 512, "512-0", label, ratio}, unit);
-  };
-  add("full", 1.0, full);
-  for (const auto& [label, option] : methods)
-    for (const double ratio : ratios) add(label, ratio, label + std::to_string(option));
-  end_run(folder, static_cast<int64_t>(log.units().size()));
+  for (const std::string& document : run.documents) {
+    const auto add = [&](const std::string& label, double ratio, const std::string& answer) {
+      SampleUnit unit;
+      SampleRow row;
+      row.task = "vt";
+      row.group = "ruler";
+      row.doc_id = document;
+      row.q_id = "0";
+      row.length = 512;
+      row.method = label;
+      row.budget = ratio;
+      row.finish = "stop";
+      row.prediction = answer;
+      unit.rows = {row};
+      unit.heads = {"vt", document, label, 512, ratio, 1, 1, {9}};
+      log.append({"vt", 512, document, label, ratio}, unit);
+    };
+    add("full", 1.0, run.full);
+    for (const auto& [label, option] : run.methods)
+      for (const double ratio : run.ratios)
+        add(label, ratio, label + std::to_string(option) + run.answers);
+  }
+  if (run.ends) end_run(folder, static_cast<int64_t>(log.units().size()));
   return folder;
 }
 
 TEST(RunFolderTest, MethodsOfLaterRunsAreAddedOrTakeTheirPlace) {
   const test::ScratchFolder folder;
-  const auto a = run_of(folder.path() / "a", "one", {{"x", 1}, {"y", 1}, {"z", 1}}, {0.5, 0.2}),
-             b = run_of(folder.path() / "b", "two", {{"y", 1}, {"z", 2}, {"w", 1}}, {0.2, 0.1}),
+  const auto a = run_of(folder.path() / "a",
+                        {.methods = {{"x", 1}, {"y", 1}, {"z", 1}}, .ratios = {0.5, 0.2}}),
+             b = run_of(folder.path() / "b", {.commit = "two",
+                                              .methods = {{"y", 1}, {"w", 1}},
+                                              .ratios = {0.2, 0.1},
+                                              .answers = " later"}),
+             c = run_of(folder.path() / "c",
+                        {.commit = "two", .methods = {{"z", 2}}, .ratios = {0.5, 0.2}}),
              out = folder.path() / "out";
-  join_methods({a, b}, out);
+  join_methods({a, b, c}, out);
   std::map<std::pair<std::string, double>, std::string> answers;
   for (const SampleRow& row : rows_of(read_units(out)))
     answers[{row.method, row.budget}] = row.prediction;
-  // y is the same in both and has all ratios; z has other options and is replaced as a whole.
+  // y is the same in both and has all ratios, the later answers among them; z has other options.
   const std::map<std::pair<std::string, double>, std::string> want = {
-      {{"full", 1.0}, "a"}, {{"x", 0.5}, "x1"}, {{"x", 0.2}, "x1"}, {{"y", 0.5}, "y1"},
-      {{"y", 0.2}, "y1"},   {{"y", 0.1}, "y1"}, {{"z", 0.2}, "z2"}, {{"z", 0.1}, "z2"},
-      {{"w", 0.2}, "w1"},   {{"w", 0.1}, "w1"}};
+      {{"full", 1.0}, "a"},     {{"x", 0.5}, "x1"},       {{"x", 0.2}, "x1"}, {{"y", 0.5}, "y1"},
+      {{"y", 0.2}, "y1 later"}, {{"y", 0.1}, "y1 later"}, {{"z", 0.5}, "z2"}, {{"z", 0.2}, "z2"},
+      {{"w", 0.2}, "w1 later"}, {{"w", 0.1}, "w1 later"}};
   EXPECT_EQ(answers, want);
   const auto m = read_manifest(out);
   EXPECT_EQ(m.at("ratios"), nlohmann::ordered_json({0.5, 0.2, 0.1}));
   EXPECT_EQ(m.at("methods").size(), 4U);
   EXPECT_EQ(m.at("methods")[2].at("option"), 2);
   EXPECT_FALSE(m.contains("engine"));
-  ASSERT_EQ(m.at("parts").size(), 2U);
+  ASSERT_EQ(m.at("parts").size(), 3U);
   EXPECT_EQ(m.at("parts")[1].at("engine").at("commit"), "two");
   nlohmann::ordered_json sealed = m;
   seal_manifest(sealed);
   EXPECT_EQ(sealed.at("manifest_id"), m.at("manifest_id"));
+}
+
+TEST(RunFolderTest, RunsOfOneCommitStayItsRunsWhenTheyAreJoined) {
+  const test::ScratchFolder folder;
+  const auto a = run_of(folder.path() / "a", {}),
+             b = run_of(folder.path() / "b", {.methods = {{"y", 1}}}),
+             c = run_of(folder.path() / "c", {.methods = {{"z", 1}}});
+  join_methods({a, b}, folder.path() / "ab");
+  EXPECT_EQ(read_manifest(folder.path() / "ab").at("engine").at("commit"), "one");
   // What was joined can be joined again.
-  const auto c = run_of(folder.path() / "c", "one", {{"v", 1}}, {0.5});
-  join_methods({out, c}, folder.path() / "all");
-  EXPECT_EQ(read_manifest(folder.path() / "all").at("parts").size(), 3U);
-  EXPECT_EQ(read_units(folder.path() / "all").size(), want.size() + 1);
+  join_methods({folder.path() / "ab", c}, folder.path() / "abc");
+  EXPECT_EQ(read_manifest(folder.path() / "abc").at("parts").size(), 3U);
+  EXPECT_EQ(read_units(folder.path() / "abc").size(), 4U);
 }
 
 TEST(RunFolderTest, RunsUnderOtherConditionsAreNotJoined) {
   const test::ScratchFolder folder;
-  const auto a = run_of(folder.path() / "a", "one", {{"x", 1}}, {0.5}), out = folder.path() / "out";
-  const auto seed = run_of(folder.path() / "seed", "one", {{"y", 1}}, {0.5}, "a", 7);
-  expect_error<Mismatch>([&] { join_methods({a, seed}, out); }, "differ in seed 42 and 7");
-  const auto answer = run_of(folder.path() / "answer", "one", {{"y", 1}}, {0.5}, "b");
-  expect_error<Mismatch>([&] { join_methods({a, answer}, out); }, "answers vt 512-0 otherwise");
-  const auto shard = shard_of(folder.path() / "shard", "1/2", {"512-0"});
-  expect_error<Mismatch>([&] { join_methods({a, shard}, out); }, "other conditions");
+  const auto a = run_of(folder.path() / "a", {.ratios = {0.5, 0.2}}), out = folder.path() / "out";
+  const auto refused = [&](const std::string& name, const MadeUpRun& run, auto error,
+                           const std::string& text) {
+    const auto other = run_of(folder.path() / name, run);
+    expect_error<decltype(error)>([&] { join_methods({a, other}, out); }, text);
+    EXPECT_FALSE(std::filesystem::exists(out)) << name;
+  };
+  const Mismatch mismatch("");
+  const InvalidArgument invalid("");
+  const std::vector<std::pair<std::string, int>> y = {{"y", 1}};
+  refused("seed", {.methods = y, .seed = 7}, mismatch, "differ in seed 42 and 7");
+  refused("torch", {.methods = y, .torch = "3"}, mismatch,
+          "differ in engine.torch \"2\" and \"3\"");
+  refused("answer", {.methods = y, .full = "b"}, mismatch, "answers vt 512-0 otherwise");
+  refused("more", {.methods = y, .documents = {"512-0", "512-1"}}, mismatch, "a document vt 512-1");
+  refused("less", {.methods = y, .documents = {}}, mismatch, "lacks documents");
+  refused("shard", {.methods = y, .shard = "1/2"}, invalid, "is shard 1/2; join the shards");
+  refused("open", {.methods = y, .ends = false}, invalid, "has not come to its end");
+  refused("part", {.methods = {{"x", 2}}}, invalid, "would replace x of an earlier run");
+}
+
+TEST(RunFolderTest, AManifestWithoutItsMethodsIsNoManifestToJoin) {
+  const test::ScratchFolder folder;
+  const auto a = run_of(folder.path() / "a", {});
+  const auto with = [&](const std::string& field, const nlohmann::ordered_json& value) {
+    nlohmann::ordered_json m = read_manifest(a);
+    if (value.is_discarded())
+      m.erase(field);
+    else
+      m[field] = value;
+    const auto broken = folder.path() / "broken";
+    std::filesystem::remove_all(broken);
+    std::filesystem::copy(a, broken);
+    std::ofstream(broken / "manifest.json") << m.dump();
+    return broken;
+  };
+  const auto out = folder.path() / "out";
+  for (const auto& [field, value] : std::vector<std::pair<std::string, nlohmann::ordered_json>>{
+           {"methods", {1}},
+           {"methods", {{{"method", 1}}}},
+           {"ratios", {"x"}},
+           {"ratios", 0.5},
+           {"engine", nullptr},
+           {"parts", {1}},
+           {"parts", {{{"methods", {1}}, {"ratios", {1}}, {"engine", {{"commit", "x"}}}}}},
+           {"methods", nlohmann::ordered_json(nlohmann::ordered_json::value_t::discarded)}}) {
+    const auto broken = with(field, value);
+    expect_error<FormatError>([&] { join_methods({broken}, out); }, field);
+  }
   EXPECT_FALSE(std::filesystem::exists(out));
 }
 
