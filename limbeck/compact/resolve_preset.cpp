@@ -21,7 +21,6 @@ Preset resolve_preset(const CompactOptions& options) {
     p.stages[0].share = *options.first_share;
     p.stages[1].share = 1.0 - *options.first_share;
     p.share_rises = p.share_whole = 1.0;
-    p.small.share = *options.first_share;
   }
   if (options.head_power) {
     if (!(*options.head_power >= 0 && *options.head_power <= 4))
@@ -31,7 +30,6 @@ Preset resolve_preset(const CompactOptions& options) {
   } else if (p.small.none > 0.0) {
     p.small.head_power = options.head_weights.coverage_power;
   }
-  if (p.small.head_power == 0.0) p.small.share = p.stages[0].share;
   const bool coverage = !options.coverage.empty() || !options.coverage_allocator.empty() ||
                         !options.coverage_options.empty() ||
                         !options.coverage_allocator_options.empty();

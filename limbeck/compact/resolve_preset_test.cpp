@@ -78,13 +78,10 @@ TEST(ResolvePresetTest, WhereLittleIsKeptHeadWeightsCountInTheFirstStage) {
     return o;
   };
   const Preset p = resolve_preset(calibrated("limbeck"));
-  EXPECT_LT(p.small.share, 0.7);
   EXPECT_DOUBLE_EQ(head_power(p, 0.005), most);
   EXPECT_DOUBLE_EQ(head_power(p, 0.02), most);
   EXPECT_NEAR(head_power(p, 0.0325), most / 2, 1e-12);
   EXPECT_DOUBLE_EQ(head_power(p, 0.045), 0.0);
-  EXPECT_DOUBLE_EQ(first_share(p, 0.01), p.small.share);
-  EXPECT_NEAR(first_share(p, 0.0325), (p.small.share + 0.7) / 2, 1e-12);
   EXPECT_DOUBLE_EQ(head_power(p, 0.9), 0.0);
   EXPECT_DOUBLE_EQ(head_power(resolve_preset(calibrated("kvzip")), 0.01), 0.0);
   // What the user names holds everywhere, for other methods and other first stages as well.

@@ -53,7 +53,6 @@ ordered_json method_facts(const MethodEntry& method) {
   out["head_power"] = preset.head_power;
   out["small"] = {{"all", preset.small.all},
                   {"none", preset.small.none},
-                  {"share", preset.small.share},
                   {"head_power", preset.small.head_power}};
   out["builder"] = part_facts(builder_registry(), preset.builder, preset.builder_options);
   out["normalize"] = o.normalize;

@@ -26,8 +26,7 @@ struct PowerTrial {
   double power = 0, kl_answers = 0, kl_continuation = 0;
 };
 
-/// The default method at a fiftieth with the powers 0, 0.15 and 0.35 of `weights`, each with the
-/// share of coverage that belongs to it (methods/presets.h). Throws what
+/// The default method at a fiftieth with the powers 0, 0.15 and 0.35 of `weights`. Throws what
 /// evaluate_compaction() throws, InvalidArgument among them when the texts are too short.
 std::vector<PowerTrial> try_coverage_powers(const LanguageModel& lm, std::vector<SourceText> texts,
                                             const HeadTable& weights,

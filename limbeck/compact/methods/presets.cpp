@@ -128,7 +128,7 @@ const std::vector<Preset>& preset_registry() {
        {.repeat = false, .excerpts = kExcerptTokens},
        /*share_rises=*/0.25,
        /*share_whole=*/0.75,
-       {.all = 0.02, .none = 0.045, .share = 0.6}},
+       {.all = 0.02, .none = 0.045}},
       {"pyramidkv",
        "snapkv's scores, low layers keep more than high ones",
        "arXiv 2406.02069",
@@ -176,10 +176,8 @@ double smallness(const SmallBudgets& small, double kept) {
 }  // namespace
 
 double first_share(const Preset& p, double kept) {
-  double share = p.stages.front().share;
-  if (p.stages.size() != 2) return share;
-  share += smallness(p.small, kept) * (p.small.share - share);
-  if (kept <= p.share_rises) return share;
+  const double share = p.stages.front().share;
+  if (p.stages.size() != 2 || kept <= p.share_rises) return share;
   if (kept >= p.share_whole) return 1.0;
   return share + (1.0 - share) * (kept - p.share_rises) / (p.share_whole - p.share_rises);
 }

@@ -28,12 +28,12 @@ struct QuerySources {
 /// Length of the passages where nothing else is asked for.
 inline constexpr int64_t kExcerptTokens = 128;
 
-/// What a method of two stages does otherwise where little is kept and the table of head weights
-/// names a power: whole up to a part `all` of the text, less and less of it up to `none`.
+/// Where little is kept the first stage's scores count times a power of the weights of their heads,
+/// if the table of the weights names one: all of it up to a part `all` of the text, less and less
+/// up to `none`.
 struct SmallBudgets {
   double all = 0.0, none = 0.0;
-  double share = 1.0;       ///< of the first stage
-  double head_power = 0.0;  ///< of the weights by which its scores count; the table's
+  double head_power = 0.0;  ///< the table's
 };
 
 struct Preset {
