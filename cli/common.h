@@ -46,7 +46,7 @@ struct CompactFlags {
   std::vector<std::string> coverage_options, coverage_allocator_options;
   std::string head_weights, head_shares;  ///< files; weights are found by the model when not given
   std::string queries;                    ///< sources of reference queries; "" = the method's own
-  double head_power = -1;                 ///< below 0 = the preset's
+  double head_power = -1;                 ///< below 0 = the table's
   double first_share = -1;                ///< below 0 = the preset's
   bool on_policy = false;
   int64_t polish = 0;

@@ -1,6 +1,7 @@
 #include "limbeck/eval/run/run_folder.h"
 
 #include "limbeck/base/error.h"
+#include "limbeck/eval/run/run_testing.h"
 #include "limbeck/io/test_files.h"
 
 #include <gtest/gtest.h>
@@ -25,18 +26,8 @@ std::filesystem::path shard_of(const std::filesystem::path& folder, const std::s
   begin_run(folder, manifest);
   SampleLog log(folder / "samples.jsonl", manifest.at("manifest_id"));
   for (const std::string& id : documents) {
-    SampleUnit unit;
-    SampleRow row;
-    row.task = "vt";
-    row.group = "ruler";
-    row.doc_id = id;
-    row.q_id = "0";
-    row.length = 512;
-    row.method = "full";
-    row.finish = "stop";
-    row.score = 1;
-    unit.rows = {row};
-    unit.heads = {"vt", id, "full", 512, 1.0, 1, 1, {9}};
+    SampleUnit unit = test::made_up_unit(id, "full", 1.0);
+    unit.rows[0].score = 1;
     log.append({"vt", 512, id, "full", 1.0}, unit);
   }
   end_run(folder, static_cast<int64_t>(documents.size()));
@@ -131,19 +122,8 @@ std::filesystem::path run_of(const std::filesystem::path& folder, const MadeUpRu
   SampleLog log(folder / "samples.jsonl", m.at("manifest_id"));
   for (const std::string& document : run.documents) {
     const auto add = [&](const std::string& label, double ratio, const std::string& answer) {
-      SampleUnit unit;
-      SampleRow row;
-      row.task = "vt";
-      row.group = "ruler";
-      row.doc_id = document;
-      row.q_id = "0";
-      row.length = 512;
-      row.method = label;
-      row.budget = ratio;
-      row.finish = "stop";
-      row.prediction = answer;
-      unit.rows = {row};
-      unit.heads = {"vt", document, label, 512, ratio, 1, 1, {9}};
+      SampleUnit unit = test::made_up_unit(document, label, ratio);
+      unit.rows[0].prediction = answer;
       log.append({"vt", 512, document, label, ratio}, unit);
     };
     add("full", 1.0, run.full);

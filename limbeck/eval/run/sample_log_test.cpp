@@ -1,6 +1,7 @@
 #include "limbeck/eval/run/sample_log.h"
 
 #include "limbeck/base/error.h"
+#include "limbeck/eval/run/run_testing.h"
 #include "limbeck/io/test_files.h"
 
 #include <gtest/gtest.h>
@@ -9,21 +10,13 @@ namespace limbeck {
 namespace {
 
 SampleUnit unit_of(const std::string& document, const std::string& method, double score) {
-  SampleUnit out;
-  SampleRow row;
-  row.task = "vt";
-  row.group = "ruler";
-  row.doc_id = document;
-  row.q_id = "0";
-  row.length = 512;
-  row.method = method;
-  row.budget = 0.5;
-  row.finish = "stop";
-  row.prediction = "a \xff b";  // models write what they like
-  row.score = score;
-  out.rows = {row, row};
+  SampleUnit out = test::made_up_unit(document, method, 0.5);
+  out.rows[0].prediction = "a \xff b";  // models write what they like
+  out.rows[0].score = score;
+  out.rows.push_back(out.rows[0]);
   out.rows[1].q_id = "1";
-  out.heads = {"vt", document, method, 512, 0.5, 1, 2, {3, 4}};
+  out.heads.kv_heads = 2;
+  out.heads.kept = {3, 4};
   return out;
 }
 
