@@ -21,6 +21,7 @@ struct Rows {
   at::Tensor part;
   at::Tensor lse;      ///< [m] f32 target
   at::Tensor outputs;  ///< [m, D] f32 target
+  at::Tensor top;      ///< [m] f32 highest logit over all slots, for the published weights
   at::Tensor weights;  ///< [m] f32
   int64_t size() const { return lse.defined() ? lse.size(0) : 0; }
 };
@@ -60,7 +61,7 @@ class HeadFit {
       : p_(p),
         o_(o),
         t_(static_cast<int64_t>(kept.size())),
-        width_(needs_features() ? t_ : product_size(t_)) {
+        width_(needs_features() || literal() ? t_ : product_size(t_)) {
     index_ = at::tensor(std::vector<int64_t>(kept.begin(), kept.end()), at::kLong);
     keys_ = wide(p.keys.index_select(0, index_));
     old_bias_ = p.bias.defined() ? p.bias.index_select(0, index_) : at::zeros({t_}, at::kFloat);
@@ -68,7 +69,7 @@ class HeadFit {
   }
 
   FitResult run() {
-    if (o_.weights == "literal")
+    if (literal())
       fit_literal_weights();
     else
       fit_exact_weights();
@@ -102,8 +103,9 @@ class HeadFit {
   /// exp(beta) [width] f32.
   at::Tensor factor_of(const at::Tensor& beta) const { return wide(beta.exp().to(at::kFloat)); }
 
-  /// Only the published weights and the Nystrom prior look at slots that are not kept.
-  bool needs_features() const { return o_.weights == "literal" || o_.values == "prior"; }
+  /// Only the Nystrom prior looks at slots that are not kept.
+  bool needs_features() const { return o_.values == "prior"; }
+  bool literal() const { return o_.weights == "literal"; }
 
   void split(const std::vector<uint8_t>& held) {
     const int64_t n = p_.queries.size(0);
@@ -116,7 +118,7 @@ class HeadFit {
       if (which[k].empty()) continue;
       const auto real = static_cast<int64_t>(which[k].size());
       // More of the first row, of weight 0.
-      if (!needs_features()) which[k].resize(product_size(real), which[k][0]);
+      if (!needs_features() && !literal()) which[k].resize(product_size(real), which[k][0]);
       const bool all = real == n && static_cast<int64_t>(which[k].size()) == n;
       const at::Tensor rows = at::tensor(which[k], at::kLong);
       HeadProblem part = all ? p_ : p_.rows(rows);
@@ -127,8 +129,10 @@ class HeadFit {
         features_ = f.a;
         if (!part.lse.defined()) part.lse = f.lse;
         if (!part.outputs.defined()) part.outputs = at::mm(f.a, p_.values);
+        sets[k]->top = f.a.amax(1).log_().add_(f.lse);
       } else {
-        part.complete();
+        part.complete(literal());
+        sets[k]->top = part.top;
         sets[k]->logits = attention_logits(part.queries, keys_, wide(old_bias_), p_.scale);
       }
       sets[k]->lse = part.lse;
@@ -301,19 +305,18 @@ class HeadFit {
   }
 
   void fit_literal_weights() {
-    // exp(s - row maximum over all slots): target and features share the shift.
-    const at::Tensor top = features_.amax({1}).to(at::kDouble);
-    const at::Tensor root = fitted_.weights.sqrt().to(at::kDouble);
+    // Target and features share the shift, the row's highest logit over all slots.
+    const at::Tensor root = fitted_.weights.sqrt();
     const at::Tensor phi =
-        features_.index_select(1, index_).to(at::kDouble) / top.unsqueeze(1) * root.unsqueeze(1);
-    const at::Tensor w = literal_weights(phi, root / top, {o_.iterations, o_.low, o_.high});
-    beta_ = w.log();
+        (fitted_.logits - fitted_.top.unsqueeze(1)).exp_().mul_(root.unsqueeze(1));
+    const at::Tensor target = (fitted_.lse - fitted_.top).exp_().mul_(root);
+    beta_ = literal_weights(phi, target, {o_.iterations, o_.low, o_.high}).log();
   }
 
   void fit_literal_values() {
-    const at::Tensor root = fitted_.weights.sqrt().unsqueeze(1).to(at::kDouble);
-    const at::Tensor x = compact_softmax(fitted_, beta_).a.narrow(1, 0, t_).to(at::kDouble) * root;
-    values_ = least_squares(x, fitted_.outputs.to(at::kDouble) * root);
+    const at::Tensor root = fitted_.weights.sqrt().unsqueeze(1);
+    const at::Tensor x = compact_softmax(fitted_, beta_).a.narrow(1, 0, t_) * root;
+    values_ = literal_values(x, fitted_.outputs * root);
   }
 
   /// C0: values interpolated by the Nystrom weights W = G_SS^-1 G_S:, negative ones dropped.

@@ -3,6 +3,7 @@
 #include "limbeck/compact/fit/gram.h"
 #include "limbeck/compact/fit/omp.h"
 #include "limbeck/compact/fit/synthetic_heads.h"
+#include "limbeck/compact/fit/weights.h"
 #include "limbeck/compact/fit/wpc.h"
 
 #include <gtest/gtest.h>
@@ -336,6 +337,9 @@ TEST(OmpTest, GrowingSolvesEqualThePlainLoopAndTheGramForm) {
     EXPECT_TRUE(std::equal(gram_form.begin(), gram_form.begin() + 8, literal.begin())) << seed;
     o.pace = {{INT64_MAX, 4, 2}};
     EXPECT_EQ(omp_select(phi, o), omp_select_plain(phi, o));
+    o.pace = {{3, 1, 1}, {INT64_MAX, 2, 2}};
+    o.weights.low = 0.05;  // weights that are not fitted yet count
+    EXPECT_EQ(omp_select(phi, o), omp_select_plain(phi, o));
   }
 }
 
@@ -475,6 +479,39 @@ TEST(FitTest, BlocksChooseTheirRidgeOnRowsThatWereHeldOut) {
   }
   EXPECT_TRUE(at::equal(chosen.values, wanted.values));
   EXPECT_TRUE(at::equal(chosen.bias, wanted.bias));
+}
+
+TEST(FitTest, PublishedFitsAreTheirFormulas) {
+  for (const bool weighted : {false, true}) {
+    HeadProblem p = synthetic_head(130, 0.5, 150, 700, 1, 32).train;
+    Random random(131);
+    p.bias = normal({150}, random) * 0.3;
+    if (weighted) p.weights = normal({700}, random).square_().add_(0.1);
+    const std::vector<int32_t> kept = {3, 9, 20, 41, 60, 77, 90, 101, 120, 149};
+    const at::Tensor index = at::tensor(std::vector<int64_t>(kept.begin(), kept.end()), at::kLong);
+    FitOptions o;
+    o.weights = "literal";
+    o.values = "ls";
+    o.iterations = 2;
+    o.low = 0.05;
+    o.high = 20;
+    const FitResult r = fit_head(p, kept, {}, o);
+
+    const at::Tensor s = (at::mm(p.queries.to(at::kDouble), p.keys.to(at::kDouble).t()) * p.scale)
+                             .add_(p.bias.to(at::kDouble));
+    const at::Tensor root =
+        (weighted ? p.weights : at::ones({700})).to(at::kDouble).sqrt().unsqueeze(1);
+    const at::Tensor phi = (s - s.amax(1, true)).exp() * root;
+    const at::Tensor beta =
+        literal_weights_plain(phi.index_select(1, index), phi.sum(1), {o.iterations, o.low, o.high})
+            .log();
+    const at::Tensor x = (s.index_select(1, index) + beta).softmax(1) * root;
+    const at::Tensor y = at::mm(s.softmax(1), p.values.to(at::kDouble)) * root;
+    EXPECT_LT((r.bias - p.bias.index_select(0, index) - beta).abs().max().item<double>(), 1e-3);
+    const at::Tensor want = least_squares_plain(x, y);
+    EXPECT_LT((at::mm(x, r.values.to(at::kDouble)) - at::mm(x, want)).abs().max().item<double>(),
+              1e-3 * y.abs().max().item<double>());
+  }
 }
 
 TEST(FitTest, EverySlotKeptGivesBackTheHead) {

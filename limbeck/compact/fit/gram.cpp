@@ -1,7 +1,9 @@
 #include "limbeck/compact/fit/gram.h"
 
 #include "limbeck/base/random.h"
+#include "limbeck/compact/fit/shapes.h"
 #include "limbeck/compact/fit/tiles.h"
+#include "limbeck/model/kernels/float_products.h"
 
 #include <ATen/ATen.h>
 
@@ -140,6 +142,22 @@ at::Tensor symmetric_product(const at::Tensor& a) {
           .copy_(right.narrow(1, width, size - i - width).t());
   }
   return g;
+}
+
+JointGram joint_gram(const at::Tensor& x, const at::Tensor& y) {
+  constexpr int64_t kRows = 128;  // with few columns more would do as well
+  const int64_t n = x.size(0), t = x.size(1), k = y.size(1), width = round_up(t + k, kFloatPanel);
+  at::Tensor both = at::zeros({kRows, width}, at::kFloat);
+  at::Tensor gram = at::zeros({width, width}, at::kDouble);
+  for (int64_t i = 0; i < n; i += kRows) {
+    const int64_t m = std::min(kRows, n - i);
+    both.narrow(0, 0, m).narrow(1, 0, t).copy_(x.narrow(0, i, m));
+    both.narrow(0, 0, m).narrow(1, t, k).copy_(y.narrow(0, i, m));
+    const float* rows = both.const_data_ptr<float>();
+    float_gram(rows, rows, m, width, gram.mutable_data_ptr<double>());
+  }
+  const at::Tensor upper = gram.narrow(0, 0, t).narrow(1, 0, t).triu();
+  return {upper + upper.triu(1).t(), gram.narrow(0, 0, t).narrow(1, t, k).clone()};
 }
 
 at::Tensor count_sketch(const HeadProblem& problem, int64_t r, uint64_t seed, int64_t batch) {

@@ -35,6 +35,14 @@ std::unique_ptr<Gram> tiled_gram(at::Tensor b);
 /// A' A [T, T] of rows a [n, T], f32 or f64 as a is, by panels above the diagonal only.
 at::Tensor symmetric_product(const at::Tensor& a);
 
+/// X' [X | Y] in f64 of rows x [n, t] and y [n, k] f32: products and sums of some hundred rows in
+/// f32, whatever precision is set. Everything that a least-squares fit of Y on X needs.
+struct JointGram {
+  at::Tensor xx;  ///< [t, t]
+  at::Tensor xy;  ///< [t, k]
+};
+JointGram joint_gram(const at::Tensor& x, const at::Tensor& y);
+
 /// A' Omega A [T, T] f32 of a head's problem, over batches of queries.
 at::Tensor attention_gram(const HeadProblem& problem, int64_t batch = 2048);
 

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 namespace limbeck {
 namespace {
 
@@ -35,6 +37,52 @@ TEST(LeastSquaresTest, NormalEquationsEqualQr) {
   const at::Tensor wide = normal({5, 9}, random).to(at::kDouble),
                    few = normal({5}, random).to(at::kDouble);
   EXPECT_LT((at::mv(wide, least_squares(wide, few)) - few).abs().max().item<double>(), 1e-4);
+}
+
+TEST(LiteralFitTest, FromTheGramEqualsStepByStep) {
+  Random random(34);
+  for (const double closeness : {1.0, 0.3, 1e-2, 1e-5, 0.0}) {
+    // Exponentials, as features are: no sign, orders of magnitude apart.
+    at::Tensor x = normal({700, 60}, random).exp_();
+    x.select(1, 7).mul_(closeness).add_(x.select(1, 4));
+    const at::Tensor y = normal({700, 5}, random), target = x.sum(1) + normal({700}, random).exp_();
+    const at::Tensor wide = x.to(at::kDouble);
+    const auto close = [&](const at::Tensor& got, const at::Tensor& want, double tolerance) {
+      EXPECT_LT((got - want).abs().max().item<double>(),
+                tolerance * want.abs().max().item<double>())
+          << closeness;
+    };
+    const at::Tensor values = literal_values(x, y),
+                     plain = least_squares_plain(wide, y.to(at::kDouble));
+    EXPECT_EQ(values.scalar_type(), at::kDouble);
+    close(at::mm(wide, values), at::mm(wide, plain), 1e-5);
+    if (closeness == 1.0) close(values, plain, 1e-5);
+    for (const LiteralWeights& o : {LiteralWeights{}, LiteralWeights{2, 0.05, 20.0}}) {
+      const at::Tensor w = literal_weights(x, target, o);
+      EXPECT_GE(w.min().item<double>(), o.low);
+      if (closeness >= 0.3)
+        close(w, literal_weights_plain(wide, target.to(at::kDouble), o),
+              closeness == 1.0 ? 2e-5 : 3e-4);
+    }
+  }
+  // Fewer rows than columns.
+  const at::Tensor flat = normal({20, 40}, random), few = normal({20, 3}, random);
+  EXPECT_LT(
+      (at::mm(flat.to(at::kDouble), literal_values(flat, few)) - few).abs().max().item<double>(),
+      1e-4);
+}
+
+TEST(GramTest, JointProductsEqualTheirDefinition) {
+  Random random(35);
+  for (const auto& [n, t, k] : {std::array<int64_t, 3>{1, 1, 1}, {129, 40, 64}, {700, 31, 1}}) {
+    const at::Tensor x = normal({n, t}, random), y = normal({n, k}, random);
+    const JointGram g = joint_gram(x, y);
+    const at::Tensor wide = x.to(at::kDouble);
+    EXPECT_LT((g.xx - at::mm(wide.t(), wide)).abs().max().item<double>(), 1e-6 * n + 1e-5);
+    EXPECT_LT((g.xy - at::mm(wide.t(), y.to(at::kDouble))).abs().max().item<double>(),
+              1e-6 * n + 1e-5);
+    EXPECT_TRUE(at::equal(g.xx, g.xx.t()));
+  }
 }
 
 TEST(GramTest, PanelsAboveTheDiagonalAreTheWholeProduct) {

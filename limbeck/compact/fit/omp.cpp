@@ -1,6 +1,7 @@
 #include "limbeck/compact/fit/omp.h"
 
 #include "limbeck/compact/fit/growing_cholesky.h"
+#include "limbeck/model/kernels/float_products.h"
 
 #include <ATen/ATen.h>
 
@@ -29,7 +30,7 @@ class GrowingRows {
     }
     rows_[size_++].copy_(row);
   }
-  void truncate(int64_t size) { size_ = std::min(size, size_); }
+  int64_t size() const { return size_; }
   at::Tensor all() const { return rows_.narrow(0, 0, size_); }
   const double* row(int64_t i) const { return rows_.const_data_ptr<double>() + i * rows_.size(1); }
 
@@ -38,24 +39,87 @@ class GrowingRows {
   int64_t size_ = 0;
 };
 
-/// Least squares of the target on the features of a set that mostly grows.
+/// Rows of G = F F' for features F [T, n], in f64: each costs a pass over F, eight together hardly
+/// more than one.
+class FeatureGram {
+ public:
+  explicit FeatureGram(const at::Tensor& features)
+      : depth_(features.size(1)), places_(features.size(0), -1) {
+    for (int64_t i = 0; i < features.size(0); ++i)
+      features_.push_back(features.const_data_ptr<float>() + i * depth_);
+  }
+
+  /// Makes the rows of slots that have none yet.
+  void add(const Slots& slots) {
+    Slots fresh;
+    for (const int32_t slot : slots)
+      if (places_[slot] < 0) fresh.push_back(slot);
+    for (size_t i = 0; i < fresh.size(); i += kFloatDots) {
+      std::vector<const float*> vectors;
+      for (size_t j = i; j < std::min(i + kFloatDots, fresh.size()); ++j)
+        vectors.push_back(features_[fresh[j]]);
+      const at::Tensor products = times(vectors);
+      for (size_t j = 0; j < vectors.size(); ++j) {
+        places_[fresh[i + j]] = rows_.size();
+        rows_.add(products.select(1, static_cast<int64_t>(j)));
+      }
+    }
+  }
+  /// Of a slot that was added [T].
+  const double* row(int32_t slot) const { return rows_.row(places_[slot]); }
+  /// x - G_:S w for the first n of a set.
+  at::Tensor less(const at::Tensor& x, const Slots& set, int64_t n, const at::Tensor& w) const {
+    std::vector<double> factors(static_cast<size_t>(rows_.size()), 0.0);
+    for (int64_t i = 0; i < n; ++i) factors[places_[set[i]]] = w.const_data_ptr<double>()[i];
+    return x - at::mv(rows_.all().t(), tensor_of(factors));
+  }
+  /// F y [T] for y [n] f64.
+  at::Tensor times(const at::Tensor& y) const {
+    // As the sum of two f32 numbers.
+    const at::Tensor high = y.to(at::kFloat), low = (y - high).to(at::kFloat);
+    return times({high.const_data_ptr<float>(), low.const_data_ptr<float>()}).sum(1);
+  }
+
+ private:
+  at::Tensor times(const std::vector<const float*>& vectors) const {
+    const auto size = static_cast<int64_t>(features_.size()),
+               count = static_cast<int64_t>(vectors.size());
+    at::Tensor out = at::empty({size, count}, at::kDouble);
+    float_dots(
+        {features_.data(), size, vectors.data(), count, depth_, out.mutable_data_ptr<double>()});
+    return out;
+  }
+
+  int64_t depth_;
+  std::vector<const float*> features_;
+  std::vector<int64_t> places_;  ///< of each slot's row in rows_, or -1
+  GrowingRows rows_;
+};
+
+/// Least squares of the target on the features of a set that mostly grows, from the Gram.
 class GrowingFit {
  public:
   GrowingFit(const at::Tensor& features, const at::Tensor& target, const LiteralWeights& options)
-      : features_(features), target_(target), options_(options) {}
+      : features_(features),
+        target_(target),
+        options_(options),
+        gram_(features),
+        sums_(gram_.times(target)) {}
 
   at::Tensor weights(const Slots& set) {
     const bool independent = extend(set);
     if (options_.iterations > 0 || !independent)
-      return literal_weights(columns_.all().t(), target_, options_);
+      return literal_weights_plain(features_.index_select(0, index_of(set)).to(at::kDouble).t(),
+                                   target_, options_);
     return tensor_of(cholesky_.solution()).clamp_(options_.low, options_.high);
   }
-  at::Tensor residual(const Slots& set, const at::Tensor& w) {
-    extend(set);
-    return (target_ - at::mv(columns_.all().t(), w)).to(at::kFloat);
-  }
-  at::Tensor gains(const at::Tensor& residual) const {
-    return at::mv(features_, residual).to(at::kDouble);
+  at::Tensor gains(const Slots& set, const at::Tensor& w) {
+    // What is not fitted yet has the least weight: at the published one no gain moves, and its
+    // rows can wait for the fit.
+    const auto n = static_cast<int64_t>(options_.low < 1e-9 ? known_.size() : set.size());
+    if (n == 0) return sums_;
+    gram_.add(Slots(set.begin(), set.begin() + n));
+    return gram_.less(sums_, set, n, w);
   }
 
  private:
@@ -63,30 +127,25 @@ class GrowingFit {
   bool extend(const Slots& set) {
     size_t same = 0;
     while (same < known_.size() && same < set.size() && known_[same] == set[same]) ++same;
-    known_.resize(same);
-    columns_.truncate(static_cast<int64_t>(same));
+    same = std::min(same, static_cast<size_t>(cholesky_.size()));
     cholesky_.truncate(static_cast<int64_t>(same));
+    known_ = set;
+    gram_.add(set);
+    const double* sums = sums_.const_data_ptr<double>();
     for (size_t k = same; k < set.size(); ++k) {
-      const at::Tensor column = features_[set[k]].to(at::kDouble);
-      if (cholesky_.size() == static_cast<int64_t>(k)) {
-        std::vector<double> products(k);
-        if (k > 0) {
-          const at::Tensor dots = at::mv(columns_.all(), column);
-          std::copy_n(dots.const_data_ptr<double>(), k, products.begin());
-        }
-        cholesky_.add(products, column.dot(column).item<double>(),
-                      column.dot(target_).item<double>(), 1e-10);
-      }
-      columns_.add(column);
-      known_.push_back(set[k]);
+      const double* row = gram_.row(set[k]);
+      std::vector<double> products;
+      for (size_t i = 0; i < k; ++i) products.push_back(row[set[i]]);
+      if (!cholesky_.add(products, row[set[k]], sums[set[k]], 1e-10)) return false;
     }
-    return cholesky_.size() == static_cast<int64_t>(set.size());
+    return true;
   }
 
   at::Tensor features_, target_;
   LiteralWeights options_;
+  FeatureGram gram_;
+  at::Tensor sums_;
   Slots known_;
-  GrowingRows columns_;
   GrowingCholesky cholesky_;
 };
 
@@ -96,12 +155,11 @@ class PlainFit {
   PlainFit(const at::Tensor& features, const at::Tensor& target, const LiteralWeights& options)
       : features_(features.to(at::kDouble)), target_(target), options_(options) {}
   at::Tensor weights(const Slots& set) const {
-    return literal_weights(columns(set), target_, options_);
+    return literal_weights_plain(columns(set), target_, options_);
   }
-  at::Tensor residual(const Slots& set, const at::Tensor& w) const {
-    return target_ - at::mv(columns(set), w);
+  at::Tensor gains(const Slots& set, const at::Tensor& w) const {
+    return at::mv(features_, set.empty() ? target_ : target_ - at::mv(columns(set), w));
   }
-  at::Tensor gains(const at::Tensor& residual) const { return at::mv(features_, residual); }
 
  private:
   at::Tensor columns(const Slots& set) const {
@@ -111,14 +169,23 @@ class PlainFit {
   LiteralWeights options_;
 };
 
+/// [n] f64 of [T, n]: torch's own sum in f64 over rows of f32 takes ten times as long.
+at::Tensor column_sums(const at::Tensor& features) {
+  constexpr int64_t kRows = 32;
+  at::Tensor sum = at::zeros({features.size(1)}, at::kDouble);
+  for (int64_t i = 0; i < features.size(0); i += kRows)
+    sum.add_(features.narrow(0, i, std::min(kRows, features.size(0) - i)).sum(0));
+  return sum;
+}
+
 template <class Fit>
 Slots pursue(const at::Tensor& features, const OmpOptions& o) {
   const int64_t size = features.size(0), limit = std::min(o.limit, size);
-  const at::Tensor target = features.sum(0, false, at::kDouble);
+  const at::Tensor target = column_sums(features);
   Fit fit(features, target, o.weights);
   Slots set;
   std::vector<uint8_t> gone(size, 0);  // taken or banned
-  at::Tensor w, residual;
+  at::Tensor w = at::empty({0}, at::kDouble);
   int64_t step = 0;
   for (int drops = 0;; ++drops) {
     while (static_cast<int64_t>(set.size()) < limit) {
@@ -127,8 +194,7 @@ Slots pursue(const at::Tensor& features, const OmpOptions& o) {
       });
       const int64_t take = pace == o.pace.end() ? o.pace.back().take : pace->take;
       const int64_t interval = pace == o.pace.end() ? o.pace.back().interval : pace->interval;
-      const at::Tensor c =
-          fit.gains(residual.defined() ? residual : target.to(features.scalar_type()));
+      const at::Tensor c = fit.gains(set, w);
       const double* gain = c.const_data_ptr<double>();
       Slots open;
       for (int64_t j = 0; j < size; ++j)
@@ -143,12 +209,8 @@ Slots pursue(const at::Tensor& features, const OmpOptions& o) {
         set.push_back(open[i]);
         gone[open[i]] = 1;
       }
-      if (step % interval == 0 || !w.defined()) {
-        w = fit.weights(set);
-      } else {
-        w = at::cat({w, at::full({n}, o.weights.low, at::kDouble)});
-      }
-      residual = fit.residual(set, w);
+      w = step % interval == 0 ? fit.weights(set)
+                               : at::cat({w, at::full({n}, o.weights.low, at::kDouble)});
       ++step;
     }
     if (set.empty()) break;
@@ -161,7 +223,6 @@ Slots pursue(const at::Tensor& features, const OmpOptions& o) {
     if (kept.size() == set.size() || kept.empty()) break;
     set = std::move(kept);
     w = fit.weights(set);
-    residual = fit.residual(set, w);
   }
   return set;
 }
@@ -287,10 +348,9 @@ class WarmNnls {
 at::Tensor max_features(const HeadProblem& p) {
   at::Tensor s = at::mm(p.keys, p.queries.t()).mul_(p.scale);
   if (p.bias.defined()) s.add_(p.bias.unsqueeze(1));
-  const at::Tensor top = s.amax(0, true);
-  at::Tensor features = s.sub_(top).exp_();
-  if (p.weights.defined()) features.mul_(p.weights.sqrt());
-  return features;
+  s.sub_(s.amax(0, true)).exp_();
+  if (p.weights.defined()) s.mul_(p.weights.sqrt());
+  return s;
 }
 
 Slots omp_select(const at::Tensor& features, const OmpOptions& options) {

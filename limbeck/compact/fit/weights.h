@@ -33,13 +33,21 @@ class ExchangeRule {
 
 /// The published weight fit (arXiv 2602.16284, section 3): unconstrained least squares
 /// phi [n, t] w = target [n], clamped to [low, high], then `iterations` projected gradient steps of
-/// length 1 / L, L the squared spectral norm by 3 power iterations. All f64.
+/// length 1 / L, L the squared spectral norm by 3 power iterations.
 struct LiteralWeights {
   int64_t iterations = 0;
   double low = 1e-12, high = 1e300;
 };
+/// phi and target f32, from their Gram (joint_gram) where it is conditioned well enough, as it is
+/// for the slots that methods choose; else as the reference. w [t] f64.
 at::Tensor literal_weights(const at::Tensor& phi, const at::Tensor& target,
                            const LiteralWeights& options);
+/// phi and target f64, step by step: the reference.
+at::Tensor literal_weights_plain(const at::Tensor& phi, const at::Tensor& target,
+                                 const LiteralWeights& options);
+/// The published value fit: least_squares() of y [n, k] on x [n, t], both f32, from their Gram
+/// where it is conditioned well enough. [t, k] f64.
+at::Tensor literal_values(const at::Tensor& x, const at::Tensor& y);
 
 /// argmin ||x c - y|| [n, t], y [n] or [n, k], f64, without a ridge: the normal equations, refined
 /// once or twice by the least pivot of their factor, while they are well enough conditioned; else

@@ -3,6 +3,9 @@
 #include "limbeck/model/kernels/cpu_path.h"
 #include "limbeck/model/kernels/float_products_loop.h"
 
+#include <algorithm>
+#include <vector>
+
 namespace limbeck {
 namespace {
 
@@ -17,12 +20,43 @@ struct PortableTile {
         for (int64_t j = 0; j < kFloatPanel; ++j)
           sum[i][j] += a[i * row_step + l * depth_step] * b[l * b_step + j];
   }
+  template <int M, int P>
+  static void dots(const float* const* x, const float* y, int64_t y_step, int64_t from,
+                   int64_t depth, double (&sum)[M][P]) {
+    double lane[M][P][kFloatRun] = {};
+    for (int64_t l = 0; l < depth; l += kFloatRun) {
+      const float* b = y + (from + l) / kFloatRun * y_step;
+      const int64_t n = std::min(kFloatRun, depth - l);
+      for (int i = 0; i < M; ++i)
+        for (int j = 0; j < P; ++j)
+          for (int64_t k = 0; k < n; ++k)
+            lane[i][j][k] += double{x[i][from + l + k]} * double{b[j * kFloatRun + k]};
+    }
+    for (int i = 0; i < M; ++i)
+      for (int j = 0; j < P; ++j) {
+        sum[i][j] = 0;
+        for (const double part : lane[i][j]) sum[i][j] += part;
+      }
+  }
 };
 
-constexpr FloatProductKernels kPortable{gram_loop<PortableTile>, row_norms_loop<PortableTile>};
+constexpr FloatProductKernels kPortable{gram_loop<PortableTile>, row_norms_loop<PortableTile>,
+                                        dots_loop<PortableTile>};
 
 const FloatProductKernels& kernels() {
   return cpu_path() >= CpuPath::avx512 ? kFloatProductsAvx512 : kPortable;
+}
+
+/// Vectors that lie a multiple of 4 KiB apart, as rows of a matrix may, would share one set of the
+/// first-level cache: they are laid side by side.
+std::vector<float> packed(const FloatDots& d) {
+  const int64_t runs = (d.depth + kFloatRun - 1) / kFloatRun;
+  std::vector<float> out(static_cast<size_t>(runs * d.count * kFloatRun), 0.0F);
+  for (int64_t j = 0; j < d.count; ++j)
+    for (int64_t l = 0; l < d.depth; l += kFloatRun)
+      std::copy_n(d.y[j] + l, std::min(kFloatRun, d.depth - l),
+                  out.data() + l * d.count + j * kFloatRun);
+  return out;
 }
 
 }  // namespace
@@ -33,6 +67,10 @@ void float_gram(const float* x, const float* y, int64_t rows, int64_t width, dou
 }
 void float_row_norms(const float* x, int64_t rows, int64_t width, const float* w, float* out) {
   kernels().row_norms(x, rows, width, w, out);
+}
+
+void float_dots(const FloatDots& dots) {
+  if (dots.rows > 0 && dots.count > 0) kernels().dots(dots, packed(dots).data());
 }
 
 void float_gram_reference(const float* x, const float* y, int64_t rows, int64_t width,
@@ -54,6 +92,14 @@ void float_row_norms_reference(const float* x, int64_t rows, int64_t width, cons
     }
     out[r] = static_cast<float>(norm);
   }
+}
+void float_dots_reference(const FloatDots& d) {
+  for (int64_t r = 0; r < d.rows; ++r)
+    for (int64_t j = 0; j < d.count; ++j) {
+      double sum = 0;
+      for (int64_t l = 0; l < d.depth; ++l) sum += static_cast<double>(d.x[r][l]) * d.y[j][l];
+      d.out[r * d.count + j] = sum;
+    }
 }
 
 }  // namespace limbeck

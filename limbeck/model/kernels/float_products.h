@@ -1,5 +1,5 @@
 /// Products of f32 rows at full precision, whatever precision is set for matrices around them: what
-/// leverage scores (arXiv 2507.08143) are made of.
+/// leverage scores (arXiv 2507.08143) and the published fits (arXiv 2602.16284) are made of.
 #pragma once
 
 #include <cstdint>
@@ -18,16 +18,35 @@ void float_gram(const float* x, const float* y, int64_t rows, int64_t width, dou
 /// zeros below the diagonal. `width` is a multiple of kFloatPanel.
 void float_row_norms(const float* x, int64_t rows, int64_t width, const float* w, float* out);
 
+/// The most vectors that float_dots() multiplies by at once.
+inline constexpr int64_t kFloatDots = 8;
+
+/// Rows x_r and vectors y_j of `depth` numbers; `count` is at most kFloatDots.
+struct FloatDots {
+  const float* const* x = nullptr;
+  int64_t rows = 0;
+  const float* const* y = nullptr;
+  int64_t count = 0, depth = 0;
+  double* out = nullptr;  ///< [rows, count] x_r . y_j
+};
+/// Products and sums in f64: rows that do not fit the caches take the same time in f32.
+void float_dots(const FloatDots& dots);
+
 /// The same by plain sums in f64.
 void float_gram_reference(const float* x, const float* y, int64_t rows, int64_t width,
                           double* gram);
 void float_row_norms_reference(const float* x, int64_t rows, int64_t width, const float* w,
                                float* out);
+void float_dots_reference(const FloatDots& dots);
 
+/// Private.
+inline constexpr int64_t kFloatRun = 16;
 /// Private: the code for one kind of processor.
 struct FloatProductKernels {
   void (*gram)(const float* x, const float* y, int64_t rows, int64_t width, double* gram);
   void (*row_norms)(const float* x, int64_t rows, int64_t width, const float* w, float* out);
+  /// y: the vectors by runs of kFloatRun numbers, [runs, count, kFloatRun], zeros behind the last.
+  void (*dots)(const FloatDots& dots, const float* y);
 };
 extern const FloatProductKernels kFloatProductsAvx512;
 

@@ -24,10 +24,44 @@ struct Avx512Tile {
       _mm512_storeu_ps(out[i] + 16, sum[i][1]);
     }
   }
+  template <int M, int P>
+  static inline void dots(const float* const* x, const float* y, int64_t y_step, int64_t from,
+                          int64_t depth, double (&out)[M][P]) {
+    __m512d sum[M][P];
+    for (int i = 0; i < M; ++i)
+      for (int j = 0; j < P; ++j) sum[i][j] = _mm512_setzero_pd();
+    const float* row[M];
+    for (int i = 0; i < M; ++i) row[i] = x[i] + from;
+    const float* run = y + from / kFloatRun * y_step;
+    int64_t l = 0;
+    for (; l + kFloatRun <= depth; l += kFloatRun, run += y_step)
+      for (int half = 0; half < kFloatRun; half += 8) {
+        __m512d b[P];
+        for (int j = 0; j < P; ++j)
+          b[j] = _mm512_cvtps_pd(_mm256_loadu_ps(run + j * kFloatRun + half));
+        for (int i = 0; i < M; ++i) {
+          const __m512d a = _mm512_cvtps_pd(_mm256_loadu_ps(row[i] + l + half));
+          for (int j = 0; j < P; ++j) sum[i][j] = _mm512_fmadd_pd(a, b[j], sum[i][j]);
+        }
+      }
+    for (int half = 0; l + half < depth; half += 8)
+      for (int i = 0; i < M; ++i) {
+        const int64_t left = depth - l - half;
+        const auto mask = static_cast<__mmask16>(left >= 8 ? 0xff : (1U << left) - 1U);
+        const __m512 last = _mm512_maskz_loadu_ps(mask, row[i] + l + half);
+        const __m512d a = _mm512_cvtps_pd(_mm512_castps512_ps256(last));
+        for (int j = 0; j < P; ++j)
+          sum[i][j] = _mm512_fmadd_pd(
+              a, _mm512_cvtps_pd(_mm256_loadu_ps(run + j * kFloatRun + half)), sum[i][j]);
+      }
+    for (int i = 0; i < M; ++i)
+      for (int j = 0; j < P; ++j) out[i][j] = _mm512_reduce_add_pd(sum[i][j]);
+  }
 };
 
 }  // namespace
 
-const FloatProductKernels kFloatProductsAvx512{gram_loop<Avx512Tile>, row_norms_loop<Avx512Tile>};
+const FloatProductKernels kFloatProductsAvx512{gram_loop<Avx512Tile>, row_norms_loop<Avx512Tile>,
+                                               dots_loop<Avx512Tile>};
 
 }  // namespace limbeck

@@ -45,5 +45,29 @@ TEST_P(FloatProductsTest, EqualTheReferenceOnRandomShapes) {
   }
 }
 
+TEST_P(FloatProductsTest, DotsEqualTheReference) {
+  const uint64_t seed = test_seed(48);
+  SCOPED_TRACE(fmt::format("seed {}", seed));
+  Random random(seed);
+  for (int round = 0; round < 24; ++round) {
+    // Depths on both sides of a round's, and of a vector's.
+    const int64_t rows = static_cast<int64_t>(random.below(12)),
+                  depth = 1 + static_cast<int64_t>(random.below(round % 3 == 0 ? 5000 : 40)),
+                  count = 1 + round % kFloatDots;
+    SCOPED_TRACE(fmt::format("[{}, {}] and {}", rows, depth, count));
+    const std::vector<float> all = normal_floats((rows + count) * depth, random);
+    std::vector<const float*> x, y;
+    for (int64_t i = 0; i < rows + count; ++i) (i < rows ? x : y).push_back(&all[i * depth]);
+    std::vector<double> got(static_cast<size_t>(rows * count) + 1, -1.0), want = got;
+    FloatDots dots{x.data(), rows, y.data(), count, depth, got.data()};
+    float_dots(dots);
+    dots.out = want.data();
+    float_dots_reference(dots);
+    const double root = std::sqrt(static_cast<double>(depth));
+    for (int64_t i = 0; i < rows * count; ++i) EXPECT_NEAR(got[i], want[i], 1e-14 * root) << i;
+    EXPECT_EQ(got[rows * count], -1.0);
+  }
+}
+
 }  // namespace
 }  // namespace limbeck
