@@ -35,22 +35,19 @@ HeadProblem HeadProblem::rows(const at::Tensor& index) const {
   pick(p.weights);
   pick(p.outputs);
   pick(p.lse);
-  pick(p.top);
   return p;
 }
 
-void HeadProblem::complete(bool with_top) {
-  if (outputs.defined() && lse.defined() && (top.defined() || !with_top)) return;
+void HeadProblem::complete() {
+  if (outputs.defined() && lse.defined()) return;
   const int64_t n = queries.size(0);
   outputs = at::empty({n, values.size(1)}, at::kFloat);
   lse = at::empty({n}, at::kFloat);
-  top = with_top ? at::empty({n}, at::kFloat) : at::Tensor();
-  constexpr int64_t kRows = 256;  // logits of a block of rows stay in the cache
+  constexpr int64_t kRows = 512;
   for (int64_t i = 0; i < n; i += kRows) {
     const int64_t m = std::min(kRows, n - i);
-    const at::Tensor logits = attention_logits(queries.narrow(0, i, m), keys, bias, scale);
-    if (with_top) top.narrow(0, i, m).copy_(logits.amax(1));
-    const Features f = softmax_features(logits);
+    const Features f =
+        softmax_features(attention_logits(queries.narrow(0, i, m), keys, bias, scale));
     outputs.narrow(0, i, m).copy_(at::mm(f.a, values));
     lse.narrow(0, i, m).copy_(f.lse);
   }

@@ -25,12 +25,11 @@ struct HeadProblem {
   /// What the queries see in all slots, when it is known already: outputs [n, D] and log masses
   /// [n].
   at::Tensor outputs, lse;
-  at::Tensor top;  ///< [n] highest logit of each row; complete(true) finds it
 
   /// The same head with some of the rows.
   HeadProblem rows(const at::Tensor& index) const;
-  /// Fills outputs and lse, and top where it is asked for, if they are missing.
-  void complete(bool with_top = false);
+  /// Fills outputs and lse if they are missing.
+  void complete();
 };
 
 /// s [n, T] f32.

@@ -2,6 +2,7 @@
 
 #include "limbeck/base/error.h"
 #include "limbeck/compact/fit/gram.h"
+#include "limbeck/compact/fit/published_targets.h"
 #include "limbeck/compact/fit/shapes.h"
 #include "limbeck/compact/fit/weights.h"
 
@@ -21,7 +22,6 @@ struct Rows {
   at::Tensor part;
   at::Tensor lse;      ///< [m] f32 target
   at::Tensor outputs;  ///< [m, D] f32 target
-  at::Tensor top;      ///< [m] f32 highest logit over all slots, for the published weights
   at::Tensor weights;  ///< [m] f32
   int64_t size() const { return lse.defined() ? lse.size(0) : 0; }
 };
@@ -129,10 +129,14 @@ class HeadFit {
         features_ = f.a;
         if (!part.lse.defined()) part.lse = f.lse;
         if (!part.outputs.defined()) part.outputs = at::mm(f.a, p_.values);
-        sets[k]->top = f.a.amax(1).log_().add_(f.lse);
-      } else {
-        part.complete(literal());
-        sets[k]->top = part.top;
+      }
+      if (k == 0 && literal()) {
+        published_ = published_targets(part, index_);
+        sets[k]->logits = published_.logits;
+        part.lse = published_.lse;
+        part.outputs = published_.outputs;
+      } else if (k > 0 || !needs_features()) {
+        part.complete();
         sets[k]->logits = attention_logits(part.queries, keys_, wide(old_bias_), p_.scale);
       }
       sets[k]->lse = part.lse;
@@ -305,12 +309,10 @@ class HeadFit {
   }
 
   void fit_literal_weights() {
-    // Target and features share the shift, the row's highest logit over all slots.
     const at::Tensor root = fitted_.weights.sqrt();
     const at::Tensor phi =
-        (fitted_.logits - fitted_.top.unsqueeze(1)).exp_().mul_(root.unsqueeze(1));
-    const at::Tensor target = (fitted_.lse - fitted_.top).exp_().mul_(root);
-    beta_ = literal_weights(phi, target, {o_.iterations, o_.low, o_.high}).log();
+        (published_.logits - published_.top.unsqueeze(1)).exp_().mul_(root.unsqueeze(1));
+    beta_ = literal_weights(phi, published_.mass * root, {o_.iterations, o_.low, o_.high}).log();
   }
 
   void fit_literal_values() {
@@ -402,6 +404,7 @@ class HeadFit {
   int64_t t_, width_;
   at::Tensor index_, keys_, old_bias_;
   Rows fitted_, deciding_, reporting_;
+  PublishedTargets published_;        ///< of the published weights
   at::Tensor features_;               ///< [m, T] f32 softmax of the fitted rows over all slots
   at::Tensor beta_, values_, prior_;  ///< f64
   int64_t fallbacks_ = 0;

@@ -366,12 +366,34 @@ TEST(OmpTest, TheGramFormFromTheWeightsBeforeEqualsFitsFromTheStart) {
   }
 }
 
+TEST(OmpTest, CopiesAndGradientStepsTakeTheReferencesWay) {
+  at::Tensor phi = max_features(synthetic_head(71, 0.6, 80, 300, 1, 16).train);
+  phi[11].copy_(phi[40]);
+  phi[12].copy_(phi[40]);
+  OmpOptions o;
+  o.limit = 30;
+  o.pace = {{INT64_MAX, 4, 2}};
+  o.drop = false;
+  const auto set = omp_select(phi, o);
+  EXPECT_EQ(set.size(), 30u);
+  EXPECT_EQ(std::set<int32_t>(set.begin(), set.end()).size(), 30u);
+  phi = max_features(synthetic_head(72, 0.6, 80, 300, 1, 16).train);
+  o.weights.iterations = 2;
+  EXPECT_EQ(omp_select(phi, o), omp_select_plain(phi, o));
+  // Features that are not contiguous.
+  EXPECT_EQ(omp_select(phi.t().contiguous().t(), o), omp_select(phi, o));
+}
+
 TEST(OmpTest, DroppedSlotsStayBannedAndThreeDropsAreTheMost) {
   const SyntheticHead head = synthetic_head(70, 0.6, 100, 300, 1, 16);
   OmpOptions o;
   o.limit = 60;
   o.drop_cutoff = 0.5;  // absurdly high: most slots fall
-  const auto kept = omp_select(max_features(head.train), o);
+  const at::Tensor phi = max_features(head.train);
+  const auto kept = omp_select(phi, o);
+  EXPECT_EQ(kept, omp_select_plain(phi, o));
+  o.drop = false;
+  EXPECT_NE(kept, omp_select(phi, o));  // some did fall
   EXPECT_LE(kept.size(), 60u);
   std::vector<int32_t> sorted = kept;
   std::sort(sorted.begin(), sorted.end());

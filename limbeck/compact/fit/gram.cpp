@@ -7,6 +7,8 @@
 
 #include <ATen/ATen.h>
 
+#include <limits>
+
 namespace limbeck {
 namespace {
 
@@ -147,17 +149,25 @@ at::Tensor symmetric_product(const at::Tensor& a) {
 JointGram joint_gram(const at::Tensor& x, const at::Tensor& y) {
   constexpr int64_t kRows = 128;  // with few columns more would do as well
   const int64_t n = x.size(0), t = x.size(1), k = y.size(1), width = round_up(t + k, kFloatPanel);
+  // Columns of tiny weights would have squares below the smallest number: powers of two, which lose
+  // nothing, bring their maxima to 1.
+  const at::Tensor top = x.abs().amax(0);
+  const at::Tensor factor = at::where(top > 0, at::exp2(top.log2().floor_().neg_()), 1.0)
+                                .clamp_max_(std::numeric_limits<float>::max());
   at::Tensor both = at::zeros({kRows, width}, at::kFloat);
   at::Tensor gram = at::zeros({width, width}, at::kDouble);
   for (int64_t i = 0; i < n; i += kRows) {
     const int64_t m = std::min(kRows, n - i);
-    both.narrow(0, 0, m).narrow(1, 0, t).copy_(x.narrow(0, i, m));
+    at::Tensor left = both.narrow(0, 0, m).narrow(1, 0, t);
+    at::mul_out(left, x.narrow(0, i, m), factor);
     both.narrow(0, 0, m).narrow(1, t, k).copy_(y.narrow(0, i, m));
     const float* rows = both.const_data_ptr<float>();
     float_gram(rows, rows, m, width, gram.mutable_data_ptr<double>());
   }
   const at::Tensor upper = gram.narrow(0, 0, t).narrow(1, 0, t).triu();
-  return {upper + upper.triu(1).t(), gram.narrow(0, 0, t).narrow(1, t, k).clone()};
+  const at::Tensor back = factor.to(at::kDouble).reciprocal();
+  return {(upper + upper.triu(1).t()) * back.unsqueeze(0) * back.unsqueeze(1),
+          gram.narrow(0, 0, t).narrow(1, t, k) * back.unsqueeze(1)};
 }
 
 at::Tensor count_sketch(const HeadProblem& problem, int64_t r, uint64_t seed, int64_t batch) {

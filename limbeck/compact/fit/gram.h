@@ -36,7 +36,8 @@ std::unique_ptr<Gram> tiled_gram(at::Tensor b);
 at::Tensor symmetric_product(const at::Tensor& a);
 
 /// X' [X | Y] in f64 of rows x [n, t] and y [n, k] f32: products and sums of some hundred rows in
-/// f32, whatever precision is set. Everything that a least-squares fit of Y on X needs.
+/// f32, whatever precision is set and however small a column is. Everything that a least-squares
+/// fit of Y on X needs.
 struct JointGram {
   at::Tensor xx;  ///< [t, t]
   at::Tensor xy;  ///< [t, k]

@@ -114,9 +114,9 @@ class GrowingFit {
     return tensor_of(cholesky_.solution()).clamp_(options_.low, options_.high);
   }
   at::Tensor gains(const Slots& set, const at::Tensor& w) {
-    // What is not fitted yet has the least weight: at the published one no gain moves, and its
-    // rows can wait for the fit.
-    const auto n = static_cast<int64_t>(options_.low < 1e-9 ? known_.size() : set.size());
+    // What is not fitted yet has the least weight: at the published 1e-12 no gain moves by a
+    // rounding of it, and the slots' rows can wait for the fit.
+    const auto n = static_cast<int64_t>(options_.low <= 1e-12 ? known_.size() : set.size());
     if (n == 0) return sums_;
     gram_.add(Slots(set.begin(), set.begin() + n));
     return gram_.less(sums_, set, n, w);
@@ -169,7 +169,8 @@ class PlainFit {
   LiteralWeights options_;
 };
 
-/// [n] f64 of [T, n]: torch's own sum in f64 over rows of f32 takes ten times as long.
+/// [n] f64 of [T, n], 32 rows at a time in their own type: torch's sum of f32 rows in f64 takes ten
+/// times as long.
 at::Tensor column_sums(const at::Tensor& features) {
   constexpr int64_t kRows = 32;
   at::Tensor sum = at::zeros({features.size(1)}, at::kDouble);
@@ -354,7 +355,7 @@ at::Tensor max_features(const HeadProblem& p) {
 }
 
 Slots omp_select(const at::Tensor& features, const OmpOptions& options) {
-  return pursue<GrowingFit>(features.to(at::kFloat), options);
+  return pursue<GrowingFit>(features.to(at::kFloat).contiguous(), options);
 }
 
 Slots omp_select_plain(const at::Tensor& features, const OmpOptions& options) {

@@ -70,8 +70,8 @@ inline SyntheticHead synthetic_head(uint64_t seed, double sharpness, int64_t slo
   };
   const double scale = 1.0 / std::sqrt(static_cast<double>(dim));
   SyntheticHead out;
-  out.train = {queries(train), {}, keys, values, {}, scale, {}, {}, {}};
-  out.test = {queries(test), {}, keys, values, {}, scale, {}, {}, {}};
+  out.train = {queries(train), {}, keys, values, {}, scale, {}, {}};
+  out.test = {queries(test), {}, keys, values, {}, scale, {}, {}};
   return out;
 }
 

@@ -23,15 +23,28 @@ at::Tensor solve_ridged(at::Tensor a, const at::Tensor& b, double ridge) {
   return at::full_like(b, 0.0);
 }
 
-/// The least pivot of the unit-diagonal factor down to which a Gram of f32 products serves: its
-/// relative error of about 1e-7 grows by the square of the inverse.
-constexpr double kGramPivot = 1e-2;
+/// The least eigenvalue of the unit-diagonal matrix at which a Gram of f32 products serves:
+/// relative errors of about 1e-7 in it grow by the inverse.
+constexpr double kGramEigenvalue = 1e-4;
+
+/// The least eigenvalue of L L', by inverse iteration from above.
+double least_eigenvalue(const at::Tensor& l) {
+  at::Tensor v = at::ones({l.size(0), 1}, at::kDouble);
+  v.slice(0, 1, l.size(0), 2).neg_();  // not the direction that non-negative columns share
+  double norm = 1;
+  for (int i = 0; i < 5; ++i) {
+    v.div_(v.norm());
+    v = at::cholesky_solve(v, l);
+    norm = v.norm().item<double>();
+  }
+  return 1 / norm;
+}
 
 /// argmin ||X c - Y||; nothing where the Gram is too ill-conditioned for it.
 std::optional<at::Tensor> solve_gram(const JointGram& g) {
   const at::Tensor scale = g.xx.diagonal().clamp_min(1e-300).rsqrt();
   const auto [l, info] = at::linalg_cholesky_ex(g.xx * scale.unsqueeze(0) * scale.unsqueeze(1));
-  if (info.item<int32_t>() != 0 || !(l.diagonal().min().item<double>() >= kGramPivot)) return {};
+  if (info.item<int32_t>() != 0 || !(least_eigenvalue(l) >= kGramEigenvalue)) return {};
   at::Tensor out = at::cholesky_solve(g.xy * scale.unsqueeze(1), l) * scale.unsqueeze(1);
   if (!out.isfinite().all().item<bool>()) return {};
   return out;
@@ -143,9 +156,13 @@ at::Tensor literal_weights_plain(const at::Tensor& phi, const at::Tensor& target
 
 at::Tensor literal_weights(const at::Tensor& phi, const at::Tensor& target,
                            const LiteralWeights& options) {
+  const auto plain = [&] {
+    return literal_weights_plain(phi.to(at::kDouble), target.to(at::kDouble), options);
+  };
+  if (phi.size(0) < phi.size(1)) return plain();
   const JointGram g = joint_gram(phi, target.unsqueeze(1));
-  const auto solved = phi.size(0) < phi.size(1) ? std::nullopt : solve_gram(g);
-  if (!solved) return literal_weights_plain(phi.to(at::kDouble), target.to(at::kDouble), options);
+  const auto solved = solve_gram(g);
+  if (!solved) return plain();
   at::Tensor w = solved->squeeze(1).clamp(options.low, options.high);
   if (options.iterations == 0) return w;
   at::Tensor v = at::ones({phi.size(1)}, at::kDouble);

@@ -38,8 +38,8 @@ struct LiteralWeights {
   int64_t iterations = 0;
   double low = 1e-12, high = 1e300;
 };
-/// phi and target f32, from their Gram (joint_gram) where it is conditioned well enough, as it is
-/// for the slots that methods choose; else as the reference. w [t] f64.
+/// phi and target f32, t >= 1, from their Gram (joint_gram) where that is conditioned well enough;
+/// else, and with fewer rows than columns, as the reference. w [t] f64.
 at::Tensor literal_weights(const at::Tensor& phi, const at::Tensor& target,
                            const LiteralWeights& options);
 /// phi and target f64, step by step: the reference.
