@@ -61,7 +61,7 @@ class HeadFit {
       : p_(p),
         o_(o),
         t_(static_cast<int64_t>(kept.size())),
-        width_(needs_features() || literal() ? t_ : product_size(t_)) {
+        width_(padded() ? product_size(t_) : t_) {
     index_ = at::tensor(std::vector<int64_t>(kept.begin(), kept.end()), at::kLong);
     keys_ = wide(p.keys.index_select(0, index_));
     old_bias_ = p.bias.defined() ? p.bias.index_select(0, index_) : at::zeros({t_}, at::kFloat);
@@ -103,9 +103,11 @@ class HeadFit {
   /// exp(beta) [width] f32.
   at::Tensor factor_of(const at::Tensor& beta) const { return wide(beta.exp().to(at::kFloat)); }
 
-  /// Only the Nystrom prior looks at slots that are not kept.
+  /// Only the Nystrom prior needs a matrix of all slots.
   bool needs_features() const { return o_.values == "prior"; }
   bool literal() const { return o_.weights == "literal"; }
+  /// Rows and slots come in the sizes of shapes.h.
+  bool padded() const { return !needs_features() && !literal(); }
 
   void split(const std::vector<uint8_t>& held) {
     const int64_t n = p_.queries.size(0);
@@ -118,7 +120,7 @@ class HeadFit {
       if (which[k].empty()) continue;
       const auto real = static_cast<int64_t>(which[k].size());
       // More of the first row, of weight 0.
-      if (!needs_features() && !literal()) which[k].resize(product_size(real), which[k][0]);
+      if (padded()) which[k].resize(product_size(real), which[k][0]);
       const bool all = real == n && static_cast<int64_t>(which[k].size()) == n;
       const at::Tensor rows = at::tensor(which[k], at::kLong);
       HeadProblem part = all ? p_ : p_.rows(rows);

@@ -147,7 +147,7 @@ at::Tensor symmetric_product(const at::Tensor& a) {
 }
 
 JointGram joint_gram(const at::Tensor& x, const at::Tensor& y) {
-  constexpr int64_t kRows = 128;  // with few columns more would do as well
+  constexpr int64_t kRows = 128;  // of a thousand columns: they fit the second-level cache
   const int64_t n = x.size(0), t = x.size(1), k = y.size(1), width = round_up(t + k, kFloatPanel);
   // Columns of tiny weights would have squares below the smallest number: powers of two, which lose
   // nothing, bring their maxima to 1.
