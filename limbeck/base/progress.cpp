@@ -7,6 +7,12 @@ namespace limbeck {
 namespace {
 constexpr double kTerminalInterval = 0.1;  // seconds between rewrites of the line
 constexpr double kJsonInterval = 1.0;      // seconds between JSON lines of one stage
+
+/// Steps a second; 0 while it is not known.
+double rate_of(const ProgressStep& step, double seconds) {
+  return seconds > 0 ? static_cast<double>(step.done - step.resumed) / seconds : 0.0;
+}
+
 }  // namespace
 
 ProgressPrinter::ProgressPrinter(std::FILE* out) : out_(out), terminal_(isatty(fileno(out))) {}
@@ -22,8 +28,7 @@ void ProgressPrinter::clear() {
 
 std::string ProgressPrinter::line(const ProgressStep& step, double seconds) {
   std::string text = fmt::format("{} {}/{} {}", step.stage, step.done, step.total, step.unit);
-  if (seconds > 0 && step.done > 0) {
-    const double rate = static_cast<double>(step.done) / seconds;
+  if (const double rate = rate_of(step, seconds); rate > 0) {
     text += rate >= 10 ? fmt::format(", {:.0f}/s", rate) : fmt::format(", {:.2g}/s", rate);
     if (step.done < step.total)
       text += fmt::format(", {:.0f} s left", static_cast<double>(step.total - step.done) / rate);
@@ -32,7 +37,7 @@ std::string ProgressPrinter::line(const ProgressStep& step, double seconds) {
 }
 
 std::string ProgressPrinter::json(const ProgressStep& step, double seconds) {
-  const double rate = seconds > 0 ? static_cast<double>(step.done) / seconds : 0.0;
+  const double rate = rate_of(step, seconds);
   const double left = rate > 0 ? static_cast<double>(step.total - step.done) / rate : 0.0;
   return fmt::format(
       R"({{"progress":"{}","unit":"{}","done":{},"total":{},"per_second":{:.3f},"eta_seconds":{:.1f}}})",

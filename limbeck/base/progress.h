@@ -20,6 +20,7 @@ struct ProgressStep {
   std::string_view unit;
   int64_t done = 0;
   int64_t total = 0;
+  int64_t resumed = 0;  ///< of `done`: by an earlier run, no part of the rate
 };
 
 /// Called from the thread that works; may throw Cancelled to stop the work. Empty = nobody listens.

@@ -141,7 +141,7 @@ void KvCache::adopt_meter(const KvCache& other) {
   for (const int64_t n : held()) now += n;
   meter_ = other.meter_;
   meter_.on_transient_bytes(allocated() + other.allocated());
-  if (now < before) meter_.on_compaction(allocated());
+  if (now < before) meter_.on_compaction(allocated(), held());
 }
 
 int64_t KvCache::allocated() const {
@@ -352,7 +352,7 @@ void KvCache::commit_folded(const Fold& fold, std::span<const int32_t> tokens, S
   tail_begin_ = logical_length_;
   meter_.on_forward(rows, 0, fold.held);
   meter_.on_bytes(rows, allocated());
-  meter_.on_compaction(allocated());
+  meter_.on_compaction(allocated(), held());
 }
 
 void KvCache::seal() {
@@ -531,7 +531,7 @@ void KvCache::replace_segments(int64_t first, int64_t last, std::vector<NewSegme
   if (takes_tail) tail_begin_ = logical_length_;
   recount_segments();
   for (const int64_t n : held()) kept += n;
-  if (kept < before) meter_.on_compaction(allocated());
+  if (kept < before) meter_.on_compaction(allocated(), held());
 }
 
 void KvCache::append_segment(SegmentInfo info, std::vector<LayerSegmentPtr> layers,

@@ -84,6 +84,8 @@ class KvCache {
   const FootprintMeter& meter() const { return meter_; }
   /// For a cache that takes the place of `other`: goes on with its measurement.
   void adopt_meter(const KvCache& other);
+  /// Notes what is held over time for meter().report().timeline; copies of the cache go on with it.
+  void keep_timeline() { meter_.keep_timeline(); }
   /// Rows that the model reads behind the cache without becoming part of it.
   void note_auxiliary(int64_t rows);
 

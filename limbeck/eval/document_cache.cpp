@@ -66,6 +66,7 @@ DocumentCache::DocumentCache(const LanguageModel& lm, const ChatFrame& frame,
                              std::span<const int32_t> prefix, std::span<const int32_t> span,
                              int64_t seed)
     : lm_(lm), frame_(frame), full_(lm.model.new_cache()) {
+  full_.keep_timeline();
   span_.begin = static_cast<int64_t>(prefix.size());
   span_.end = span_.begin + static_cast<int64_t>(span.size());
   options_.span = span_;
@@ -145,6 +146,7 @@ void DocumentCache::read_streaming(const EvalUnit& unit, CompactedDocument& out)
   const MethodEntry& m = *unit.method;
   const HeadPattern pattern = method_pattern(m, span_.size(), unit.ratio);
   out.cache = lm_.model.new_cache();
+  out.cache.keep_timeline();
   out.cache.set_head_pattern(pattern);
   PrefillOptions o;
   o.logits = LogitsWanted::none;

@@ -44,20 +44,42 @@ void FootprintMeter::restart(int64_t rows) {
   main_.assign(windows_.size() * static_cast<size_t>(kv_heads_), 0);
   aux_ = main_;
   compacted_main_.clear();
+  steps_ = 0;
+  timeline_.clear();
+}
+
+void FootprintMeter::add_corner(Corner corner) {
+  if (!timeline_.empty() && timeline_.back() == corner) return;
+  if (timeline_.size() >= 2) {
+    // A middle corner of one straight line, as between two tokens of an answer, says nothing.
+    const Corner &a = timeline_[timeline_.size() - 2], &b = timeline_.back();
+    if (a.step < b.step && b.step < corner.step &&
+        (b.live - a.live) * (corner.step - b.step) == (corner.live - b.live) * (b.step - a.step)) {
+      timeline_.back() = corner;
+      return;
+    }
+  }
+  timeline_.push_back(corner);
 }
 
 void FootprintMeter::on_forward(int64_t rows, int64_t auxiliary, std::span<const int64_t> held) {
   LIMBECK_CHECK(held.size() == main_.size() && rows >= 0 && auxiliary >= 0,
                 "{} counts for {} heads, {} and {} rows", held.size(), main_.size(), rows,
                 auxiliary);
-  int64_t live = 0;
+  int64_t live = 0, before = 0;
   for (size_t i = 0; i < held.size(); ++i) {
     const int64_t window = windows_[i / static_cast<size_t>(kv_heads_)];
     main_[i] += live_sum(held[i], rows, window);
     if (auxiliary > 0) aux_[i] += live_sum(capped(held[i] + rows, window), auxiliary, window);
     live += capped(held[i] + rows + auxiliary, window);
+    before += capped(held[i], window);
   }
   rows_ += rows;
+  if (keeps_timeline_ && rows + auxiliary > 0) {
+    add_corner({steps_, before});
+    add_corner({steps_ + rows + auxiliary, live});
+  }
+  steps_ += rows + auxiliary;
   peak_ = std::max(peak_, live);
 }
 
@@ -71,11 +93,16 @@ void FootprintMeter::on_transient_bytes(int64_t bytes) {
   bytes_peak_ = std::max(bytes_peak_, bytes);
 }
 
-void FootprintMeter::on_compaction(int64_t bytes) {
+void FootprintMeter::on_compaction(int64_t bytes, std::span<const int64_t> held) {
   compacted_ = true;
   compacted_rows_ = rows_;
   compacted_main_ = main_;
   kv_bytes_ = bytes;
+  if (!keeps_timeline_ || held.empty()) return;
+  int64_t live = 0;
+  for (size_t i = 0; i < held.size(); ++i)
+    live += capped(held[i], windows_[i / static_cast<size_t>(kv_heads_)]);
+  add_corner({steps_, live});
 }
 
 int64_t FootprintMeter::full_sum(size_t head, int64_t from, int64_t to) const {
@@ -124,6 +151,8 @@ FootprintReport FootprintMeter::report() const {
   r.byte_footprint = fraction(static_cast<double>(byte_rows_), full_bytes);
   r.kv_bytes = kv_bytes_;
   r.kv_bytes_peak = bytes_peak_;
+  for (const Corner& c : timeline_)
+    r.timeline.push_back({c.step, static_cast<double>(c.live) / static_cast<double>(main_.size())});
   return r;
 }
 

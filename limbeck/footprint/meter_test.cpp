@@ -56,6 +56,57 @@ TEST(FootprintMeterTest, AuxiliaryRowsAreCountedApart) {
   EXPECT_DOUBLE_EQ(r.peak, 9.0 / 4);
 }
 
+TEST(FootprintMeterTest, TheTimelineHasCornersOnly) {
+  using Corners = std::vector<std::pair<int64_t, double>>;
+  const auto corners = [](const FootprintMeter& meter) {
+    Corners out;
+    for (const HeldPoint& p : meter.report().timeline) out.emplace_back(p.step, p.entries);
+    return out;
+  };
+  FootprintMeter meter({0, 0}, 1, 4);
+  feed(meter, 2, {0, 0});
+  EXPECT_TRUE(corners(meter).empty());  // nobody asked for it
+  meter.restart(0);
+  meter.keep_timeline();
+  feed(meter, 6, {0, 0});
+  feed(meter, 4, {6, 6});       // goes on where the call before ended
+  feed(meter, 0, {10, 10}, 5);  // a pass for queries
+  meter.on_compaction(24, std::vector<int64_t>{2, 4});
+  EXPECT_EQ(corners(meter), (Corners{{0, 0}, {15, 15}, {15, 3}}));
+  for (int64_t i = 0; i < 3; ++i) feed(meter, 1, {2 + i, 4 + i});
+  EXPECT_EQ(corners(meter), (Corners{{0, 0}, {15, 15}, {15, 3}, {18, 6}}));
+  feed(meter, 0, {5, 7}, 2);
+  feed(meter, 1, {5, 7});
+  EXPECT_EQ(corners(meter), (Corners{{0, 0}, {15, 15}, {15, 3}, {20, 8}, {20, 6}, {21, 7}}));
+  meter.restart(21);
+  EXPECT_TRUE(corners(meter).empty());
+}
+
+TEST(FootprintMeterTest, TheAreaUnderTheTimelineIsTheFootprint) {
+  Random random(7);
+  for (int trial = 0; trial < 20; ++trial) {
+    FootprintMeter meter({0, 0}, 2, 4);
+    meter.keep_timeline();
+    std::vector<int64_t> held(4, 0);
+    for (int call = 0; call < 30; ++call) {
+      const auto rows = static_cast<int64_t>(4 * random.uniform());
+      feed(meter, rows, held, random.uniform() < 0.2 ? 3 : 0);
+      for (int64_t& h : held) {
+        h += rows;
+        if (random.uniform() < 0.2) h /= 2;
+      }
+    }
+    const FootprintReport r = meter.report();
+    // A row's live count has the row itself: half an entry more than the line in its middle.
+    double area = 0;
+    for (size_t i = 1; i < r.timeline.size(); ++i) {
+      const HeldPoint &a = r.timeline[i - 1], &b = r.timeline[i];
+      area += static_cast<double>(b.step - a.step) * ((a.entries + b.entries) / 2 + 0.5);
+    }
+    EXPECT_NEAR(area / static_cast<double>(triangle(r.rows)), r.footprint_total, 1e-9);
+  }
+}
+
 TEST(FootprintMeterTest, OneRowIsOne) {
   FootprintMeter meter({0, 4}, 3, 4);
   feed(meter, 1, {0, 0, 0, 0, 0, 0});

@@ -49,7 +49,8 @@ void draw_series(Svg& svg, const Axes& axes, const ChartSeries& s, const Chart& 
              {axes.x(p.x), axes.y(std::min(p.high, axes.y.high()))}, "whisker " + css);
   }
   if (places.size() > 1) svg.polyline(places, (s.floor ? "line dashed " : "line ") + css);
-  for (size_t i = 0; i < places.size(); ++i) svg.mark(s.style, places[i], css, points[i].tip);
+  const size_t first = s.path && !places.empty() ? places.size() - 1 : 0;
+  for (size_t i = first; i < places.size(); ++i) svg.mark(s.style, places[i], css, points[i].tip);
 }
 
 void draw_front(Svg& svg, const Axes& axes, const Chart& chart) {

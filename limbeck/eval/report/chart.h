@@ -23,6 +23,7 @@ struct ChartSeries {
   int64_t style = 0;   ///< colour and mark, the same for a method in all figures
   bool floor = false;  ///< drawn dashed
   std::vector<ChartPoint> points;
+  bool path = false;  ///< points are corners of one line: only the last has a mark
 };
 
 /// Across the plot at one y.

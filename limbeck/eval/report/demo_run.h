@@ -100,6 +100,7 @@ inline void add_heads(DemoRun& run) {
         const double wave = 1 + 0.8 * std::sin(0.37 * static_cast<double>(k));
         h.kept.push_back(std::lround(1024 * wave * (0.9 + 0.2 * random.uniform())));
       }
+      h.timeline = {{0, 0}, {4096, 4096}, {4096, 1024}, {4160, 1088}};
       run.heads.push_back(h);
     }
 }

@@ -41,4 +41,8 @@ std::vector<Figure> needle_figures(std::span<const SampleRow> rows);
 /// shapes.
 std::vector<Figure> head_figures(std::span<const HeadsRow> heads);
 
+/// Entries held over time, a figure for each length: the first document of which most methods have
+/// a timeline, at one budget chosen as above, with the full cache. None without timelines.
+std::vector<Figure> timeline_figures(std::span<const HeadsRow> heads, const MethodStyles& styles);
+
 }  // namespace limbeck

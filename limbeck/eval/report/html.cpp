@@ -82,9 +82,9 @@ void add_groups(std::vector<Section>& out, const Summary& summary) {
   const MethodStyles styles = method_styles(summary);
   for (const GroupKey& key : group_keys(summary)) {
     std::string body = table_of(group_table(summary, key), "scores");
+    body += figures_html(group_figures(summary, key, styles));
     for (const Table& table : detail_tables(summary, key))
       body += "<h3>" + escape_html(table.title) + "</h3>\n" + table_of(table, "scores");
-    body += figures_html(group_figures(summary, key, styles));
     out.push_back({key.title(), std::move(body)});
   }
 }
@@ -147,6 +147,8 @@ std::string report_html(const ReportInput& input) {
   add_groups(sections, summary);
   if (const auto figures = needle_figures(input.rows); !figures.empty())
     sections.push_back({"Needles by depth and length", figures_html(figures)});
+  if (const auto figures = timeline_figures(input.heads, method_styles(summary)); !figures.empty())
+    sections.push_back({"Entries held over time", figures_html(figures)});
   if (const auto figures = head_figures(input.heads); !figures.empty())
     sections.push_back({"Budgets of heads", figures_html(figures)});
   if (std::string failures = failures_html(input.rows); !failures.empty())

@@ -69,8 +69,8 @@ TEST(HtmlTest, OneFileWithoutScriptOrNetwork) {
 TEST(HtmlTest, EveryFigureHasItsTable) {
   const std::string page = demo_page();
   // Three charts for each of three groups at their lengths (1 + 1 + 4), one fan, a needle grid for
-  // the full cache and each of ten methods, and two maps for each of two methods.
-  EXPECT_EQ(count(page, "<svg "), 3U * 6 + 1 + 11 + 4);
+  // the full cache and each of ten methods, one timeline, two maps for each of two methods.
+  EXPECT_EQ(count(page, "<svg "), 3U * 6 + 1 + 11 + 1 + 4);
   EXPECT_EQ(count(page, "<svg "), count(page, "<figure>"));
   EXPECT_EQ(count(page, "<svg "), count(page, "Data of this figure"));
   EXPECT_EQ(count(page, "nan"), 0U);
@@ -226,10 +226,34 @@ TEST(FiguresTest, HeadMapsShowMeanAndSpreadAtTheBudgetMostMethodsHave) {
   EXPECT_EQ(figures[0].data.rows[1][1].text, "75.0");
   EXPECT_EQ(figures[1].data.rows[0][1].text, "35.4");
   EXPECT_EQ(figures[3].data.rows[0][1].text, "-");
+  EXPECT_TRUE(timeline_figures(heads, {}).empty());
   heads[1].layers = 2;
   heads[1].kv_heads = 1;
   EXPECT_THROW(head_figures(heads), InvalidArgument);
   EXPECT_TRUE(head_figures({}).empty());
+}
+
+TEST(FiguresTest, TimelinesAreThoseOfTheDocumentAndBudgetWithMostMethods) {
+  const auto unit = [](const char* document, const char* method, double budget, double kept) {
+    HeadsRow h{"vt", document, method, 4096, budget, 1, 1, {1}};
+    h.timeline = {{0, 0}, {100, 100}, {100, kept}, {110, kept + 10}};
+    return h;
+  };
+  const std::vector<HeadsRow> heads{unit("a", "x", 0.5, 50),   unit("a", "y", 0.5, 50),
+                                    unit("b", "x", 0.5, 51),   unit("b", "y", 0.5, 51),
+                                    unit("b", "z", 0.5, 51),   unit("b", "random", 0.25, 25),
+                                    unit("b", "full", 1, 100), unit("a", "full", 1, 99)};
+  const std::vector<Figure> figures = timeline_figures(heads, {{"x", 0}, {"y", 1}, {"z", 2}});
+  ASSERT_EQ(figures.size(), 1U);
+  EXPECT_EQ(figures[0].title, "Entries held over time, 50 % kept, 4096 tokens");
+  EXPECT_NE(figures[0].caption.find("document b of vt"), std::string::npos);
+  const auto& rows = figures[0].data.rows;
+  ASSERT_EQ(rows.size(), 16U);  // the full cache, then three methods
+  EXPECT_EQ(rows[3][0].text, "full cache");
+  EXPECT_EQ(rows[3][2].text, "110.0");
+  EXPECT_EQ(rows[4][0].text, "x");
+  EXPECT_EQ(rows[6][2].text, "51.0");
+  EXPECT_EQ(count(figures[0].svg, "<polyline"), 4U);
 }
 
 }  // namespace

@@ -18,6 +18,20 @@ ordered_json texts(const std::vector<std::string>& list) {
   return out;
 }
 
+std::vector<HeldPoint> held_points(const json& list, std::string_view what) {
+  std::vector<HeldPoint> out;
+  for (const json& v : list) {
+    const bool fits =
+        v.is_array() && v.size() == 2 && v[0].is_number_unsigned() && v[1].is_number();
+    if (!fits || v[1].get<double>() < 0 || (!out.empty() && v[0].get<int64_t>() < out.back().step))
+      throw FormatError(
+          "{}: field timeline must be a list of [step, entries], by step and not below 0; found {}",
+          what, v.dump(-1, ' ', false, json::error_handler_t::replace));
+    out.push_back({v[0].get<int64_t>(), v[1].get<double>()});
+  }
+  return out;
+}
+
 }  // namespace
 
 ordered_json sample_to_json(const SampleRow& r) {
@@ -117,6 +131,9 @@ ordered_json heads_to_json(const HeadsRow& r) {
   j["layers"] = r.layers;
   j["kv_heads"] = r.kv_heads;
   j["kept"] = r.kept;
+  if (r.timeline.empty()) return j;
+  auto& timeline = j["timeline"] = ordered_json::array();
+  for (const HeldPoint& p : r.timeline) timeline.push_back({p.step, p.entries});
   return j;
 }
 
@@ -141,6 +158,7 @@ HeadsRow heads_from_json(const json& j, std::string_view what) {
         "{}: field kept must have one number for each of {} layers x {} heads; "
         "found {}",
         what, r.layers, r.kv_heads, n);
+  if (j.contains("timeline")) r.timeline = held_points(f.list("timeline"), what);
   f.refuse_others({"manifest_id"});
   return r;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "limbeck/base/timing.h"
+#include "limbeck/footprint/meter.h"
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -49,13 +50,15 @@ struct SampleRow {
   StageSeconds seconds;  ///< prefill, queries, scores ..., build; question, decode of this row
 };
 
-/// Kept entries of every head of one unit: the line of heads.jsonl. All is 0 of one that failed.
+/// What the heads of one unit hold: the line of heads.jsonl. All is 0 of one that failed.
 struct HeadsRow {
   std::string task, doc_id, method;
   int64_t length = 0;
   double budget = 1.0;
   int64_t layers = 0, kv_heads = 0;
-  std::vector<int64_t> kept;  ///< [layers * kv_heads]
+  std::vector<int64_t> kept;  ///< [layers * kv_heads], after compaction
+  /// Entries held over time, up to the end of the first answer; empty in runs of versions without.
+  std::vector<HeldPoint> timeline = {};
 };
 
 nlohmann::ordered_json sample_to_json(const SampleRow& row);

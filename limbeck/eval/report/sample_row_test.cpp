@@ -136,6 +136,17 @@ TEST(HeadsRowTest, ComesBackFromItsJson) {
   const HeadsRow back = heads_from_json(json::parse(text), "x");
   EXPECT_EQ(heads_to_json(back).dump(), text);
   EXPECT_EQ(back.kept, some_heads().kept);
+  HeadsRow timed = some_heads();
+  timed.timeline = {{0, 0}, {900, 900}, {900, 90.5}};
+  const std::string line = heads_to_json(timed).dump();
+  EXPECT_NE(line, text);
+  EXPECT_EQ(heads_to_json(heads_from_json(json::parse(line), "x")).dump(), line);
+  for (const char* wrong : {"3", "[[1]]", "[[1,-2]]", "[[-1,2]]", "[[2,1],[1,1]]", "[[1,null]]"}) {
+    json j = json::parse(text);
+    j["timeline"] = json::parse(wrong);
+    EXPECT_NE(error_of(j, heads_from_json).find("field timeline must be"), std::string::npos)
+        << wrong;
+  }
 }
 
 TEST(HeadsRowTest, CountsMustFitTheShape) {

@@ -37,6 +37,14 @@ void set_budgets(const std::vector<int64_t>& heads, int64_t span, SampleRow& row
   row.kept_ratio = row.kept / static_cast<double>(std::max<int64_t>(1, span));
 }
 
+void set_footprint(const FootprintReport& from, SampleRow& row) {
+  row.footprint = from.footprint;
+  row.footprint_total = from.footprint_total;
+  row.footprint_after = from.footprint_after;
+  row.peak = from.peak;
+  row.kv_bytes_peak = from.kv_bytes_peak;
+}
+
 /// Mean over the compactions of a unit, one a question, rounded.
 void add_heads(const std::vector<int64_t>& heads, int64_t so_far, std::vector<int64_t>& mean) {
   if (so_far == 0) mean.assign(heads.size(), 0);
@@ -194,12 +202,14 @@ std::vector<SampleUnit> DocumentEval::ask_together(std::span<const EvalUnit* con
                                                    std::span<Compacted> made) const {
   std::vector<SampleUnit> out(made.size());
   std::vector<KvCache*> caches;
+  std::vector<std::vector<HeldPoint>> timelines;
   for (Compacted& compacted : made) caches.push_back(&compacted.document.cache);
   for (size_t q = 0; q < document_.questions.size(); ++q) {
     const std::vector<Answer> given = answers(caches, references_[q].prompt);
     for (size_t c = 0; c < made.size(); ++c) {
       SampleRow row = row_of(*units[c], made[c], q);
       take(given[c], made[c], q, row);
+      if (q == 0) timelines.push_back(given[c].footprint.timeline);
       out[c].rows.push_back(std::move(row));
     }
   }
@@ -207,6 +217,7 @@ std::vector<SampleUnit> DocumentEval::ask_together(std::span<const EvalUnit* con
   for (size_t c = 0; c < made.size(); ++c) {
     out[c].heads = heads_of(*units[c], caches[c]->shape());
     out[c].heads.kept = made[c].document.heads;
+    if (c < timelines.size()) out[c].heads.timeline = std::move(timelines[c]);
     for (SampleRow& row : out[c].rows) row.rss_peak = peak;
   }
   return out;
@@ -226,10 +237,11 @@ SampleUnit DocumentEval::run_alone(const EvalUnit& unit) {
       out.heads = heads_of(unit, shared->document.cache.shape());
     }
     SampleRow row = row_of(unit, *shared, i);
-    if (task_.info().answer == AnswerKind::continue_text)
-      go_on(*shared, row);
-    else
-      ask(*shared, i, row);
+    const FootprintReport footprint = task_.info().answer == AnswerKind::continue_text
+                                          ? go_on(*shared, row)
+                                          : ask(*shared, i, row);
+    // Where each question has a cache of its own, the heads are those of the last.
+    if (i == 0 || settings_.mode != EvalMode::agnostic) out.heads.timeline = footprint.timeline;
     out.rows.push_back(std::move(row));
   }
   for (const int64_t kept : heads)
@@ -277,14 +289,16 @@ SampleRow DocumentEval::row_of(const EvalUnit& unit, const Compacted& compacted,
   return row;
 }
 
-void DocumentEval::ask(Compacted& compacted, size_t question, SampleRow& row) const {
+FootprintReport DocumentEval::ask(Compacted& compacted, size_t question, SampleRow& row) const {
   const Reference& reference = references_[question];
   KvCache* const cache = &compacted.document.cache;
   const bool generates = task_.info().answer == AnswerKind::generate;
-  take(settings_.mode == EvalMode::in_prompt ? answer_in_prompt(compacted)
-       : generates                           ? answers({&cache, 1}, reference.prompt).front()
-                   : choose(*cache, document_.questions[question], reference.prompt),
-       compacted, question, row);
+  const Answer answer = settings_.mode == EvalMode::in_prompt ? answer_in_prompt(compacted)
+                        : generates
+                            ? answers({&cache, 1}, reference.prompt).front()
+                            : choose(*cache, document_.questions[question], reference.prompt);
+  take(answer, compacted, question, row);
+  return answer.footprint;
 }
 
 void DocumentEval::take(const Answer& a, Compacted& compacted, size_t question,
@@ -297,17 +311,13 @@ void DocumentEval::take(const Answer& a, Compacted& compacted, size_t question,
   row.parsed = score.parsed;
   row.metrics.insert(score.more.begin(), score.more.end());
   row.metrics["found"] = score.found ? 1.0 : 0.0;
-  row.footprint = a.footprint.footprint;
-  row.footprint_total = a.footprint.footprint_total;
-  row.footprint_after = a.footprint.footprint_after;
-  row.peak = a.footprint.peak;
-  row.kv_bytes_peak = a.footprint.kv_bytes_peak;
+  set_footprint(a.footprint, row);
   row.seconds.insert(row.seconds.end(), a.seconds.begin(), a.seconds.end());
   compare(compacted.document.cache, references_[question], row);
 }
 
 /// Language-model metrics; the score is the share of positions with the same likeliest token.
-void DocumentEval::go_on(Compacted& compacted, SampleRow& row) const {
+FootprintReport DocumentEval::go_on(Compacted& compacted, SampleRow& row) const {
   KvCache full = cache_->full().clone();
   KvCache& cache = compacted.document.cache;
   Stopwatch watch;
@@ -318,12 +328,9 @@ void DocumentEval::go_on(Compacted& compacted, SampleRow& row) const {
   row.metrics["found"] = 1.0;
   row.finish = "scored";
   row.prompt_tokens += static_cast<int64_t>(continuation_.size());
-  const FootprintReport footprint = cache.meter().report();
-  row.footprint = footprint.footprint;
-  row.footprint_total = footprint.footprint_total;
-  row.footprint_after = footprint.footprint_after;
-  row.peak = footprint.peak;
-  row.kv_bytes_peak = footprint.kv_bytes_peak;
+  FootprintReport footprint = cache.meter().report();
+  set_footprint(footprint, row);
+  return footprint;
 }
 
 std::vector<DocumentEval::Answer> DocumentEval::answers(std::span<KvCache* const> caches,

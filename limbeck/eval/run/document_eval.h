@@ -87,9 +87,10 @@ class DocumentEval {
                                        std::span<Compacted> made) const;
   HeadsRow heads_of(const EvalUnit& unit, const CacheShape& shape) const;
   SampleRow row_of(const EvalUnit& unit, const Compacted& compacted, size_t question) const;
-  void ask(Compacted& compacted, size_t question, SampleRow& row) const;
+  /// What was held up to the end of the answer.
+  FootprintReport ask(Compacted& compacted, size_t question, SampleRow& row) const;
   void take(const Answer& answer, Compacted& compacted, size_t question, SampleRow& row) const;
-  void go_on(Compacted& compacted, SampleRow& row) const;
+  FootprintReport go_on(Compacted& compacted, SampleRow& row) const;
 
   /// One a cache; the caches are as before.
   std::vector<Answer> answers(std::span<KvCache* const> caches,

@@ -107,6 +107,26 @@ TEST(DocumentEvalTest, EverythingKeptIsTheFullCache) {
   for (const auto& [id, row] : run("none", 0.0).rows) EXPECT_EQ(row.kept, 0);
 }
 
+TEST(DocumentEvalTest, UnitsHaveTheirTimeline) {
+  for (const AnswerKind answer : {AnswerKind::generate, AnswerKind::choose_letter}) {
+    const Result full = run("full", 1.0, {}, false, answer),
+                 few = run("knorm", 0.25, {}, false, answer);
+    // Up and never down; up, down to what is kept, and up with the question; options that are
+    // weighed do not stay.
+    ASSERT_EQ(full.heads.timeline.size(), 2U);
+    ASSERT_EQ(few.heads.timeline.size(), answer == AnswerKind::generate ? 4U : 3U);
+    const auto& t = few.heads.timeline;
+    const int64_t tokens = few.rows.begin()->second.document_tokens;
+    EXPECT_GE(t[1].step, tokens);
+    EXPECT_EQ(t[1].entries, t[1].step);
+    EXPECT_EQ(t[2].step, t[1].step);
+    EXPECT_NEAR(t[1].entries - t[2].entries, 0.75 * static_cast<double>(tokens), 1.0);
+    if (t.size() > 3) {
+      EXPECT_NEAR(t[3].entries - t[2].entries, t[3].step - t[2].step, 1e-9);
+    }
+  }
+}
+
 TEST(DocumentEvalTest, TheQuestionIsPartOfWhatAwareModesCompact) {
   const Result agnostic = run("knorm:scorer.recent=4", 0.5);
   for (const EvalMode mode : {EvalMode::aware, EvalMode::in_prompt}) {

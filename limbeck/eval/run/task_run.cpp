@@ -197,7 +197,7 @@ class Runner {
       if (!log_.has(key(task, document, u)))
         todo.push_back(&u);
       else
-        report(1);
+        ++resumed_;
     if (todo.empty()) return;
     std::optional<DocumentEval> eval;
     std::string error;
@@ -261,7 +261,7 @@ class Runner {
 
   void report(int64_t units) {
     done_ += units;
-    report_progress(plan_.progress, {"eval", "units", done_, total_});
+    report_progress(plan_.progress, {"eval", "units", resumed_ + done_, total_, resumed_});
   }
 
   const LanguageModel& lm_;
@@ -273,7 +273,7 @@ class Runner {
   std::vector<std::unique_ptr<Task>> tasks_;
   std::vector<std::string> skipped_;
   SampleLog log_;
-  int64_t done_ = 0, total_ = 0;
+  int64_t done_ = 0, resumed_ = 0, total_ = 0;
 };
 
 }  // namespace
