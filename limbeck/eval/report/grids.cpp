@@ -162,18 +162,21 @@ Figure head_figure(const HeadsRow& shape, const std::vector<std::vector<double>>
       const double x = spread ? deviation(of_head) : mean_of(of_head);
       map.values.back().push_back(x);
       if (!std::isfinite(x)) continue;
-      low = std::min(low, x);
+      if (x > 0) low = std::min(low, x);
       high = std::max(high, x);
     }
   }
   map.low = spread || low > high ? 0 : low;
+  // One head with twenty times the mean would leave all others dark.
+  map.logarithmic = map.low > 0;
   map.high = std::max(high, map.low);
   Figure out;
   out.title = fmt::format("{} of the heads' budgets, {}", spread ? "Spread" : "Mean",
                           named(shape.method, shape.budget));
   const char* what = spread ? "Standard deviation over documents of the entries that a head keeps"
                             : "Entries that a head keeps, mean over documents";
-  out.caption = fmt::format("{}, in % of the mean over heads; {} documents.", what, documents);
+  out.caption = fmt::format("{}, in % of the mean over heads; {} documents.{}", what, documents,
+                            map.logarithmic ? " Equal ratios are equal steps of colour." : "");
   map.label = out.title;
   out.svg = heat_map_svg(map);
   out.data = table_of(map);

@@ -14,6 +14,8 @@ constexpr double kTop = 12, kBelow = 44, kRight = 78;
 constexpr double kDigit = 7.5;  // width of a character of a name
 
 double part_of(const HeatMap& map, double value) {
+  if (map.logarithmic && map.high > map.low)
+    return std::log(std::max(value, map.low) / map.low) / std::log(map.high / map.low);
   return map.high > map.low ? (value - map.low) / (map.high - map.low) : 0.5;
 }
 
@@ -97,6 +99,8 @@ std::string heat_map_svg(const HeatMap& map) {
   if (!fits)
     throw InvalidArgument("[figure] a heat map needs a value for each of {} rows x {} columns",
                           rows, columns);
+  if (map.logarithmic && !(map.low > 0))
+    throw InvalidArgument("[figure] a logarithmic heat map begins above 0; found {}", map.low);
   const Layout layout = layout_of(map);
   const Place end = layout.corner(rows, columns);
   // A single row leaves no room for the bar's two numbers and the turned title.

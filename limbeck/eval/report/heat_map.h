@@ -12,6 +12,7 @@ struct HeatMap {
   std::vector<std::vector<double>> values;  ///< [row][column], NaN where nothing was measured
   double low = 0, high = 1;                 ///< values of the scale's ends
   int digits = 0;                           ///< decimals of the numbers
+  bool logarithmic = false;  ///< equal ratios are equal steps of colour; `low` must be above 0
 };
 
 /// Up to so many columns and rows, cells show their number; beyond, only under the pointer.

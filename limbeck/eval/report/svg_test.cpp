@@ -138,5 +138,16 @@ TEST(HeatMapTest, ShowsNumbersUpToTwentyByTwenty) {
   EXPECT_THROW(heat_map_svg(map), InvalidArgument);
 }
 
+TEST(HeatMapTest, ALogarithmicScaleHasItsMiddleAtTheGeometricMean) {
+  HeatMap map{"m", "x", "y", {"1", "2", "3"}, {"a"}, {{0, 40, 1600}}, 1, 1600, 0, true};
+  const std::string svg = heat_map_svg(map);
+  for (const auto& [t, value] : {std::pair{0.0, "0"}, {0.5, "40"}, {1.0, "1600"}})
+    EXPECT_NE(svg.find(fmt::format("fill=\"{}\"><title>y a, x", css_colour(scale_colour(t)))),
+              std::string::npos)
+        << value << svg;
+  map.low = 0;
+  EXPECT_THROW(heat_map_svg(map), InvalidArgument);
+}
+
 }  // namespace
 }  // namespace limbeck
