@@ -28,7 +28,9 @@ def run(args, ratio, selector, folder):
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)}\n{done.stderr}")
-    errors = json.loads(done.stdout)["held_out_errors"]
+    errors = json.loads(done.stdout)["head_errors"]
+    if not all(e["held_out"] for e in errors):
+        sys.exit(f"{selector[0]}: errors are not on held-out rows")
     return {(e["layer"], e["head"]): (e["output"], e["mass"]) for e in errors}
 
 

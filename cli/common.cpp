@@ -148,6 +148,13 @@ void choose_queries(const LanguageModel& lm, const PreparedText& text, const Pro
 
 }  // namespace
 
+HeadTable read_head_shares(const LanguageModel& lm, const std::string& file) {
+  std::vector<bool> sliding;
+  for (const LayerSpec& layer : lm.model.spec().layers)
+    sliding.push_back(layer.attention.type != LayerKind::Type::full);
+  return read_head_table(file, lm.model.spec().layer_count(), lm.model.spec().kv_heads, sliding);
+}
+
 HeadTable head_weights(const LanguageModel& lm, const std::string& file) {
   const int64_t layers = lm.model.spec().layer_count(), heads = lm.model.spec().kv_heads;
   const auto usable = [&](const std::filesystem::path& path) {
@@ -234,9 +241,7 @@ CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& f, P
   o.on_policy = f.on_policy;
   o.polish = f.polish;
   o.head_weights = head_weights(lm, f.head_weights);
-  if (!f.head_shares.empty())
-    o.head_shares =
-        read_head_table(f.head_shares, lm.model.spec().layer_count(), lm.model.spec().kv_heads);
+  if (!f.head_shares.empty()) o.head_shares = read_head_shares(lm, f.head_shares);
   if (f.budget != 0) o.budget = f.budget;
   if (f.ratio != 0 || (f.budget == 0 && f.quality == 0)) o.ratio = f.ratio;
   o.span = text.span;
@@ -282,14 +287,16 @@ nlohmann::ordered_json report_json(const CompactReport& r) {
   j["bytes"] = {{"before", r.bytes_before}, {"after", r.bytes_after}};
   for (const auto& [stage, s] : r.seconds) j["seconds"][stage] = s;
   if (!r.heads.empty()) {
-    auto& heads = j["held_out_errors"] = nlohmann::ordered_json::array();
+    auto& heads = j["head_errors"] = nlohmann::ordered_json::array();
     for (const HeadErrors& e : r.heads)
       heads.push_back({{"layer", e.layer},
                        {"head", e.head},
                        {"slots", e.slots},
                        {"output", e.output},
-                       {"mass", e.mass}});
+                       {"mass", e.mass},
+                       {"held_out", e.held_out}});
   }
+  for (const auto& [name, value] : r.statistics) j["statistics"][name] = value;
   j["notes"] = r.notes;
   return j;
 }

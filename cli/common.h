@@ -87,6 +87,8 @@ PreparedText read_text(const LanguageModel& lm, const std::string& text, const s
 /// Calibrated head weights: the file that was named, else what lies beside the model or ships for
 /// it (found by the model's fingerprint), else an empty table.
 HeadTable head_weights(const LanguageModel& lm, const std::string& file);
+/// A table for --head-shares; the authors' schedules have no budget for layers with a window.
+HeadTable read_head_shares(const LanguageModel& lm, const std::string& file);
 
 CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& flags,
                                PreparedText& text, const ProgressFn& progress);

@@ -28,9 +28,7 @@ std::vector<MethodEntry> read_methods(const LanguageModel& lm, const EvalArgs& a
     const std::string& file = m.head_weights.empty() ? args.head_weights : m.head_weights;
     if (!weights.contains(file)) weights[file] = head_weights(lm, file);
     m.options.head_weights = weights[file];
-    if (!m.head_shares.empty())
-      m.options.head_shares =
-          read_head_table(m.head_shares, lm.model.spec().layer_count(), lm.model.spec().kv_heads);
+    if (!m.head_shares.empty()) m.options.head_shares = read_head_shares(lm, m.head_shares);
     if (!m.heads.empty()) m.gates = read_gates(lm, m.heads);
     out.push_back(std::move(m));
   }

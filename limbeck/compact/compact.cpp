@@ -18,6 +18,7 @@ void join_reports(CompactReport& all, const CompactReport& part) {
   if (all.kept.empty()) all.kept.assign(part.kept.size(), 0);
   for (size_t i = 0; i < part.kept.size(); ++i) all.kept[i] += part.kept[i];
   for (const auto& [name, value] : part.statistics) all.statistics[name] += value;
+  all.heads.insert(all.heads.end(), part.heads.begin(), part.heads.end());
   for (const auto& [name, s] : part.seconds) {
     const auto known = std::find_if(all.seconds.begin(), all.seconds.end(),
                                     [&](const auto& x) { return x.first == name; });
@@ -34,6 +35,13 @@ void join_reports(CompactReport& all, const CompactReport& part) {
   all.requested_ratio = part.requested_ratio;
   all.entries_before += part.entries_before;
   all.entries_after += part.entries_after;
+}
+
+/// Counts stay sums, everything else becomes a mean.
+void settle_statistics(CompactReport& all, size_t parts) {
+  for (auto& [name, value] : all.statistics)
+    if (!name.starts_with("fit")) value /= static_cast<double>(parts);
+  all.settle_errors();
 }
 
 /// The cache without what the span holds outside `piece`; positions and lengths stay.
@@ -94,7 +102,7 @@ CompactReport compact_pieces(const Model& model, KvCache& cache, const CompactOp
     report_progress(options.progress,
                     {"pieces", "tokens", pieces[i].end - span.begin, span.size()});
   }
-  for (auto& [name, value] : report.statistics) value /= static_cast<double>(pieces.size());
+  settle_statistics(report, pieces.size());
   report.bytes_before = cache.bytes().total();
   report.settle_ratio();
   cache = std::move(result);
@@ -125,6 +133,7 @@ CompactReport polished(const Model& model, KvCache& cache, const CompactOptions&
                        PositionRange span) {
   KvCache result = cache.clone();
   CompactReport report = run_contest(model, result, options);
+  if (report.entries_after == report.entries_before) return report;  // nothing was made to train
   int64_t segment = 0;
   while (result.segments()[segment].begin != span.begin) ++segment;
   Stopwatch watch;
@@ -161,6 +170,25 @@ CompactReport compact_span(const Model& model, KvCache& cache, const CompactOpti
 
 }  // namespace
 
+void CompactReport::settle_errors() {
+  if (heads.empty()) return;
+  double output = 0, mass = 0;
+  bool held_out = true;
+  for (const HeadErrors& e : heads) {
+    output += e.output;
+    mass += e.mass;
+    held_out = held_out && e.held_out;
+  }
+  const auto n = static_cast<double>(heads.size());
+  const std::string rows = held_out ? "held_out" : "in_sample";
+  for (const char* other : {"held_out", "in_sample"})
+    for (const char* what : {"output", "mass"})
+      statistics.erase(fmt::format("{}_{}_error", other, what));
+  statistics["fitted_heads"] = n;
+  statistics[rows + "_output_error"] = output / n;
+  statistics[rows + "_mass_error"] = mass / n;
+}
+
 StoredQueries capture_queries(const Model& model, const KvCache& cache,
                               const CompactOptions& options) {
   c10::NoGradGuard guard;
@@ -183,7 +211,7 @@ CompactReport compact(const Model& model, KvCache& cache, const CompactOptions& 
     o.span = run;
     join_reports(report, compact_span(model, result, o));
   }
-  for (auto& [name, value] : report.statistics) value /= static_cast<double>(runs.size());
+  settle_statistics(report, runs.size());
   report.settle_ratio();
   report.bytes_before = cache.bytes().total();
   cache = std::move(result);

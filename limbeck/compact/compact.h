@@ -81,8 +81,11 @@ struct CompactReport {
   int64_t entries_before = 0, entries_after = 0;  ///< of the span, all full layers and heads
   std::vector<int64_t> kept;                      ///< [full layers * H] slots of the span per head
   int64_t bytes_before = 0, bytes_after = 0;      ///< of the whole cache, as allocated
-  std::map<std::string, double> statistics;       ///< means over heads: held-out errors, fallbacks
-  std::vector<HeadErrors> heads;                  ///< of every fitted head
+  /// fitted_heads, fit_fallbacks (in all, and _ridge, _eigen, _prior, _bias where there were any),
+  /// means of `heads`: held_out_output_error and held_out_mass_error, or in_sample_... where no
+  /// rows were held out; polish_kl_before and polish_kl_after.
+  std::map<std::string, double> statistics;
+  std::vector<HeadErrors> heads;  ///< of every fitted head, piece after piece
   StageSeconds seconds;
   std::vector<std::string> notes;  ///< permitted fallbacks that were taken, once each
 
@@ -92,6 +95,8 @@ struct CompactReport {
                          ? static_cast<double>(entries_after) / static_cast<double>(entries_before)
                          : 1.0;
   }
+  /// The statistics that are means or a number of `heads`.
+  void settle_errors();
 };
 
 /// Reference queries of a span as the options ask for them, to be shared by several compactions.

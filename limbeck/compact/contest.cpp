@@ -45,6 +45,7 @@ class Compaction {
     builder_ = make_builder(preset_.builder, preset_.builder_options);
     check_combination();
     set_budgets();
+    if (slots_override_ < 0 && keeps_everything()) return whole();
     // bf16 operands stay exact and sums are f32; f32 models get f32 products.
     std::optional<MediumPrecision> products;
     if (cache_.shape().dtype == DType::bf16) products.emplace();
@@ -171,10 +172,22 @@ class Compaction {
       report_.notes.push_back(fmt::format(
           "{} slots cannot give each of {} heads the {} that a table leaves it at least", total,
           caps.size(), kFloor));
+    std::vector<int64_t> lower;
+    for (const int64_t slots : caps)
+      lower.push_back(static_cast<int64_t>(builder_->largest_part() * static_cast<double>(slots)));
+    if (std::accumulate(lower.begin(), lower.end(), int64_t{0}) >= total) caps = lower;
     const std::vector<int64_t> budgets = share_budgets(total, shares, kFloor, caps);
     size_t i = 0;
     for (LayerPlan& plan : layers_)
       for (int64_t& budget : plan.budgets) budget = budgets[i++];
+  }
+
+  /// A budget of all slots: copied, not fitted.
+  bool keeps_everything() const {
+    for (const LayerPlan& plan : layers_)
+      for (int64_t h = 0; h < plan.heads(); ++h)
+        if (plan.budgets[h] < plan.slots(h)) return false;
+    return true;
   }
 
   /// Layers that a scorer leaves whole: all of their slots are budget and forced.
@@ -528,20 +541,25 @@ class Compaction {
   }
 
   void summarise(const std::vector<BuildStatistics>& statistics) {
-    BuildStatistics sum;
+    FitFallbacks sum;
     for (const BuildStatistics& s : statistics) {
-      sum.fitted += s.fitted;
-      sum.fallbacks += s.fallbacks;
-      sum.output_error += s.output_error;
-      sum.mass_error += s.mass_error;
+      sum += s.fallbacks;
       report_.heads.insert(report_.heads.end(), s.heads.begin(), s.heads.end());
     }
-    if (sum.fitted == 0) return;
-    const auto n = static_cast<double>(sum.fitted);
-    report_.statistics["fitted_heads"] = n;
-    report_.statistics["fit_fallbacks"] = static_cast<double>(sum.fallbacks);
-    report_.statistics["held_out_output_error"] = sum.output_error / n;
-    report_.statistics["held_out_mass_error"] = sum.mass_error / n;
+    if (report_.heads.empty()) return;
+    for (const auto& [kind, count] : {std::pair{"ridge", sum.ridge},
+                                      {"eigen", sum.eigen},
+                                      {"prior", sum.prior},
+                                      {"bias", sum.bias}})
+      if (count > 0)
+        report_.statistics[fmt::format("fit_fallbacks_{}", kind)] = static_cast<double>(count);
+    report_.statistics["fit_fallbacks"] = static_cast<double>(sum.total());
+    if (sum.total() > 0)
+      report_.notes.push_back(fmt::format(
+          "numerical fallbacks of fits: {} larger ridges, {} by eigenvectors, {} priors "
+          "for values, {} biases of 0",
+          sum.ridge, sum.eigen, sum.prior, sum.bias));
+    report_.settle_errors();
   }
 
   const Model& model_;

@@ -1,5 +1,6 @@
 #include "limbeck/base/error.h"
 #include "limbeck/compact/build/builder.h"
+#include "limbeck/compact/methods/presets.h"
 #include "limbeck/compact/read_testing.h"
 #include "limbeck/compact/score/head_problem.h"
 
@@ -223,6 +224,8 @@ TEST(FittedMethodsTest, WhatIsCompactStaysWhenOnlyTheNewIsAskedFor) {
   o.span = PositionRange{6, 130};
   o.only_new = true;
   const CompactReport report = compact(r.model, r.cache, o);
+  EXPECT_FALSE(report.heads.empty());
+  EXPECT_EQ(report.statistics.at("fitted_heads"), static_cast<double>(report.heads.size()));
   EXPECT_EQ(&span_segment(r.cache, 1), first);
   EXPECT_EQ(report.entries_before, 3 * 2 * (130 - 84));
   EXPECT_EQ(r.cache.logical_length(), 130);
@@ -239,6 +242,69 @@ TEST(FittedMethodsTest, ACompactedSpanCanBeCompactedAgainWithItsBiases) {
   EXPECT_TRUE(kept.bias.isfinite().all().item<bool>());
   // About a quarter of the slots stands for all tokens: log 4 each, on the average.
   EXPECT_GT(kept.bias.mean().item<double>(), 0.3);
+}
+
+/// arXiv 2602.16284, the settings of the table of its methods; docs/methods.md says how to add
+/// self-study, on-policy fits and a schedule of budgets.
+TEST(FittedMethodsTest, PublishedPresetsHaveTheirPublishedSettings) {
+  const auto defaults = [](const std::vector<FieldInfo>& fields) {
+    std::map<std::string, std::string> out;
+    for (const FieldInfo& f : fields) out[f.name] = f.default_value;
+    return out;
+  };
+  const auto fit = defaults(describe_literal_builder()), omp = defaults(describe_omp_scorer());
+  EXPECT_EQ(fit.at("iterations"), "0");
+  EXPECT_EQ(fit.at("low"), "1e-12");
+  EXPECT_DOUBLE_EQ(std::stod(fit.at("high")), std::exp(7.0));
+  EXPECT_EQ(fit.at("values"), "ls");
+  EXPECT_EQ(fit.at("rows"), "50000");
+  EXPECT_EQ(omp.at("pace"), "1/1");
+  EXPECT_EQ(omp.at("drop"), "-7");
+  const Preset hak = find_preset("am-hak"), pursuit = find_preset("am-omp"),
+               fast = find_preset("am-omp-fast");
+  EXPECT_EQ(hak.stages[0].options, (OptionTexts{{"reduce", "rms"}}));
+  EXPECT_EQ(hak.builder_options.at("iterations"), "2");
+  EXPECT_DOUBLE_EQ(std::stod(hak.builder_options.at("low")), std::exp(-3.0));
+  EXPECT_DOUBLE_EQ(std::stod(hak.builder_options.at("high")), std::exp(3.0));
+  EXPECT_TRUE(pursuit.stages[0].options.empty() && pursuit.builder_options.empty());
+  EXPECT_EQ(fast.stages[0].options, (OptionTexts{{"pace", "4/2"}}));
+  for (const Preset& p : {hak, pursuit, fast}) {
+    EXPECT_EQ(p.builder, "fit-literal") << p.name;
+    EXPECT_EQ(p.stages[0].allocator, "uniform") << p.name;
+    EXPECT_EQ(p.stages.size(), 1U) << p.name;
+  }
+}
+
+TEST(FittedMethodsTest, SharesGivePublishedFitsNoMoreThanTheirCap) {
+  Read r;
+  CompactOptions o = Read::options("am-hak", 0.3);
+  o.allocator = "table";
+  o.head_shares = {"shares", "manual", {}, {}, 3, 2, {0.95, 0.01, 0.01, 0.01, 0.01, 0.01}};
+  const CompactReport published = compact(r.model, r.cache, o);
+  Read again;
+  o.builder = "fit";
+  const CompactReport ours = compact(again.model, again.cache, o);
+  EXPECT_EQ(published.kept[0], published.span.size() * 3 / 4);
+  EXPECT_GT(ours.kept[0], published.kept[0]);
+  EXPECT_EQ(published.entries_after, ours.entries_after);
+}
+
+TEST(FittedMethodsTest, ABudgetOfEverythingCopiesEverything) {
+  for (const std::string method : {"am-omp", "wpc", "limbeck"}) {
+    Read r;
+    KvCache before = r.cache.clone();
+    CompactOptions o = Read::options(method, 0.5);
+    o.ratio = {};
+    o.budget = 10000;
+    const CompactReport report = compact(r.model, r.cache, o);
+    EXPECT_EQ(report.entries_after, report.entries_before) << method;
+    for (int64_t l = 0; l < r.cache.shape().layer_count(); ++l)
+      for (size_t s = 0; s < r.cache.segments().size(); ++s) {
+        const LayerSegment &a = *before.layer(l).segments[s], &b = *r.cache.layer(l).segments[s];
+        EXPECT_FALSE(b.bias.defined());
+        EXPECT_TRUE(at::equal(a.keys, b.keys) && at::equal(a.values, b.values)) << method;
+      }
+  }
 }
 
 TEST(FittedMethodsTest, BudgetsFromATable) {
@@ -260,6 +326,15 @@ TEST(FittedMethodsTest, PiecesAreFittedByTheirOwnQueries) {
   o.chunk = 26;
   const CompactReport report = compact(r.model, r.cache, o);
   EXPECT_EQ(report.entries_after, 6 * 31);
+  // Every head of every piece that a fit changed; counts are sums, errors means over them.
+  EXPECT_GT(report.heads.size(), 6U);
+  EXPECT_EQ(report.statistics.at("fitted_heads"), static_cast<double>(report.heads.size()));
+  double mass = 0;
+  for (const HeadErrors& e : report.heads)
+    mass += e.mass / static_cast<double>(report.heads.size());
+  const bool held = report.statistics.contains("held_out_mass_error");
+  EXPECT_NEAR(report.statistics.at(held ? "held_out_mass_error" : "in_sample_mass_error"), mass,
+              1e-12);
   int compacted = 0;
   for (const SegmentInfo& s : r.cache.segments()) compacted += s.state == SpanState::compacted;
   EXPECT_EQ(compacted, 3);

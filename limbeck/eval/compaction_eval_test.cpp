@@ -124,6 +124,24 @@ TEST(CompactionEvalTest, OnPolicyMethodsCaptureTheirOwnQueries) {
   EXPECT_GT(result.rows[1].statistics.at("fitted_heads"), 0.0);
 }
 
+TEST(CompactionEvalTest, SelfStudyReachesOnPolicyFitsAndPolish) {
+  const std::vector<std::string> methods = {"am-hak:queries=repeat:on-policy=1",
+                                            "am-hak:queries=repeat+selfstudy:on-policy=1",
+                                            "am-hak:queries=selfstudy:on-policy=1"};
+  EvalPlan plan = plan_of(methods, {0.3});
+  plan.contexts = 1;
+  const EvalResult result = evaluate_compaction(model(), plan);
+  std::vector<EvalRow> rows;
+  for (const EvalRow& row : result.rows)
+    if (row.key.method != "full" && row.key.method != "none") rows.push_back(row);
+  ASSERT_EQ(rows.size(), 3U);
+  // The conversations are read besides the repeat, or instead of it, and fit something else.
+  EXPECT_GT(rows[1].footprint_total, rows[0].footprint_total + 0.01);
+  EXPECT_GT(rows[1].footprint_total, rows[2].footprint_total + 0.01);
+  EXPECT_NE(rows[1].answers.kl, rows[0].answers.kl);
+  EXPECT_NE(rows[2].answers.kl, rows[0].answers.kl);
+}
+
 TEST(CompactionEvalTest, AKilledRunGoesOnAndGivesTheSameRows) {
   const ScratchFolder folder;
   EvalPlan plan = plan_of({"kvzip", "random"}, {0.3});

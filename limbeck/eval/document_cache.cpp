@@ -124,6 +124,16 @@ CompactedDocument DocumentCache::compacted(const EvalUnit& unit) {
   return out;
 }
 
+const DocumentCache::SelfStudied& DocumentCache::self_studied() {
+  if (self_studied_) return *self_studied_;
+  SelfStudyOptions study;
+  study.seed = options_.seed;
+  Stopwatch watch;
+  self_studied_ = {self_study(lm_, full_, span_, frame_, study).suffixes, 0.0};
+  self_studied_->seconds = watch.seconds();
+  return *self_studied_;
+}
+
 const DocumentCache::Captured& DocumentCache::captured(const MethodEntry& method) {
   const QuerySources from =
       method.options.sources.value_or(find_preset(method.options.method).queries);
@@ -131,18 +141,18 @@ const DocumentCache::Captured& DocumentCache::captured(const MethodEntry& method
     if (c.sources == from && c.self_study == method.self_study) return c;
   CompactOptions o = options_;
   o.sources = from;
-  Stopwatch watch;
+  double seconds = 0;
   if (method.self_study) {
-    SelfStudyOptions study;
-    study.seed = o.seed;
-    o.references = self_study(lm_, full_, span_, frame_, study).suffixes;
+    o.references = self_studied().suffixes;
+    seconds = self_studied().seconds;
   }
+  Stopwatch watch;
   captured_.push_back({from, method.self_study, capture_queries(lm_.model, full_, o), 0.0});
-  captured_.back().seconds = watch.seconds();
+  captured_.back().seconds = seconds + watch.seconds();
   return captured_.back();
 }
 
-void DocumentCache::read_streaming(const EvalUnit& unit, CompactedDocument& out) const {
+void DocumentCache::read_streaming(const EvalUnit& unit, CompactedDocument& out) {
   const MethodEntry& m = *unit.method;
   const HeadPattern pattern = method_pattern(m, span_.size(), unit.ratio);
   out.cache = lm_.model.new_cache();
@@ -182,6 +192,7 @@ void DocumentCache::read_streaming(const EvalUnit& unit, CompactedDocument& out)
     c.repeat = options_.repeat;
     c.seed = options_.seed;
     c.ratio = std::min(1.0, left / open);
+    if (m.self_study) c.references = self_studied().suffixes;
     const CompactReport report = compact(lm_.model, out.cache, c);
     out.compaction = report.seconds;
     out.statistics = report.statistics;
@@ -198,6 +209,8 @@ void DocumentCache::compact_with(const EvalUnit& unit, CompactedDocument& out) {
   o.repeat = options_.repeat;
   o.seed = options_.seed;
   o.query_aware = options_.query_aware;
+  // Also for passes beside those that are shared: on-policy fits, polish, compacting again.
+  if (unit.method->self_study) o.references = self_studied().suffixes;
   std::vector<double> targets = unit.method->after;
   targets.push_back(unit.ratio);
   for (size_t i = 0; i < targets.size(); ++i) {
@@ -210,6 +223,8 @@ void DocumentCache::compact_with(const EvalUnit& unit, CompactedDocument& out) {
       const Captured& c = captured(*unit.method);
       o.queries = &c.queries;
       out.shared.emplace_back("queries", c.seconds);
+    } else if (i == 0 && unit.method->self_study) {
+      out.shared.emplace_back("queries", self_studied().seconds);
     }
     const CompactReport report = compact(lm_.model, out.cache, o);
     out.kept *= report.achieved_ratio;

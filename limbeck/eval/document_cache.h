@@ -63,9 +63,15 @@ class DocumentCache {
     StoredQueries queries;
     double seconds = 0;
   };
+  /// Conversations of the model about the text, and what they took.
+  struct SelfStudied {
+    std::vector<ReferenceSuffix> suffixes;
+    double seconds = 0;
+  };
   DocumentCache(const DocumentCache& text, std::span<const int32_t> tokens);
+  const SelfStudied& self_studied();
   const Captured& captured(const MethodEntry& method);
-  void read_streaming(const EvalUnit& unit, CompactedDocument& out) const;
+  void read_streaming(const EvalUnit& unit, CompactedDocument& out);
   void compact_with(const EvalUnit& unit, CompactedDocument& out);
   void count_heads(CompactedDocument& out) const;
 
@@ -77,6 +83,7 @@ class DocumentCache {
   StageSeconds shared_;
   double text_loss_ = 0;
   at::Tensor last_logits_;
+  std::optional<SelfStudied> self_studied_;
   std::list<Captured> captured_;
   ScoreStore scores_;  ///< of the full cache
 };

@@ -90,16 +90,26 @@ HeadTable parse_native(const json& j, std::string_view what, int64_t layers, int
   return t;
 }
 
-HeadTable parse_schedule(const json& j, std::string_view what, int64_t layers, int64_t kv_heads) {
+HeadTable parse_schedule(const json& j, std::string_view what, int64_t layers, int64_t kv_heads,
+                         const std::vector<bool>& sliding) {
   HeadTable t{"shares", "schedule", {}, {}, layers, kv_heads, {}};
-  const auto heads = static_cast<double>(layers * kv_heads);
-  t.values.assign(static_cast<size_t>(layers * kv_heads), 1.0 / heads);
+  const auto slides = [&](int64_t l) {
+    return !sliding.empty() && sliding[static_cast<size_t>(l)];
+  };
+  int64_t full = 0;
+  for (int64_t l = 0; l < layers; ++l) full += slides(l) ? 0 : 1;
+  for (int64_t l = 0; l < layers; ++l)
+    t.values.insert(t.values.end(), static_cast<size_t>(kv_heads),
+                    slides(l) ? 0.0 : 1.0 / static_cast<double>(full * kv_heads));
   for (const auto& [key, value] : j.items()) {
     int64_t l = -1, h = -1;
     int used = 0;
     if (std::sscanf(key.c_str(), "L%ldH%ld%n", &l, &h, &used) != 2 ||
         used != static_cast<int>(key.size()) || l < 0 || l >= layers || h < 0 || h >= kv_heads)
       throw FormatError("{}: keys are L0H0 to L{}H{}; found \"{}\"", what, layers - 1, kv_heads - 1,
+                        key);
+    if (slides(l))
+      throw FormatError("{}: layer {} has a sliding window and no budget; found \"{}\"", what, l,
                         key);
     t.values[static_cast<size_t>(l * kv_heads + h)] = checked(value, what, "shares", key);
   }
@@ -113,7 +123,9 @@ HeadTable parse_schedule(const json& j, std::string_view what, int64_t layers, i
 }  // namespace
 
 HeadTable parse_head_table(std::string_view text, std::string_view what, int64_t layers,
-                           int64_t kv_heads) {
+                           int64_t kv_heads, const std::vector<bool>& sliding) {
+  LIMBECK_CHECK(sliding.empty() || static_cast<int64_t>(sliding.size()) == layers,
+                "{} kinds for {} layers", sliding.size(), layers);
   const size_t start = text.find_first_not_of(" \t\r\n");
   // A pattern of numbers without braces is the authors' exchange format.
   if (start != std::string_view::npos && text[start] != '{' && text[start] != '[' &&
@@ -121,18 +133,19 @@ HeadTable parse_head_table(std::string_view text, std::string_view what, int64_t
     return parse_head_tsv(text, what, layers, kv_heads);
   const json j = parse_json(text, what);
   if (!j.is_object()) throw FormatError("{}: the document must be an object", what);
-  if (!j.contains("format")) return parse_schedule(j, what, layers, kv_heads);
+  if (!j.contains("format")) return parse_schedule(j, what, layers, kv_heads, sliding);
   if (j["format"] != "kv-head-pattern")
     throw FormatError("{}: \"format\" must be kv-head-pattern; found {}", what, j["format"].dump());
   return parse_native(j, what, layers, kv_heads);
 }
 
-HeadTable read_head_table(const std::filesystem::path& file, int64_t layers, int64_t kv_heads) {
+HeadTable read_head_table(const std::filesystem::path& file, int64_t layers, int64_t kv_heads,
+                          const std::vector<bool>& sliding) {
   std::ifstream in(file, std::ios::binary);
   if (!in || std::filesystem::is_directory(file))
     throw ResourceError("[heads] cannot open {}", file.string());
   const std::string text{std::istreambuf_iterator<char>(in), {}};
-  return parse_head_table(text, "[heads] " + file.string(), layers, kv_heads);
+  return parse_head_table(text, "[heads] " + file.string(), layers, kv_heads, sliding);
 }
 
 std::string head_table_json(const HeadTable& t) {

@@ -41,10 +41,13 @@ struct HeadTable {
 
 /// Parses either layout. `what` names the text in errors. A schedule in the authors' layout has no
 /// shape of its own: `layers` and `kv_heads` give it, heads that it does not name get 1 / (number
-/// of heads), and shares are then scaled to the sum 1. Throws FormatError naming row and column.
+/// of heads of full layers), and shares are then scaled to the sum 1. Layers of which `sliding`
+/// [layers] is true have no budget: naming one is an error. Throws FormatError naming row and
+/// column.
 HeadTable parse_head_table(std::string_view text, std::string_view what, int64_t layers,
-                           int64_t kv_heads);
-HeadTable read_head_table(const std::filesystem::path& file, int64_t layers, int64_t kv_heads);
+                           int64_t kv_heads, const std::vector<bool>& sliding = {});
+HeadTable read_head_table(const std::filesystem::path& file, int64_t layers, int64_t kv_heads,
+                          const std::vector<bool>& sliding = {});
 
 /// JSON text of a table, values with all their digits.
 std::string head_table_json(const HeadTable& table);

@@ -33,6 +33,12 @@ TEST(HeadTableTest, SchedulesFillInMissingHeadsAndSumToOne) {
   EXPECT_EQ(t.kind, "shares");  // 0.75, 0.25, 0.25, 0.25 before scaling
   EXPECT_DOUBLE_EQ(t.at(0, 0), 0.5);
   EXPECT_DOUBLE_EQ(t.at(0, 1), 0.25 / 1.5);
+  // Only heads of full layers have budgets.
+  const HeadTable u = parse_head_table(R"({"L0H0": 0.5})", "t", 3, 2, {false, true, false});
+  EXPECT_DOUBLE_EQ(u.at(0, 0), 0.5 / 1.25);
+  EXPECT_EQ(u.at(1, 0), 0.0);
+  EXPECT_DOUBLE_EQ(u.at(2, 1), 0.25 / 1.25);
+  EXPECT_THROW(parse_head_table(R"({"L1H0": 0.5})", "t", 3, 2, {false, true, false}), FormatError);
 }
 
 TEST(HeadTableTest, ErrorsNameTheRowAndTheColumn) {

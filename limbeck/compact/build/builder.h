@@ -3,6 +3,7 @@
 
 #include "limbeck/base/options.h"
 #include "limbeck/cache/segment.h"
+#include "limbeck/compact/fit/fit_head.h"
 #include "limbeck/compact/fit/head_attention.h"
 #include "limbeck/compact/queries/reference_queries.h"
 
@@ -26,31 +27,29 @@ struct BuildInput {
   const std::vector<HeadAttention>* seen = nullptr;  ///< [H] of these queries, if known
 };
 
-/// What a fit left on rows that took no part in it.
+/// What a fit left.
 struct HeadErrors {
   int64_t layer = 0, head = 0, slots = 0;
-  double output = 0;  ///< relative root mean square
-  double mass = 0;    ///< root mean square of the log of the mass
+  double output = 0;      ///< relative root mean square
+  double mass = 0;        ///< root mean square of the log of the mass
+  bool held_out = false;  ///< on rows that took no part in the fit; else on those of the fit
 };
 
 /// Sums over the heads of one layer.
 struct BuildStatistics {
-  int64_t fitted = 0, fallbacks = 0;
-  double output_error = 0, mass_error = 0;  ///< on rows that took no part in the fit
-  std::vector<HeadErrors> heads;            ///< of each head that was fitted
+  FitFallbacks fallbacks;
+  std::vector<HeadErrors> heads;  ///< of each head that was fitted
 };
 
 /// New biases [t] f32 and values [t, D] f32 of a head's kept slots, and how they did.
-struct FittedHead {
-  at::Tensor bias, values;
-  double output_error = 0, mass_error = 0;
-  int64_t fallbacks = 0;
-};
+using FittedHead = FitResult;
 
 class Builder {
  public:
   virtual ~Builder() = default;
   virtual bool needs_queries() const { return false; }
+  /// Most of a head's slots that shares of a table may give it, where the budget leaves a choice.
+  virtual double largest_part() const { return 1.0; }
   /// Most reference rows per KV head that are worth having, given the mean budget of a head.
   virtual int64_t query_limit(int64_t mean_budget) const { return 0; }
   /// The work of one head, if there is any. Heads differ in it by orders of magnitude, so several

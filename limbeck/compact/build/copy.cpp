@@ -30,12 +30,9 @@ LayerSegment Builder::build(const BuildInput& in, std::span<const std::optional<
     const int64_t t = out.slots(static_cast<int64_t>(h));
     out.bias.narrow(0, out.offsets[h], t).copy_(f.bias);
     out.values.narrow(0, out.offsets[h], t).copy_(f.values);
-    ++statistics.fitted;
     statistics.fallbacks += f.fallbacks;
-    statistics.output_error += f.output_error;
-    statistics.mass_error += f.mass_error;
     statistics.heads.push_back(
-        {in.layer, static_cast<int64_t>(h), t, f.output_error, f.mass_error});
+        {in.layer, static_cast<int64_t>(h), t, f.output_error, f.mass_error, f.held_out});
   }
   return out;
 }

@@ -72,14 +72,15 @@ class FitBuilder : public Builder {
       : fit_(std::move(fit)), plan_(plan), most_(most), limit_(limit) {}
 
   bool needs_queries() const override { return true; }
+  // The published cap (arXiv 2602.16284).
+  double largest_part() const override { return fit_.weights == "literal" ? 0.75 : 1.0; }
   int64_t query_limit(int64_t) const override { return limit_; }
 
   std::optional<FittedHead> fit(const BuildInput& in, int64_t h) const override {
     const auto t = static_cast<int64_t>(in.kept[h].size()), all = in.slots->slots(h);
     if (t == 0 || t == all || static_cast<double>(t) > most_ * static_cast<double>(all))
       return {};  // nothing to fit, or so much kept that a copy is as good
-    const FitResult r = fitted(in, h);
-    return FittedHead{r.bias, r.values, r.output_error, r.mass_error, r.fallbacks};
+    return fitted(in, h);
   }
 
  private:

@@ -42,16 +42,27 @@ int64_t blocks_of(int64_t t, const FitOptions& o) {
   return can && t > o.joint ? (t + o.joint - 1) / o.joint : 1;
 }
 
-/// A factor of a symmetric positive definite matrix that may need help.
-at::Tensor factor(const at::Tensor& a, double ridge, int64_t& fallbacks) {
+/// (a + ridge I)^-1 b for a symmetric matrix that should be positive definite [t, t] and b [t, k].
+/// Where no factor exists the ridge grows tenfold, up to five times; then come the eigenvectors
+/// above a cutoff. Undefined when that fails as well.
+at::Tensor solve_symmetric(const at::Tensor& a, const at::Tensor& b, double ridge,
+                           FitFallbacks& fallbacks) {
   for (int i = 0; i <= 5; ++i, ridge *= 10) {
     at::Tensor m = a.clone();
     m.diagonal().add_(ridge);
     const auto [l, info] = at::linalg_cholesky_ex(m);
-    if (info.item<int32_t>() == 0) return l;
-    ++fallbacks;
+    if (info.item<int32_t>() == 0) return at::cholesky_solve(b, l);
+    ++fallbacks.ridge;
   }
-  return {};
+  if (!a.isfinite().all().item<bool>() || !b.isfinite().all().item<bool>()) return {};
+  ++fallbacks.eigen;
+  constexpr double kCutoff = 1e-6;  // of the largest eigenvalue
+  const auto [values, vectors] = at::linalg_eigh(a.to(at::kDouble));
+  const double most = values.max().item<double>();
+  if (!(most > 0)) return {};
+  const at::Tensor inverse =
+      at::where(values > kCutoff * most, values.reciprocal(), at::zeros({}, at::kDouble));
+  return at::mm(vectors * inverse, at::mm(vectors.t(), b.to(at::kDouble))).to(b.scalar_type());
 }
 
 class HeadFit {
@@ -83,7 +94,8 @@ class HeadFit {
     FitResult r;
     r.bias = (old_bias_.to(at::kDouble) + beta_).to(at::kFloat);
     r.values = values_.to(at::kFloat);
-    const Errors e = errors(reporting_.size() > 0 ? reporting_ : fitted_, beta_, values_);
+    r.held_out = reporting_.size() > 0;
+    const Errors e = errors(r.held_out ? reporting_ : fitted_, beta_, values_);
     r.output_error = e.output;
     r.mass_error = e.mass;
     r.fallbacks = fallbacks_;
@@ -230,7 +242,7 @@ class HeadFit {
       }
       at::Tensor part = w.narrow(0, first, n);
       const at::Tensor target = at::mv(x.t(), rest).to(at::kDouble) + at::mv(grams[b], part);
-      const at::Tensor fresh = nnls_gram(grams[b], target, kLargeExchanges);
+      const at::Tensor fresh = nnls_gram(grams[b], target, kLargeExchanges, &fallbacks_.ridge);
       rest.sub_(at::mv(x, (fresh - part).to(at::kFloat)));
       part.copy_(fresh);
     });
@@ -254,9 +266,12 @@ class HeadFit {
       const at::Tensor before = mine - prior_.narrow(0, first, n);
       const at::Tensor rhs = at::mm(part.t(), rest * fitted_.weights.unsqueeze(1)) +
                              at::mm(grams[b], before.to(at::kFloat));
-      const at::Tensor l = factor(grams[b], rho * tau, fallbacks_);
-      if (!l.defined()) return;
-      const at::Tensor after = at::cholesky_solve(rhs, l).to(at::kDouble);
+      at::Tensor after = solve_symmetric(grams[b], rhs, rho * tau, fallbacks_);
+      if (!after.defined()) {
+        ++fallbacks_.prior;
+        return;
+      }
+      after = after.to(at::kDouble);
       rest.sub_(at::mm(part, (after - before).to(at::kFloat)));
       mine.copy_(prior_.narrow(0, first, n) + after);
     });
@@ -275,18 +290,20 @@ class HeadFit {
     const at::Tensor g = square(symmetric_product(as)).to(at::kDouble);
     const at::Tensor target = at::mv(as.t(), root.squeeze(1)).narrow(0, 0, t_);
     const at::Tensor w =
-        nnls_gram(g, target.to(at::kDouble), t_ <= o_.large ? kNnlsExact : kLargeExchanges);
+        nnls_gram(g, target.to(at::kDouble), t_ <= o_.large ? kNnlsExact : kLargeExchanges,
+                  &fallbacks_.ridge);
     const double top = highest_bias();
     beta_ = bias_of(w);
     const at::Tensor linear = beta_.clone();
     const int64_t steps = t_ <= o_.large ? o_.lm_steps : std::min(o_.lm_steps, kLargeSteps);
-    for (int64_t i = 0; i < steps && lm_step(); ++i) beta_.clamp_(kBiasLow, top);
+    for (int64_t i = 0; i < steps && lm_step(top); ++i) {
+    }
     if (deciding_.size() > 0 && mass_loss_at(deciding_, beta_) > mass_loss_at(deciding_, linear))
       beta_ = linear;
   }
 
   /// One Levenberg-Marquardt step on sum omega (log m' - log m)^2; false when nothing improves.
-  bool lm_step() {
+  bool lm_step(double top) {
     const auto [x, lse] = compact_softmax(fitted_, beta_);
     const double before = mass_loss(fitted_, lse);
     const at::Tensor gram = gram_of(x, fitted_.weights);
@@ -301,7 +318,7 @@ class HeadFit {
       if (info.item<int32_t>() != 0) continue;
       const at::Tensor step =
           at::cholesky_solve(slope.unsqueeze(1), l).squeeze(1).clamp_(-1.0, 1.0);
-      const at::Tensor next = beta_ + step;
+      const at::Tensor next = (beta_ + step).clamp_(kBiasLow, top);
       if (mass_loss_at(fitted_, next) < before) {
         beta_ = next;
         return true;
@@ -329,12 +346,12 @@ class HeadFit {
     const at::Tensor gs = at::mm(as.t(), features_).to(at::kDouble);  // [t, T]
     at::Tensor gss = gs.index_select(1, index_);
     gss = 0.5 * (gss + gss.t());
-    const at::Tensor scale = gss.diagonal().clamp_min(1e-300).rsqrt();
-    const at::Tensor l = factor(gss * scale.unsqueeze(0) * scale.unsqueeze(1), 1e-6, fallbacks_);
+    const at::Tensor scale = unit_scale(gss.diagonal());
     const at::Tensor own = p_.values.index_select(0, index_).to(at::kDouble);
-    if (!l.defined()) return own;
-    at::Tensor w = at::cholesky_solve(gs * scale.unsqueeze(1), l) * scale.unsqueeze(1);
-    w.clamp_min_(0.0);
+    at::Tensor w = solve_symmetric(gss * scale.unsqueeze(0) * scale.unsqueeze(1),
+                                   gs * scale.unsqueeze(1), 1e-6, fallbacks_);
+    if (!w.defined()) return own;
+    w = (w * scale.unsqueeze(1)).clamp_min_(0.0);
     const at::Tensor mass = w.sum(1, true);
     const at::Tensor c0 = at::mm(w, p_.values.to(at::kDouble)) / mass.clamp_min(1e-300);
     return at::where(mass > 1e-12, c0, own);
@@ -365,8 +382,10 @@ class HeadFit {
     }
     const auto solve = [&](double rho) -> at::Tensor {
       if (in_blocks()) return values_in_blocks(x, off, rho, grams);
-      const at::Tensor l = factor(gram, rho * tau, fallbacks_);
-      return l.defined() ? prior_ + at::cholesky_solve(rhs, l) : prior_;
+      const at::Tensor off_prior = solve_symmetric(gram, rhs, rho * tau, fallbacks_);
+      if (off_prior.defined()) return prior_ + off_prior;
+      ++fallbacks_.prior;
+      return prior_;
     };
     const bool choose = o_.rho == 0 && deciding_.size() > 0;
     const std::vector<double> rhos = choose ? std::vector<double>{1e-3, 1e-2, 1e-1}
@@ -388,7 +407,7 @@ class HeadFit {
   void guard() {
     if (!beta_.isfinite().all().item<bool>()) {
       beta_ = at::zeros_like(beta_);
-      ++fallbacks_;
+      ++fallbacks_.bias;
     }
     if (o_.values == "ls") {
       if (values_.isfinite().all().item<bool>()) return;  // published: no bound
@@ -398,7 +417,7 @@ class HeadFit {
         return;
     }
     values_ = prior_.defined() ? prior_ : p_.values.index_select(0, index_).to(at::kDouble);
-    ++fallbacks_;
+    ++fallbacks_.prior;
   }
 
   const HeadProblem& p_;
@@ -409,10 +428,18 @@ class HeadFit {
   PublishedTargets published_;        ///< of the published weights
   at::Tensor features_;               ///< [m, T] f32 softmax of the fitted rows over all slots
   at::Tensor beta_, values_, prior_;  ///< f64
-  int64_t fallbacks_ = 0;
+  FitFallbacks fallbacks_;
 };
 
 }  // namespace
+
+FitFallbacks& FitFallbacks::operator+=(const FitFallbacks& other) {
+  ridge += other.ridge;
+  eigen += other.eigen;
+  prior += other.prior;
+  bias += other.bias;
+  return *this;
+}
 
 FitResult fit_head(const HeadProblem& problem, const std::vector<int32_t>& kept,
                    const std::vector<uint8_t>& held, const FitOptions& options) {

@@ -27,12 +27,23 @@ struct FitOptions {
   double rho = 0;  ///< ridge of "prior"; 0 = the best of 1e-3, 1e-2, 1e-1 on held-out rows
 };
 
+/// Numerical rescues, by kind.
+struct FitFallbacks {
+  int64_t ridge = 0;  ///< a factor that needed a larger ridge, each time it grew
+  int64_t eigen = 0;  ///< and still failed: the eigenvectors above a cutoff
+  int64_t prior = 0;  ///< values that were not finite, not plausible or not to be had
+  int64_t bias = 0;   ///< biases that were not finite: 0 instead
+  int64_t total() const { return ridge + eigen + prior + bias; }
+  FitFallbacks& operator+=(const FitFallbacks& other);
+};
+
 struct FitResult {
   at::Tensor bias;          ///< [t] f32, old bias included
   at::Tensor values;        ///< [t, D] f32
-  double output_error = 0;  ///< rms ||y - y'|| / rms ||y|| on the reporting rows (0 without any)
+  double output_error = 0;  ///< rms ||y - y'|| / rms ||y|| on the reporting rows, else the fitted
   double mass_error = 0;    ///< rms of log m' - log m there
-  int64_t fallbacks = 0;    ///< numerical rescues that were needed
+  bool held_out = false;    ///< whether there were reporting rows
+  FitFallbacks fallbacks;
 };
 
 /// `kept` [t]: ascending slot numbers, 1 <= t <= T. held [n]: 0 = fitted, 1 = decides between

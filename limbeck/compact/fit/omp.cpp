@@ -185,7 +185,11 @@ Slots pursue(const at::Tensor& features, const OmpOptions& o) {
   const at::Tensor target = column_sums(features);
   Fit fit(features, target, o.weights);
   Slots set;
-  std::vector<uint8_t> gone(size, 0);  // taken or banned
+  // Taken, banned, or read by nobody: a gain of 0 must not win where all others are negative.
+  std::vector<uint8_t> gone(size, 0);
+  const at::Tensor top = features.amax(1).to(at::kFloat);
+  for (int64_t j = 0; j < size; ++j)
+    gone[j] = static_cast<uint8_t>(!(top.const_data_ptr<float>()[j] > 0));
   at::Tensor w = at::empty({0}, at::kDouble);
   int64_t step = 0;
   for (int drops = 0;; ++drops) {
@@ -228,6 +232,16 @@ Slots pursue(const at::Tensor& features, const OmpOptions& o) {
   return set;
 }
 
+/// Slots that nobody reads count as taken.
+std::vector<uint8_t> unread(const at::Tensor& g) {
+  const at::Tensor diagonal = g.diagonal().to(at::kDouble).contiguous();
+  std::vector<uint8_t> out;
+  for (int64_t j = 0; j < g.size(0); ++j)
+    out.push_back(static_cast<uint8_t>(!(diagonal.const_data_ptr<double>()[j] > 0)));
+  return out;
+}
+
+/// -1 where all are taken.
 int64_t largest_left(const at::Tensor& c, const std::vector<uint8_t>& taken) {
   const double* gain = c.const_data_ptr<double>();
   int64_t best = -1;
@@ -242,7 +256,7 @@ int64_t largest_left(const at::Tensor& c, const std::vector<uint8_t>& taken) {
 class WarmNnls {
  public:
   explicit WarmNnls(const at::Tensor& g) : g_(g), sums_(g.sum(1, false, at::kDouble)) {
-    const at::Tensor scale = g.diagonal().to(at::kDouble).clamp_min(1e-300).rsqrt();
+    const at::Tensor scale = unit_scale(g.diagonal());
     scale_.assign(scale.const_data_ptr<double>(), scale.const_data_ptr<double>() + g.size(0));
     w_ = at::empty({0}, at::kDouble);
     c_ = sums_.clone();
@@ -365,9 +379,10 @@ Slots omp_select_plain(const at::Tensor& features, const OmpOptions& options) {
 Slots gomp(const at::Tensor& g, int64_t limit) {
   WarmNnls fit(g);
   Slots order;
-  std::vector<uint8_t> taken(g.size(0), 0);
+  std::vector<uint8_t> taken = unread(g);
   while (static_cast<int64_t>(order.size()) < std::min(limit, g.size(0))) {
     const int64_t best = largest_left(fit.unexplained(), taken);
+    if (best < 0) break;
     taken[best] = 1;
     order.push_back(static_cast<int32_t>(best));
     fit.add(order.back());
@@ -379,9 +394,10 @@ Slots gomp_plain(const at::Tensor& g, int64_t limit) {
   const at::Tensor full = g.to(at::kDouble), sums = full.sum(1);
   at::Tensor c = sums.clone();
   Slots order;
-  std::vector<uint8_t> taken(g.size(0), 0);
+  std::vector<uint8_t> taken = unread(g);
   while (static_cast<int64_t>(order.size()) < std::min(limit, g.size(0))) {
     const int64_t best = largest_left(c, taken);
+    if (best < 0) break;
     taken[best] = 1;
     order.push_back(static_cast<int32_t>(best));
     const at::Tensor index = index_of(order);

@@ -10,15 +10,15 @@
 namespace limbeck {
 namespace {
 
-/// Solves (a + ridge I) x = b; the ridge grows tenfold until the factorisation exists.
-at::Tensor solve_ridged(at::Tensor a, const at::Tensor& b, double ridge) {
-  const at::Tensor base = a.clone();
+/// Solves (a + ridge I) x = b; the ridge grows tenfold until the factorisation exists. Zeros where
+/// it never does, which needs numbers that are not finite.
+at::Tensor solve_ridged(const at::Tensor& a, const at::Tensor& b, double ridge, int64_t& rescues) {
   for (int i = 0; i < 12; ++i, ridge *= 10) {
-    a.copy_(base);
-    a.diagonal().add_(ridge);
-    const auto [l, info] = at::linalg_cholesky_ex(a);
-    if (info.item<int32_t>() != 0) continue;
-    return at::cholesky_solve(b.unsqueeze(1), l).squeeze(1);
+    at::Tensor m = a.clone();
+    m.diagonal().add_(ridge);
+    const auto [l, info] = at::linalg_cholesky_ex(m);
+    if (info.item<int32_t>() == 0) return at::cholesky_solve(b.unsqueeze(1), l).squeeze(1);
+    ++rescues;
   }
   return at::full_like(b, 0.0);
 }
@@ -62,15 +62,24 @@ std::vector<int64_t> ExchangeRule::choose(std::vector<int64_t> wrong) {
   return wrong;
 }
 
-at::Tensor nnls_gram(const at::Tensor& g, const at::Tensor& target, int64_t exchanges) {
+at::Tensor unit_scale(const at::Tensor& diagonal) {
+  const at::Tensor d = diagonal.to(at::kDouble);
+  if (d.numel() == 0) return d;
+  constexpr double kUnread = 1e-24;  // of the largest: weights of e^8 do not bring it back
+  return at::where(d > d.max() * kUnread, d.clamp_min(1e-300).rsqrt(), at::zeros({}, at::kDouble));
+}
+
+at::Tensor nnls_gram(const at::Tensor& g, const at::Tensor& target, int64_t exchanges,
+                     int64_t* rescues) {
   // Without the exact end there is no use for a ridge that the rounding of g may not allow.
   // That one is factorised in f32, at half the cost.
   const double ridge = exchanges < 0 ? kNnlsRidge : 1e-4;
   const at::ScalarType type = exchanges < 0 ? at::kDouble : at::kFloat;
   const int64_t t = g.size(0);
-  const at::Tensor scale = g.diagonal().clamp_min(1e-300).rsqrt();
+  const at::Tensor scale = unit_scale(g.diagonal());
   const at::Tensor a = (g * scale.unsqueeze(0) * scale.unsqueeze(1)).to(type).contiguous();
   const at::Tensor b = (target * scale).contiguous();
+  int64_t rescued = 0;
   std::vector<uint8_t> passive(t, 1);
   at::Tensor x = at::zeros({t}, at::kDouble);
   ExchangeRule rule(t);
@@ -83,9 +92,10 @@ at::Tensor nnls_gram(const at::Tensor& g, const at::Tensor& target, int64_t exch
     if (!in.empty()) {
       const at::Tensor index = at::tensor(in, at::kLong);
       const bool all = static_cast<int64_t>(in.size()) == t;
-      const at::Tensor part = all ? a.clone() : a.index_select(0, index).index_select(1, index);
-      x.index_copy_(0, index,
-                    solve_ridged(part, b.index_select(0, index).to(type), ridge).to(at::kDouble));
+      const at::Tensor part = all ? a : a.index_select(0, index).index_select(1, index);
+      x.index_copy_(
+          0, index,
+          solve_ridged(part, b.index_select(0, index).to(type), ridge, rescued).to(at::kDouble));
     }
     const at::Tensor y = at::mv(a, x.to(type)).to(at::kDouble).add_(x, ridge).sub_(b);
     const double *px = x.const_data_ptr<double>(), *py = y.const_data_ptr<double>();
@@ -95,7 +105,8 @@ at::Tensor nnls_gram(const at::Tensor& g, const at::Tensor& target, int64_t exch
     if (wrong.empty()) break;
     for (int64_t j : rule.choose(std::move(wrong))) passive[j] ^= 1;
   }
-  return x.clamp_min(0.0).mul_(scale);
+  if (rescues != nullptr) *rescues += rescued;
+  return at::where(scale > 0, x.clamp_min(0.0) * scale, at::ones({}, at::kDouble));
 }
 
 at::Tensor least_squares_plain(const at::Tensor& x, const at::Tensor& y) {

@@ -11,9 +11,16 @@ namespace limbeck {
 /// min_w ||A_S w - 1||_Omega with w >= 0 from the Gram alone: G_SS [t, t] f64, target (G 1)_S [t].
 /// Exact: unit-diagonal scaling, ridge 1e-7 (1e-4 with exchanges), block principal pivoting with
 /// Cholesky solves (docs/methods.md, the fit). `exchanges` >= 0 stops after so many solves and
-/// sets what is not yet feasible to 0. Returns w [t] f64.
+/// sets what is not yet feasible to 0. A slot that no row reads (unit_scale) stays as it was, w
+/// = 1. `rescues` counts larger ridges. Returns w [t] f64.
 constexpr int64_t kNnlsExact = -1;
-at::Tensor nnls_gram(const at::Tensor& g, const at::Tensor& target, int64_t exchanges = kNnlsExact);
+at::Tensor nnls_gram(const at::Tensor& g, const at::Tensor& target, int64_t exchanges = kNnlsExact,
+                     int64_t* rescues = nullptr);
+
+/// 1 / root of a Gram's diagonal [t] f64; 0 for columns so small beside the largest that their
+/// squares may be lost to underflow where their products with others are not, which leaves no
+/// positive definite matrix.
+at::Tensor unit_scale(const at::Tensor& diagonal);
 
 /// Ridge on the unit diagonal of the exact fit, and how far below 0 a gradient may be.
 inline constexpr double kNnlsRidge = 1e-7, kNnlsSlack = 1e-9;

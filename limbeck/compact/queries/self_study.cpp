@@ -68,6 +68,19 @@ std::vector<std::string> split(const std::vector<std::string_view>& lines, const
   return out;
 }
 
+constexpr std::string_view kThinks = "<think>", kThought = "</think>";
+
+/// A thought that was cut off says nothing about the text.
+bool still_thinks(std::string_view answer) {
+  const size_t begin = answer.rfind(kThinks);
+  return begin != std::string_view::npos && answer.find(kThought, begin) == std::string_view::npos;
+}
+/// What follows the thoughts.
+std::string_view said_aloud(std::string_view answer) {
+  const size_t end = answer.rfind(kThought);
+  return end == std::string_view::npos ? answer : answer.substr(end + kThought.size());
+}
+
 class Study {
  public:
   Study(const LanguageModel& lm, const KvCache& cache, PositionRange span, const ChatFrame& frame,
@@ -78,18 +91,19 @@ class Study {
     SelfStudy out;
     for (int64_t i = 0; i < options_.tries && out.questions.empty(); ++i) {
       const GenerateResult asked = say(prompt_of(kAskForQuestions), options_.question_tokens);
-      out.questions = list_items(asked.text);
+      if (still_thinks(asked.text)) continue;
+      out.questions = list_items(said_aloud(asked.text));
       if (static_cast<int64_t>(out.questions.size()) > options_.most_questions)
         out.questions.clear();
     }
     const auto total = static_cast<int64_t>(out.questions.size() + std::size(kTasks));
+    int64_t conversations = 0;
     const auto converse = [&](const std::string& words, int64_t tokens) {
       std::vector<int32_t> fed = prompt_of(words);
       const GenerateResult answer = say(fed, tokens);
       fed.insert(fed.end(), answer.tokens.begin(), answer.tokens.end());
-      out.suffixes.push_back({std::move(fed), span_});
-      report_progress(options_.progress, {"self-study", "conversations",
-                                          static_cast<int64_t>(out.suffixes.size()), total});
+      if (!still_thinks(answer.text)) out.suffixes.push_back({std::move(fed), span_});
+      report_progress(options_.progress, {"self-study", "conversations", ++conversations, total});
     };
     for (const std::string& q : out.questions) converse("\n" + q, options_.answer_tokens);
     for (const char* task : kTasks) converse(task, options_.task_tokens);

@@ -3,7 +3,9 @@
 ///
 /// Three test questions with options, written in one go and answered one by one; then the main
 /// points, the key facts, and the facts as JSON. Unlike a repeat this decodes, so it costs seconds
-/// to minutes.
+/// to minutes. Answers of models that think aloud (<think>) count once the thought has ended; those
+/// that the limit cuts off in it are left out. The published limits of 8,192, 4,096 and 2,048
+/// tokens are for models that think; the defaults below are for those that do not.
 #pragma once
 
 #include "limbeck/compact/queries/reference_queries.h"
