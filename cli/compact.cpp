@@ -62,9 +62,25 @@ std::string quality_line(const PreparedText& text, double asked) {
       asked, text.loss->nll, c.mean_ratio, c.ratio, c.predicted);
 }
 
+/// Before anything is loaded or read.
+void check_amount(const CompactArgs& args) {
+  const CompactFlags& f = args.compact;
+  const int64_t given = (f.ratio != 0 ? 1 : 0) + (f.budget != 0 ? 1 : 0) +
+                        (f.quality != 0 ? 1 : 0) + (args.bounded.budget.empty() ? 0 : 1);
+  if (given != 1)
+    throw InvalidArgument(
+        "[cli] give one of --ratio, --budget, --quality and --kv-budget, so that it is known how "
+        "much "
+        "to keep; found {}",
+        given);
+  if (f.ratio != 0 && !(f.ratio > 0 && f.ratio <= 1))
+    throw InvalidArgument("[cli] --ratio must be in (0, 1]; found {}", f.ratio);
+}
+
 }  // namespace
 
 int run_compact(const Globals& globals, const CompactArgs& args) {
+  check_amount(args);
   const std::string text = read_file(args.file);
   if (std::filesystem::is_directory(args.output))
     throw ResourceError("[cli] {} is a folder; --output names the file to write", args.output);
