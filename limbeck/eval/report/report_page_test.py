@@ -170,6 +170,7 @@ def main():
     if chromium is None:
         print(f"skipped: no Chromium found under the names {', '.join(names)}")
         return 77
+    arguments.page = arguments.page.resolve()
     page = arguments.page.read_text(encoding="utf-8")
     problems = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
