@@ -88,8 +88,9 @@ struct TaskArgs {
   int64_t window = 0;
   bool no_floors = false;
   bool keep_going = false;
+  bool anew = false;  ///< forgets what the folder holds
   int64_t together = 1;
-  int64_t seed = 42;
+  std::vector<int64_t> seeds = {42};
   double min_full_score = SummaryOptions{}.min_full_score;
 };
 /// Benchmark tasks with the texts, methods, ratios and lengths of `args`.

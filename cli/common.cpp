@@ -7,6 +7,7 @@
 #include <ATen/Parallel.h>
 #include <nlohmann/json.hpp>
 
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
@@ -38,6 +39,23 @@ ProgressFn progress(const Globals& globals) {
   if (globals.quiet) return {};
   auto printer = std::make_shared<ProgressPrinter>();
   return [printer](const ProgressStep& step) { (*printer)(step); };
+}
+
+namespace {
+volatile std::sig_atomic_t interrupted = 0;
+}  // namespace
+
+ProgressFn cancellable(ProgressFn show) {
+  // The second time it is the system's own again.
+  std::signal(SIGINT, [](int) {
+    interrupted = 1;
+    std::signal(SIGINT, SIG_DFL);
+  });
+  return [show = std::move(show)](const ProgressStep& step) {
+    report_progress(show, step);
+    if (interrupted != 0)
+      throw Cancelled("[cli] interrupted; what is done is kept, and the same command goes on");
+  };
 }
 
 std::string read_file(const std::string& path) {

@@ -63,6 +63,8 @@ struct CompactFlags {
 std::filesystem::path model_directory(const Globals& globals);
 LanguageModel load(const Globals& globals);
 ProgressFn progress(const Globals& globals);
+/// The same, and throws Cancelled at the next step once somebody has pressed Ctrl-C.
+ProgressFn cancellable(ProgressFn show);
 
 /// A whole file or standard input ("-"); ResourceError names it.
 std::string read_file(const std::string& path);

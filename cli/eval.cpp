@@ -61,7 +61,7 @@ int run_eval(const Globals& globals, const EvalArgs& args) {
   EvalPlan plan = check_plan(args);
   const LanguageModel lm = load(globals);
   plan.methods = read_methods(lm, args);
-  plan.progress = progress(globals);
+  plan.progress = cancellable(progress(globals));
   const EvalResult result = evaluate_compaction(lm, plan);
   if (!globals.json) {
     fmt::print("{}", summary_markdown(result.summary));
@@ -88,7 +88,7 @@ int run_calibrate_quality(const Globals& globals, const EvalArgs& args, const st
   plan.methods = read_methods(lm, args);
   if (plan.methods.empty())
     throw InvalidArgument("[cli] need a method whose quality to calibrate; found none");
-  plan.progress = progress(globals);
+  plan.progress = cancellable(progress(globals));
   const std::string path = output.empty() ? lm.path.string() + ".quality.json" : output;
   QualityFile file{lm.model.spec().family, lm.model.fingerprint(), {}};
   if (std::filesystem::exists(path)) {

@@ -28,7 +28,17 @@ std::vector<TaskRequest> requested_tasks(const TaskArgs& args) {
         if (value.starts_with('@')) value = read_file(value.substr(1));
     }
   std::vector<std::string> notes;
-  auto out = expand_tasks(given, {{"seed", std::to_string(args.seed)}}, notes);
+  std::vector<TaskRequest> out;
+  for (const int64_t seed : args.seeds) {
+    if (std::count(args.seeds.begin(), args.seeds.end(), seed) > 1)
+      throw InvalidArgument("[cli] --task-seed must name each seed once; found {} again", seed);
+    std::vector<std::string> again;  // the same for every seed
+    // A task without a seed, or with one of its own, is there once.
+    for (TaskRequest& request : expand_tasks(given, {{"seed", std::to_string(seed)}},
+                                             seed == args.seeds.front() ? notes : again))
+      if (std::find(out.begin(), out.end(), request) == out.end())
+        out.push_back(std::move(request));
+  }
   // A benchmark's name asks for what can be made; a task's own name asks for the task.
   const auto leave_out = [&](const char* name, const std::string& corpus, const char* flag) {
     const auto is_it = [&](const TaskRequest& request) { return request.name == name; };
@@ -99,7 +109,7 @@ int run_eval_tasks(const Globals& globals, const EvalArgs& args, const TaskArgs&
   plan.lengths = args.lengths;
   plan.samples = tasks.samples;
   plan.ratios = args.ratios;
-  plan.seed = tasks.seed;
+  plan.seeds = tasks.seeds;
   plan.mode = parse_eval_mode(tasks.mode);
   plan.window = tasks.window;
   plan.summary.min_full_score = tasks.min_full_score;
@@ -113,7 +123,8 @@ int run_eval_tasks(const Globals& globals, const EvalArgs& args, const TaskArgs&
   const LanguageModel lm = load(globals);
   plan.methods = read_methods(lm, args);
   plan.floors = !tasks.no_floors && !plan.methods.empty();
-  plan.progress = progress(globals);
+  plan.progress = cancellable(progress(globals));
+  if (tasks.anew) forget_run(plan.folder);
   run_tasks(
       lm, plan,
       [&](const TaskRequest& request, const PromptCounter& counter) {

@@ -171,7 +171,12 @@ void add_tasks(CLI::App* c, TaskArgs& a) {
   c->add_option("--hotpot", a.hotpot, "HotpotQA file, for qa_2");
   c->add_option("--words", a.words, "word list, one a line; default: what ships");
   c->add_option("--templates", a.templates, "JSON file with another wording of generated tasks");
-  c->add_option("--task-seed", a.seed, "of the tasks' draws")->capture_default_str();
+  c->add_option("--task-seed", a.seeds,
+                "of the tasks' draws; several, comma-separated: documents of each of them")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->capture_default_str();
+  c->add_flag("--new", a.anew, "forget what a run in the folder has done, and start anew");
   c->add_option("--mode", a.mode,
                 "agnostic: the question comes after compaction; aware: it is compacted with the "
                 "text and asked again; in-prompt: read in full before (not comparable)")

@@ -5,6 +5,8 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
+
 namespace limbeck {
 
 at::Tensor scored_log_probs(const Model& model, KvCache& cache, std::span<const int32_t> prompt,
@@ -37,6 +39,22 @@ at::Tensor scored_log_probs(const Model& model, KvCache& cache, std::span<const 
   return at::log_softmax(logits, -1);
 }
 
+std::vector<double> row_divergences(const at::Tensor& full, const at::Tensor& other) {
+  constexpr double kNoise = -1e-6;  // of f32 log-probabilities
+  const at::Tensor p = full.to(at::kDouble), q = other.to(at::kDouble);
+  // exp(-inf) * (-inf - x) is NaN where a probability underflows: those terms are 0.
+  const at::Tensor terms = at::where(p.isinf(), at::zeros({}, p.options()), p.exp() * (p - q));
+  const at::Tensor sums = terms.sum(-1).contiguous();
+  std::vector<double> out(sums.const_data_ptr<double>(),
+                          sums.const_data_ptr<double>() + sums.numel());
+  for (double& kl : out) {
+    if (!(kl >= kNoise))
+      throw NumericalError("[eval] a divergence must not be below 0; found {}", kl);
+    kl = std::max(kl, 0.0);
+  }
+  return out;
+}
+
 Fidelity compare_log_probs(const at::Tensor& full, const at::Tensor& other,
                            std::span<const int32_t> targets) {
   c10::NoGradGuard guard;
@@ -45,9 +63,7 @@ Fidelity compare_log_probs(const at::Tensor& full, const at::Tensor& other,
       "{} and {} rows for {} targets", full.size(0), other.size(0), targets.size());
   Fidelity f;
   f.tokens = full.size(0);
-  // exp(-inf) * (-inf - x) is NaN where a probability underflows: those terms are 0.
-  f.kl =
-      (full.exp() * (full - other)).nan_to_num(0.0).sum(-1).to(at::kDouble).mean().item<double>();
+  for (const double kl : row_divergences(full, other)) f.kl += kl / static_cast<double>(f.tokens);
   f.top1 = full.argmax(-1).eq(other.argmax(-1)).to(at::kDouble).mean().item<double>();
   const at::Tensor index =
       at::tensor(std::vector<int64_t>(targets.begin(), targets.end()), at::kLong).unsqueeze(1);

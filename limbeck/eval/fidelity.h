@@ -32,6 +32,10 @@ at::Tensor scored_log_probs(const Model& model, KvCache& cache, std::span<const 
 Fidelity compare_log_probs(const at::Tensor& full, const at::Tensor& other,
                            std::span<const int32_t> targets);
 
+/// KL(full || other) of each row of log-probabilities [n, vocabulary], in f64. Throws
+/// NumericalError for one that is below 0 by more than rounding, or NaN.
+std::vector<double> row_divergences(const at::Tensor& full, const at::Tensor& other);
+
 /// Token-weighted mean of several comparisons.
 Fidelity mean_fidelity(std::span<const Fidelity> parts);
 

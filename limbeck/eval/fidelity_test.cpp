@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 namespace limbeck {
 namespace {
@@ -20,6 +21,16 @@ TEST(FidelityTest, KlOfTwoCoinsIsTheFormulas) {
   EXPECT_NEAR(f.nll_full, std::log(4.0), 1e-6);
   EXPECT_NEAR(f.nll_other, std::log(2.0), 1e-6);
   EXPECT_EQ(f.top1, 1.0);
+}
+
+TEST(FidelityTest, DivergencesOfRowsAreExact) {
+  const float inf = std::numeric_limits<float>::infinity();
+  const at::Tensor p = at::tensor({0.75F, 0.25F, 1.0F, 0.0F}, at::kFloat).view({2, 2}).log();
+  const std::vector<double> same = row_divergences(p, p);
+  EXPECT_EQ(same, (std::vector<double>{0, 0}));  // also where a probability is 0
+  const at::Tensor none = at::tensor({-inf, 0.0F, -inf, 0.0F}, at::kFloat).view({2, 2});
+  EXPECT_EQ(row_divergences(p, none)[0], std::numeric_limits<double>::infinity());
+  EXPECT_THROW(row_divergences(p, at::full({2, 2}, 1.0F)), NumericalError);
 }
 
 TEST(FidelityTest, EqualCachesDoNotDifferAndComeBackUnchanged) {

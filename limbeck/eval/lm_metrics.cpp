@@ -1,6 +1,7 @@
 #include "limbeck/eval/lm_metrics.h"
 
 #include "limbeck/base/error.h"
+#include "limbeck/eval/fidelity.h"
 #include "limbeck/eval/report/intervals.h"
 
 #include <ATen/ATen.h>
@@ -13,16 +14,9 @@
 namespace limbeck {
 namespace {
 
-/// Rounding of f32 log-probabilities may leave this much below zero.
-constexpr double kNoise = -1e-6;
 constexpr std::array<size_t, 4> kDistances = {1, 16, 64, 256};
 constexpr std::array<double, 13> kDpQuantiles = {0,  0.1, 1,  5,  10,   25, 50,
                                                  75, 90,  95, 99, 99.9, 100};
-
-double exact_kl(double kl) {
-  if (!(kl >= kNoise)) throw NumericalError("[lm] a divergence must not be below 0; found {}", kl);
-  return std::max(kl, 0.0);
-}
 
 void append(const at::Tensor& values, std::vector<double>& out) {
   const at::Tensor dense = values.to(at::kDouble).contiguous();
@@ -69,11 +63,8 @@ void add_lm_rows(const at::Tensor& full, const at::Tensor& other, std::span<cons
       full.sizes() == other.sizes() && full.size(0) == static_cast<int64_t>(targets.size()),
       "{} and {} rows for {} targets", full.size(0), other.size(0), targets.size());
   const at::Tensor p = full.to(at::kDouble), q = other.to(at::kDouble);
-  // exp(-inf) * (-inf - x) is NaN where a probability underflows: those terms are 0.
-  const at::Tensor terms = at::where(p.isinf(), at::zeros({}, p.options()), p.exp() * (p - q));
-  std::vector<double> kl;
-  append(terms.sum(-1), kl);
-  for (const double x : kl) out.kl.push_back(exact_kl(x));
+  const std::vector<double> kl = row_divergences(full, other);
+  out.kl.insert(out.kl.end(), kl.begin(), kl.end());
   append(full.argmax(-1).eq(other.argmax(-1)), out.agree);
   const at::Tensor index =
       at::tensor(std::vector<int64_t>(targets.begin(), targets.end()), at::kLong).unsqueeze(1);

@@ -121,7 +121,9 @@ class Growing {
     ++step_;
     if (lm_.is_eos(id)) return end("stop");
     result_.tokens.push_back(id);
-    if (!emit(filter_.push(decoder_.push(id)))) return end("cancelled");
+    const std::string piece = decoder_.push(id);
+    const bool free = options_.stop_after_first && result_.tokens.size() == 1;
+    if (!emit(free ? piece : filter_.push(piece))) return end("cancelled");
     if (filter_.stopped()) return end("stop");
     return step_ < most_ && (!options_.make_room || options_.make_room(cache_, 1));
   }

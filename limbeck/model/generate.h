@@ -17,6 +17,7 @@ struct GenerateOptions {
   int64_t min_tokens = 0;    ///< no EOS before
   bool ignore_eos = false;
   std::vector<std::string> stop;  ///< up to 8; found across token borders, not returned
+  bool stop_after_first = false;  ///< stop strings are looked for behind the first token only
   int64_t prefill_chunk = 512;
   ProgressFn progress;  ///< of the prompt
   /// Called before `rows` more tokens are fed; may compact or shorten the cache. False: no room,

@@ -86,6 +86,28 @@ TEST(GenerateTogetherTest, EverySequenceIsAsItWouldBeAlone) {
   }
 }
 
+TEST(GenerateTest, StopStringsMayCountBehindTheFirstTokenOnly) {
+  const LanguageModel lm = bytes_model(DType::f32);
+  const std::vector<int32_t> prompt = test::random_tokens(12, 4);
+  const auto said = [&](const std::vector<std::string>& stop, bool after_first) {
+    KvCache cache = lm.model.new_cache();
+    GenerateOptions o;
+    o.max_tokens = 12;
+    o.ignore_eos = true;
+    o.stop = stop;
+    o.stop_after_first = after_first;
+    return generate(lm, cache, prompt, o);
+  };
+  const GenerateResult free = said({}, false);
+  const std::string first = lm.tokenizer.decode(std::span(free.tokens).first(1));
+  ASSERT_FALSE(first.empty());
+  EXPECT_EQ(said({first}, false).text, "");
+  const GenerateResult later = said({first}, true);
+  EXPECT_TRUE(later.text.starts_with(first));
+  const size_t again = free.text.find(first, first.size());
+  EXPECT_EQ(later.text, free.text.substr(0, again));
+}
+
 TEST(GenerateTogetherTest, RefusesWhatCannotBeShared) {
   const LanguageModel lm = bytes_model(DType::f32);
   const std::vector<int32_t> prompt = test::random_tokens(5, 4);

@@ -16,6 +16,7 @@ import tempfile
 import time
 
 SKIPPED = 77
+UNITS = 2 * 2 * (2 * (2 + 2) + 2)  # tasks, documents, ratios x (methods and floors), bounds
 
 
 def command(limbeck, folder, *more, methods="kvzip,limbeck"):
@@ -49,20 +50,46 @@ def check(what, holds):
         sys.exit(1)
 
 
+def done_units(folder):
+    file = folder / "samples.jsonl"
+    return file.read_bytes().count(b'{"done":') if file.exists() else 0
+
+
 def killed_and_gone_on_with(limbeck, folder):
-    """Kills the run three times, at any moment; on a slow machine it may not have begun by then."""
+    """Kills the run three times, each time some moment after it has finished another unit or more."""
     seed = random.randrange(10**6)
     print(f"seed  {seed}")
     random.seed(seed)
     for _ in range(3):
+        before, wanted = done_units(folder), random.randint(1, 4)
         process = subprocess.Popen(command(limbeck, folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(random.uniform(1.5, 5.0))
+        while process.poll() is None and done_units(folder) < before + wanted:
+            time.sleep(0.005)
+        time.sleep(random.uniform(0, 0.3))
+        check("the run goes on when it is killed", process.poll() is None)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    if (folder / "samples.jsonl").exists():
-        with open(folder / "samples.jsonl", "ab") as file:
-            file.write(b'{"task": "cut of')  # what a crash of the machine may leave
+    check("and has something left to do", 0 < done_units(folder) < UNITS)
+    with open(folder / "samples.jsonl", "ab") as file:
+        file.write(b'{"task": "cut of')  # what a crash of the machine may leave
     run(*command(limbeck, folder))
+
+
+def samples(folder):
+    """Every line of the record, timings apart."""
+    timing = ("seconds", "compaction_seconds", "rss_peak")
+    lines = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+    return sorted(json.dumps({k: v for k, v in line.items() if k not in timing}, sort_keys=True) for line in lines)
+
+
+def interrupted(limbeck, folder):
+    process = subprocess.Popen(command(limbeck, folder), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and done_units(folder) < 2:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    errors = process.communicate()[1]
+    check("Ctrl-C ends a run with its own status and a sentence", process.returncode == 7 and "interrupted" in errors)
+    check("between two units", done_units(folder) < UNITS and (folder / "samples.jsonl").read_bytes().endswith(b"\n"))
 
 
 def main():
@@ -80,8 +107,12 @@ def main():
         check("the page is written", "<svg" in (folder / "whole/report.html").read_text())
         killed_and_gone_on_with(limbeck, folder / "killed")
         check("a run killed three times ends with the same summary", summary(folder / "killed") == whole)
+        check("and the same samples", samples(folder / "killed") == samples(folder / "whole"))
         heads = [(folder / name / "heads.jsonl").read_bytes() for name in ("whole", "killed")]
         check("and with the same budgets of heads", heads[0] == heads[1])
+        interrupted(limbeck, folder / "stopped")
+        run(*command(limbeck, folder / "stopped", "--task-seed", "7", "--new", methods="kvzip"))
+        check("--new starts another run in the same folder", done_units(folder / "stopped") == 2 * 2 * (2 * 3 + 2))
         for i in (1, 2):
             run(*command(limbeck, folder / f"part{i}", "--shard", f"{i}/2"))
         run(limbeck, "merge", folder / "part1", folder / "part2", "-o", folder / "joined")

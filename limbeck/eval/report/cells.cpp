@@ -80,16 +80,20 @@ std::vector<double> PairedScores::differences() const {
 }
 
 PairedScores paired_scores(const CellRows& first, const CellRows& second) {
-  std::map<std::pair<std::string, std::string>, double> known;
+  std::map<std::pair<std::string, std::string>, const SampleRow*> known;
   for (const CellDocument& d : first.documents)
-    for (const SampleRow* r : d.rows) known[{d.id, r->q_id}] = r->score;
+    for (const SampleRow* r : d.rows) known[{d.id, r->q_id}] = r;
   PairedScores out;
   for (const CellDocument& d : second.documents) {
     double a = 0, b = 0, n = 0;
     for (const SampleRow* r : d.rows) {
       const auto it = known.find({d.id, r->q_id});
       if (it == known.end()) continue;
-      a += it->second;
+      if (it->second->outputs != r->outputs) {
+        ++out.others;
+        continue;
+      }
+      a += it->second->score;
       b += r->score;
       ++n;
     }

@@ -48,9 +48,10 @@ std::vector<double> document_scores(const CellRows& cell);
 struct PairedScores {
   std::vector<double> first, second;  ///< one a common document; means of the common questions
   int64_t questions = 0;
+  int64_t others = 0;  ///< questions of the same number that expect something else: left out
   std::vector<double> differences() const;  ///< second - first
 };
-/// Of the questions that both cells have, by document and question.
+/// Of the questions that both cells have, by document, question and expected answers.
 PairedScores paired_scores(const CellRows& first, const CellRows& second);
 
 }  // namespace limbeck

@@ -71,6 +71,7 @@ RunComparison compare_runs(std::span<const SampleRow> a, std::span<const SampleR
     const size_t k = at->second;
     places.erase(at);
     const PairedScores pairs = paired_scores(cells_a[k], cells_b[i]);
+    out.others += pairs.others;
     if (pairs.first.empty()) {
       out.without_common.push_back(cells_b[i].key);
       continue;
@@ -121,6 +122,11 @@ Table comparison_table(const RunComparison& comparison, const std::string& name_
       "difference excludes 0, over {} documents or more). About {:.2g} would be by chance.",
       n, comparison.better, comparison.worse, kFewestForSignificance,
       (1 - kConfidence) * static_cast<double>(n)));
+  if (comparison.others > 0)
+    out.notes.push_back(
+        fmt::format("{} questions have the same number in both and expect something else (another "
+                    "seed, text or option): they are left out.",
+                    comparison.others));
   const auto list = [&](const std::vector<CellKey>& keys, const std::string& name) {
     for (const CellKey& key : keys)
       out.notes.push_back(fmt::format("{}: {}.", name, key_text(key)));
@@ -162,6 +168,7 @@ nlohmann::ordered_json comparison_to_json(const RunComparison& comparison,
           {"confidence", kConfidence},
           {"better", comparison.better},
           {"worse", comparison.worse},
+          {"other_questions", comparison.others},
           {"cells", std::move(cells)},
           {"only_a", to_json(comparison.only_a)},
           {"only_b", to_json(comparison.only_b)},

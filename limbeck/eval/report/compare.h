@@ -32,6 +32,7 @@ struct RunComparison {
   std::vector<CellKey> only_a, only_b;  ///< whole cells
   std::vector<CellKey> without_common;  ///< in both, but with no common question
   int64_t better = 0, worse = 0;        ///< cells that changed significantly
+  int64_t others = 0;  ///< questions of one number that expect other answers, left out
 };
 
 /// Throws InvalidArgument when the rows of either side cannot be of one run.

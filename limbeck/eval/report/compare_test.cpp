@@ -54,6 +54,23 @@ TEST(CompareTest, DifferencesAreBMinusAOverCommonQuestions) {
   EXPECT_EQ(c.worse, 1);
 }
 
+TEST(CompareTest, QuestionsThatExpectSomethingElseAreNotPaired) {
+  const std::vector<SampleRow> a = small_run();
+  std::vector<SampleRow> b = small_run();
+  for (SampleRow& r : b)
+    if (r.task == "vt" && r.ordinal > 0) r.outputs = {"of another seed"};
+  RunComparison c = compare_runs(a, b);
+  EXPECT_EQ(cell(c, "vt", "good", 0.5).documents, 1);
+  EXPECT_EQ(cell(c, "cwe", "good", 0.5).documents, 8);
+  EXPECT_EQ(c.others, 7 * 5);
+  EXPECT_NE(comparison_markdown(c, "A", "B").find("35 questions have the same number"),
+            std::string::npos);
+  for (SampleRow& r : b) r.outputs = {"of another seed"};
+  c = compare_runs(a, b);
+  EXPECT_TRUE(c.cells.empty());
+  EXPECT_EQ(c.without_common.size(), 10U);
+}
+
 TEST(CompareTest, FewDocumentsAreNeverSignificant) {
   std::vector<SampleRow> a = small_run(5), b = small_run(5);
   for (SampleRow& r : b)

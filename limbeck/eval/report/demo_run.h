@@ -84,7 +84,7 @@ inline void add_needle_rows(DemoRun& run) {
           const double here = depth == 0 || depth == 10 ? 0.97 : quality;
           SampleRow r =
               demo_row("needle_grid", length, 3 * depth + i, method, budget, here, seconds);
-          r.group = "needles";
+          r.group = "needle_grid";
           r.metrics["depth"] = 10.0 * static_cast<double>(depth);
           run.rows.push_back(r);
         }

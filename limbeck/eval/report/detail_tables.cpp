@@ -79,8 +79,10 @@ Table category_table(const Summary& s, const GroupKey& key) {
                                     fmt::format("{} tasks, {:.1f} % of the full cache's score",
                                                 it->tasks, it->relative)});
     }
-    row.push_back({percent_text(
-        mean_over(cells_of_row(s, *g), [](const SummaryCell& c) { return c.score.mean; }))});
+    row.push_back({g->missing.empty()
+                       ? percent_text(mean_over(cells_of_row(s, *g),
+                                                [](const SummaryCell& c) { return c.score.mean; }))
+                       : std::string("-")});
     out.rows.push_back(std::move(row));
   }
   return out;
@@ -150,7 +152,7 @@ Table other_scores_table(const Summary& s, const GroupKey& key) {
   for (const SummaryCell& c : s.cells) {
     if (!key.holds(c) || is_lm(c)) continue;
     for (const auto& [name, value] : c.metrics)
-      if (name != "kl" && name != "top1" && name != "own_nll" && name != "depth")
+      if (name != "kl" && name != "top1" && name != "own_nll" && name != "depth" && name != "x")
         names.emplace(c.key.task, name);
   }
   for (const auto& [task, name] : names) {

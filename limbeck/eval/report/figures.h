@@ -31,7 +31,7 @@ std::vector<Figure> group_figures(const Summary& summary, const GroupKey& key,
                                   const MethodStyles& styles);
 
 inline constexpr std::string_view kNeedleGridTask = "needle_grid";
-/// One heat map of depth by length for each mode, method and budget, from the rows of task
+/// One heat map of depth by length for each task, mode, method and budget, from the rows of group
 /// needle_grid with the metric "depth" (in %).
 std::vector<Figure> needle_figures(std::span<const SampleRow> rows);
 

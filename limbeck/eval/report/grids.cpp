@@ -28,7 +28,7 @@ Table table_of(const HeatMap& map) {
 
 /// Of one method at one budget: scores by depth and length.
 struct NeedleGrid {
-  std::string mode, method;
+  std::string task, mode, method;
   double budget = 1.0;
   std::map<double, std::map<int64_t, std::vector<double>>> scores;
 };
@@ -36,12 +36,14 @@ struct NeedleGrid {
 std::vector<NeedleGrid> needle_grids(std::span<const SampleRow> rows) {
   std::vector<NeedleGrid> out;
   for (const CellRows& cell : cells_of(rows)) {
-    if (cell.key.task != kNeedleGridTask) continue;
+    if (cell.group != kNeedleGridTask) continue;
     auto grid = std::find_if(out.begin(), out.end(), [&](const NeedleGrid& g) {
-      return g.mode == cell.key.mode && g.method == cell.key.method && g.budget == cell.key.budget;
+      return g.task == cell.key.task && g.mode == cell.key.mode && g.method == cell.key.method &&
+             g.budget == cell.key.budget;
     });
     if (grid == out.end())
-      grid = out.insert(out.end(), {cell.key.mode, cell.key.method, cell.key.budget, {}});
+      grid = out.insert(out.end(),
+                        {cell.key.task, cell.key.mode, cell.key.method, cell.key.budget, {}});
     for (const CellDocument& d : cell.documents)
       for (const SampleRow* r : d.rows) {
         const auto depth = r->metrics.find("depth");
@@ -53,7 +55,7 @@ std::vector<NeedleGrid> needle_grids(std::span<const SampleRow> rows) {
   std::stable_sort(out.begin(), out.end(), [](const NeedleGrid& a, const NeedleGrid& b) {
     const auto order = [](const NeedleGrid& g) {
       const int rank = g.method == kFullLabel ? 0 : is_floor(g.method) ? 2 : 1;
-      return std::tuple(g.mode, rank, g.method, -g.budget);
+      return std::tuple(g.task, g.mode, rank, g.method, -g.budget);
     };
     return order(a) < order(b);
   });
@@ -99,6 +101,7 @@ Figure needle_figure(const NeedleGrid& grid, const std::set<int64_t>& lengths,
   }
   Figure out;
   out.title = "Needles, " + named(grid.method, grid.budget);
+  if (grid.task != kNeedleGridTask) out.title += ", " + grid.task;
   if (grid.mode != "agnostic") out.title += ", mode " + grid.mode;
   out.caption = fmt::format("Score in %: mean {:.1f}, worst cell {:.1f} ({}).", mean_of(cells),
                             worst, worst_name);

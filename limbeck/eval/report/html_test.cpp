@@ -103,6 +103,7 @@ TEST(HtmlTest, ExtremesAreAPageToo) {
   for (int64_t i = 0; i < 25; ++i) {
     SampleRow r = row("needle_grid", 0, "one", 0.5, 1);
     r.length = 1000000 + i * 1000;
+    r.group = "needle_grid";
     r.metrics["depth"] = 33.333333333;
     rows.push_back(r);
   }
@@ -204,11 +205,18 @@ TEST(FiguresTest, NeedleGridsAreDepthByLength) {
     for (int64_t i = 0; i < 2; ++i) {
       SampleRow r = row("needle_grid", static_cast<int64_t>(depth) + i, "good", 0.5,
                         depth == 50 && i == 0 ? 0 : 1);
+      r.group = "needle_grid";
       r.metrics["depth"] = depth;
       rows.push_back(r);
     }
-  const std::vector<Figure> figures = needle_figures(rows);
-  ASSERT_EQ(figures.size(), 1U);
+  // A grid under another name has a map of its own.
+  SampleRow renamed = rows.back();
+  renamed.task = "in_books";
+  rows.push_back(renamed);
+  std::vector<Figure> figures = needle_figures(rows);
+  ASSERT_EQ(figures.size(), 2U);
+  EXPECT_EQ(figures[0].title, "Needles, good, 50 %, in_books");
+  figures.erase(figures.begin());
   EXPECT_EQ(figures[0].caption, "Score in %: mean 83.3, worst cell 50.0 (depth 50 %, 4K tokens).");
   EXPECT_EQ(figures[0].data.rows[1][1].text, "50.0");
   EXPECT_EQ(figures[0].data.columns[1], "4K");

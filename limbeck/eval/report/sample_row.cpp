@@ -41,6 +41,7 @@ ordered_json sample_to_json(const SampleRow& r) {
   j["category"] = valid_utf8(r.category);
   j["doc_id"] = valid_utf8(r.doc_id);
   j["q_id"] = valid_utf8(r.q_id);
+  if (!r.question.empty()) j["question"] = valid_utf8(r.question);
   j["ordinal"] = r.ordinal;
   j["length"] = r.length;
   j["method"] = valid_utf8(r.method);
@@ -87,6 +88,7 @@ SampleRow sample_from_json(const json& j, std::string_view what) {
   r.category = f.text("category");
   r.doc_id = f.name("doc_id");
   r.q_id = f.text("q_id");
+  if (j.contains("question")) r.question = f.text("question");
   r.ordinal = f.count("ordinal");
   r.length = f.count("length");
   r.method = f.name("method");

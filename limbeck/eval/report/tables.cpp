@@ -106,6 +106,16 @@ void add_notes(Table& table, const Summary& s, const GroupKey& key) {
       "truncated documents.",
       fewest == most ? std::to_string(most) : fmt::format("{} to {}", fewest, most), questions,
       failed, truncated));
+  std::vector<std::string> sizes;
+  for (const SummaryCell& c : s.cells)
+    if (key.holds(c) && c.key.method == kFullLabel)
+      if (const auto x = c.metrics.find("x"); x != c.metrics.end())
+        sizes.push_back(fmt::format("{} {}", c.key.task, three_digits(x->second)));
+  if (!sizes.empty())
+    table.notes.push_back(fmt::format(
+        "Mean size of the documents, in the units of their generators, which depends on "
+        "the tokenizer: {}.",
+        join(sizes)));
 }
 
 }  // namespace

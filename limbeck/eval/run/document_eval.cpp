@@ -261,6 +261,7 @@ SampleRow DocumentEval::row_of(const EvalUnit& unit, const Compacted& compacted,
   const CompactedDocument& made = compacted.document;
   SampleRow row;
   row.q_id = document_.questions[question].id;
+  row.question = document_.questions[question].text;
   row.outputs = document_.questions[question].outputs;
   row.prompt_tokens = static_cast<int64_t>(prompt_.before().size() + ids_.size() +
                                            references_[question].prompt.size());
@@ -282,10 +283,11 @@ SampleRow DocumentEval::row_of(const EvalUnit& unit, const Compacted& compacted,
   row.seconds.insert(row.seconds.end(), made.compaction.begin(), made.compaction.end());
   row.compaction_seconds = seconds_of(made.shared, "queries");
   for (const auto& [stage, seconds] : made.compaction) row.compaction_seconds += seconds;
-  // Where a needle lies, for the heat map.
-  if (const auto depth = document_.facts.find("depth");
-      depth != document_.facts.end() && depth->is_number())
-    row.metrics["depth"] = depth->get<double>();
+  // Where a needle lies, for the heat map, and how much a generator could put into the length.
+  for (const char* name : {"depth", "x"})
+    if (const auto fact = document_.facts.find(name);
+        fact != document_.facts.end() && fact->is_number())
+      row.metrics[name] = fact->get<double>();
   return row;
 }
 
@@ -303,7 +305,9 @@ FootprintReport DocumentEval::ask(Compacted& compacted, size_t question, SampleR
 
 void DocumentEval::take(const Answer& a, Compacted& compacted, size_t question,
                         SampleRow& row) const {
-  const TaskScore score = task_.score(document_.questions[question], a.text);
+  const TaskQuestion& asked = document_.questions[question];
+  const bool continues = task_.info().prefix_scored && !lm_.chat_template;
+  const TaskScore score = task_.score(asked, continues ? asked.answer_prefix + a.text : a.text);
   row.prediction = a.text;
   row.finish = a.finish;
   row.generated_tokens = static_cast<int64_t>(a.tokens.size());
@@ -340,7 +344,10 @@ std::vector<DocumentEval::Answer> DocumentEval::answers(std::span<KvCache* const
   o.max_tokens = info.max_new;
   o.stop = info.stop;
   // A stop string can only end an answer that has a token.
-  if (info.stop_after_first) o.min_tokens = 1;
+  if (info.stop_after_first) {
+    o.min_tokens = 1;
+    o.stop_after_first = true;
+  }
   std::vector<KvCache::Mark> marks;
   for (const KvCache* cache : caches) marks.push_back(cache->mark());
   std::vector<GenerateResult> generated;

@@ -46,13 +46,16 @@ class BookTask : public Task {
     return out;
   }
   TaskScore score(const TaskQuestion& /*question*/, std::string_view text) const override {
+    scored.emplace_back(text);
     if (!refused.empty() && text == refused) throw InvalidArgument("[book] this answer is refused");
     TaskScore out;
     out.score = text.empty() ? 0 : 1;
     return out;
   }
 
-  std::string refused;  ///< an answer that cannot be scored
+  std::string refused;                      ///< an answer that cannot be scored
+  mutable std::vector<std::string> scored;  ///< texts
+  void score_with_prefix() { info_.prefix_scored = true; }
 
  private:
   TaskInfo info_;
@@ -105,6 +108,25 @@ TEST(DocumentEvalTest, EverythingKeptIsTheFullCache) {
     EXPECT_GT(row.rss_peak, 0);
   }
   for (const auto& [id, row] : run("none", 0.0).rows) EXPECT_EQ(row.kept, 0);
+}
+
+TEST(DocumentEvalTest, WithoutAChatTemplateTheAnswerPrefixMayBeScored) {
+  LanguageModel plain = test::tiny_language_model(), chats = test::tiny_language_model();
+  plain.chat_template.reset();
+  if (!chats.chat_template)
+    chats.chat_template = ChatTemplate::compile("{{ messages[0].content }}!");
+  for (const LanguageModel* lm : {&plain, &chats}) {
+    BookTask task;
+    task.score_with_prefix();
+    const TaskPrompt prompt(*lm, true);
+    TaskDocument document = task.document(0, 0);
+    document.questions.resize(1);
+    document.questions[0].answer_prefix = "It was";
+    DocumentEval eval(*lm, task, prompt, document, {});
+    const SampleRow row = eval.run({"full", 1.0, nullptr, ""}).rows.at(0);
+    ASSERT_EQ(task.scored.size(), 1U);
+    EXPECT_EQ(task.scored[0], (lm == &plain ? "It was" : "") + row.prediction);
+  }
 }
 
 TEST(DocumentEvalTest, UnitsHaveTheirTimeline) {

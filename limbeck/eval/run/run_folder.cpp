@@ -148,6 +148,12 @@ void begin_run(const std::filesystem::path& folder, const ordered_json& manifest
   write_text(folder / kManifest, manifest.dump(2) + "\n");
 }
 
+void forget_run(const std::filesystem::path& folder) {
+  for (const char* name :
+       {kManifest, kSamples, "heads.jsonl", "summary.json", "summary.md", "report.html"})
+    std::filesystem::remove(folder / name);
+}
+
 void end_run(const std::filesystem::path& folder, int64_t units,
              const std::vector<std::string>& skipped) {
   ordered_json manifest = read_manifest(folder);
@@ -253,6 +259,14 @@ std::map<SampleKey, SampleUnit> finished_units(const std::filesystem::path& fold
   return units;
 }
 
+/// How the run's own reports were made.
+SummaryOptions summary_of(const ordered_json& manifest) {
+  SummaryOptions out;
+  const json least = manifest.at("run").value("min_full_score", ordered_json());
+  if (least.is_number()) out.min_full_score = least.get<double>();
+  return out;
+}
+
 void write_joined(const std::filesystem::path& out, ordered_json manifest,
                   std::map<SampleKey, SampleUnit> units) {
   std::filesystem::create_directories(out);
@@ -261,7 +275,7 @@ void write_joined(const std::filesystem::path& out, ordered_json manifest,
   SampleLog log(out / kSamples, manifest.at("manifest_id"));
   for (auto& [key, unit] : units)
     if (!log.has(key)) log.append(key, std::move(unit));
-  write_reports(out);
+  write_reports(out, summary_of(manifest));
 }
 
 }  // namespace
@@ -279,7 +293,11 @@ void merge_runs(const std::vector<std::filesystem::path>& folders,
     if (together_of(m) > 1)
       manifest["run"]["together"] = std::max(together_of(m), together_of(manifest));
     const std::string shard = m.at("run").at("shard");
-    wanted = shard.substr(shard.find('/') + 1);
+    const std::string of = shard.substr(shard.find('/') + 1);
+    if (!wanted.empty() && of != wanted)
+      throw InvalidArgument("[eval] {} is shard {}, others are of {} shards", folder.string(),
+                            shard, wanted);
+    wanted = of;
     if (!shards.insert(shard).second)
       throw InvalidArgument("[eval] {} is shard {} a second time", folder.string(), shard);
     for (auto& [key, unit] : finished_units(folder, m))

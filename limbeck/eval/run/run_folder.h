@@ -21,6 +21,9 @@ void seal_manifest(nlohmann::ordered_json& manifest);
 /// naming the first field that differs or another shard, ResourceError, FormatError.
 void begin_run(const std::filesystem::path& folder, const nlohmann::ordered_json& manifest);
 
+/// Removes the files of a run from a folder, and nothing else.
+void forget_run(const std::filesystem::path& folder);
+
 /// Notes in the manifest that the shard is whole, how many units it has, and what was not run.
 void end_run(const std::filesystem::path& folder, int64_t units,
              const std::vector<std::string>& skipped = {});

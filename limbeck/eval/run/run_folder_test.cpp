@@ -88,11 +88,47 @@ TEST(RunFolderTest, MergingRefusesMissingRepeatedAndUnfinishedShards) {
   expect_error<InvalidArgument>([&] { merge_runs({a}, out); }, "has 2 shards; found 1");
   expect_error<InvalidArgument>([&] { merge_runs({a, a}, out); }, "shard 1/2 a second time");
   expect_error<InvalidArgument>([&] { merge_runs({a, b}, out); }, "repeats 512-0");
+  // Parts of different cuts may have no document in common and still lack one.
+  const auto third = shard_of(folder.path() / "third", "2/3", {"512-1"});
+  for (const auto& folders : {std::vector{third, a}, std::vector{a, third}})
+    expect_error<InvalidArgument>([&] { merge_runs(folders, out); }, "shards");
   const auto open = folder.path() / "open";
   std::filesystem::create_directories(open);
   begin_run(open, manifest_of("2/2"));
   expect_error<InvalidArgument>([&] { merge_runs({a, open}, out); }, "has not come to its end");
   EXPECT_FALSE(std::filesystem::exists(out));
+}
+
+TEST(RunFolderTest, JoinedShardsKeepTheRunsOwnLeastScore) {
+  const test::ScratchFolder folder;
+  for (const double least : {0.0, 0.9}) {
+    const auto name = [&](const char* part) {
+      return folder.path() / fmt::format("{}{}", part, least);
+    };
+    std::vector<std::filesystem::path> parts;
+    for (const char* shard : {"1/2", "2/2"}) {
+      parts.push_back(
+          shard_of(name(shard[0] == '1' ? "a" : "b"), shard, {std::string("512-") + shard[0]}));
+      auto manifest = read_manifest(parts.back());
+      manifest["run"]["min_full_score"] = least;
+      std::ofstream(parts.back() / "manifest.json") << manifest.dump();
+    }
+    merge_runs(parts, name("out"));
+    const auto summary = nlohmann::json::parse(test::read_file(name("out") / "summary.json"));
+    EXPECT_EQ(summary.at("options").at("min_full_score"), least);
+  }
+}
+
+TEST(RunFolderTest, ForgettingRemovesTheRunAlone) {
+  const test::ScratchFolder folder;
+  const auto a = shard_of(folder.path() / "a", "1/1", {"512-0"});
+  write_reports(a);
+  std::ofstream(a / "notes.txt") << "mine";
+  forget_run(a);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(a), {}), 1);
+  EXPECT_TRUE(std::filesystem::exists(a / "notes.txt"));
+  shard_of(a, "1/2", {"512-0"});  // which another run could not have
+  forget_run(folder.path() / "nothing");
 }
 
 struct MadeUpRun {

@@ -20,6 +20,7 @@ namespace {
 void check_plan(const TaskPlan& plan) {
   if (plan.tasks.empty()) throw InvalidArgument("[eval] need a task; found none");
   if (plan.lengths.empty()) throw InvalidArgument("[eval] need a length; found none");
+  if (plan.seeds.empty()) throw InvalidArgument("[eval] need a seed; found none");
   if (plan.samples < 1)
     throw InvalidArgument("[eval] samples must be at least 1; found {}", plan.samples);
   if (plan.shards < 1 || plan.shard < 1 || plan.shard > plan.shards)
@@ -116,35 +117,48 @@ class Runner {
     struct Work {
       Task* task = nullptr;
       int64_t length = 0, documents = 0;
+      size_t seed = 0;  ///< number of the seed
     };
     std::vector<Work> all;
-    std::set<std::string> names;
+    std::set<std::pair<std::string, size_t>> names;
     for (const TaskRequest& request : plan_.tasks) {
       tasks_.push_back(make_task(request));
       Task& task = *tasks_.back();
       const TaskInfo& info = task.info();
-      if (!names.insert(info.name).second)
+      const size_t seed = seed_of(request);
+      if (!names.emplace(info.name, seed).second)
         throw InvalidArgument(
             "[eval] tasks must have names of their own; found {} twice, give one \":as=NAME\"",
             info.name);
+      std::exception_ptr too_small;
+      size_t works = 0;
       for (const int64_t length : info.sized ? plan_.lengths : std::vector<int64_t>{0}) {
         if (skips(info, length)) continue;
-        Work w{&task, length, std::min(plan_.samples, task.size(length))};
-        // What a task has no room for is found before any work.
-        if (!plan_.keep_going) task.document(length, 0);
+        // What a task has no room for is found before any work; other lengths may have it.
+        if (!plan_.keep_going) try {
+            task.document(length, 0);
+          } catch (const InvalidArgument& e) {
+            too_small = std::current_exception();
+            skipped_.push_back(
+                fmt::format("{} at {} tokens was not run: {}.", info.name, length, e.what()));
+            continue;
+          }
+        ++works;
+        Work w{&task, length, std::min(plan_.samples, task.size(length)), seed};
         if (w.documents == 0)
           skipped_.push_back(
               fmt::format("{} at {} tokens was not run: it has no document of this "
                           "length.",
                           info.name, length));
         for (int64_t i = 0; i < w.documents; ++i)
-          if (mine(i)) total_ += static_cast<int64_t>(units_.size());
+          if (mine(ordinal(i, seed))) total_ += static_cast<int64_t>(units_.size());
         all.push_back(w);
       }
+      if (works == 0 && too_small) std::rethrow_exception(too_small);
     }
     for (const Work& w : all)
       for (int64_t i = 0; i < w.documents; ++i)
-        if (mine(i)) run_document(*w.task, w.length, i);
+        if (mine(ordinal(i, w.seed))) run_document(*w.task, w.length, i, w.seed);
     return total_;
   }
 
@@ -152,6 +166,17 @@ class Runner {
   const std::vector<std::string>& skipped() const { return skipped_; }
 
  private:
+  /// Which of the plan's seeds a task has; one of its own, or none, counts as the first.
+  size_t seed_of(const TaskRequest& request) const {
+    const auto option = request.options.find("seed");
+    if (option == request.options.end()) return 0;
+    for (size_t k = 0; k < plan_.seeds.size(); ++k)
+      if (option->second == std::to_string(plan_.seeds[k])) return k;
+    return 0;
+  }
+  int64_t ordinal(int64_t index, size_t seed) const {
+    return static_cast<int64_t>(seed) * plan_.samples + index;
+  }
   bool mine(int64_t ordinal) const { return ordinal % plan_.shards == plan_.shard - 1; }
 
   std::unique_ptr<Task> make_task(const TaskRequest& request) {
@@ -164,34 +189,41 @@ class Runner {
   }
 
   bool skips(const TaskInfo& info, int64_t length) {
-    if (info.answer != AnswerKind::continue_text) return false;
+    if (!info.sized) return false;
     const int64_t model_window = lm_.model.spec().context_length;
     const int64_t window = plan_.window > 0 ? std::min(plan_.window, model_window) : model_window;
+    // A length counts everything but, for a continuation, itself and what stands before the text.
+    const bool continues = info.answer == AnswerKind::continue_text;
     const int64_t needed =
-        static_cast<int64_t>((info.chat ? chat_ : plain_).before().size()) + length + info.max_new;
-    if (needed <= window) return false;
+        continues ? static_cast<int64_t>((info.chat ? chat_ : plain_).before().size()) + length +
+                        info.max_new
+                  : length;
+    if (needed <= window || info.truncation != Truncation::none) return false;
     skipped_.push_back(
         fmt::format("{} at {} tokens was not run: it needs a window of {}, found {}.", info.name,
                     length, needed, window));
     return true;
   }
 
-  void run_document(Task& task, int64_t length, int64_t index) {
+  void run_document(Task& task, int64_t length, int64_t index, size_t seed_number) {
     TaskDocument document;
+    const std::string of_seed =
+        seed_number == 0 ? "" : fmt::format("seed {}: ", plan_.seeds[seed_number]);
     try {
       document = task.document(length, index);
+      document.id = of_seed + document.id;
     } catch (const Error& e) {
       if (!plan_.keep_going || !can_be_recorded(e)) throw;
       // Nothing is known of its questions: the failure itself is the sample.
-      document.id = fmt::format("{}-{}", length, index);
+      document.id = fmt::format("{}{}-{}", of_seed, length, index);
       document.length = length;
-      document.ordinal = index;
+      document.ordinal = ordinal(index, seed_number);
       document.questions.emplace_back().id = "0";
       for (const EvalUnit& u : units_)
         add(task, document, u, failed_unit(task, document, u, plan_.mode, e.what()));
       return;
     }
-    document.ordinal = index;
+    document.ordinal = ordinal(index, seed_number);
     std::vector<const EvalUnit*> todo;
     for (const EvalUnit& u : units_)
       if (!log_.has(key(task, document, u)))
@@ -204,7 +236,7 @@ class Runner {
     try {
       // One seed a document, whatever else is run.
       const uint64_t seed =
-          fnv1a64(fmt::format("{}|{}|{}", plan_.seed, task.info().name, document.id));
+          fnv1a64(fmt::format("{}|{}|{}", plan_.seeds.front(), task.info().name, document.id));
       eval.emplace(lm_, task, task.info().chat ? chat_ : plain_, document,
                    DocumentSettings{plan_.mode, plan_.window, static_cast<int64_t>(seed >> 1)});
     } catch (const Error& e) {
@@ -305,7 +337,10 @@ nlohmann::ordered_json task_manifest(const LanguageModel& lm, const TaskPlan& pl
   for (const TaskRequest& task : plan.tasks) j["tasks"].push_back(task_facts(task));
   j["lengths"] = plan.lengths;
   j["samples"] = plan.samples;
-  j["seed"] = plan.seed;
+  if (plan.seeds.size() == 1)
+    j["seed"] = plan.seeds.front();
+  else
+    j["seed"] = plan.seeds;
   j["mode"] = eval_mode_name(plan.mode);
   j["window"] = plan.window;
   j["chunk"] = PrefillOptions{}.chunk;
@@ -318,6 +353,7 @@ nlohmann::ordered_json task_manifest(const LanguageModel& lm, const TaskPlan& pl
   j["run"] = host_facts();
   j["run"]["shard"] = fmt::format("{}/{}", plan.shard, plan.shards);
   j["run"]["together"] = plan.together;
+  j["run"]["min_full_score"] = plan.summary.min_full_score;
   j["run"]["keep_going"] = plan.keep_going;
   return j;
 }

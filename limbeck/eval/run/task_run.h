@@ -29,7 +29,9 @@ struct TaskPlan {
   int64_t samples = 50;  ///< documents of each task and length
   std::vector<MethodEntry> methods;
   std::vector<double> ratios;  ///< in (0, 1]
-  int64_t seed = 42;
+  /// Requests of one task with several of these as their option "seed" count as one task: the
+  /// documents of all seeds stand in its cells. The first one names documents as if it were alone.
+  std::vector<int64_t> seeds = {42};
   EvalMode mode = EvalMode::agnostic;
   int64_t window = 0;  ///< tokens of prompt and answer; 0 = the model's
   /// Also measures random eviction and sinks + recent window at every ratio: what any method must

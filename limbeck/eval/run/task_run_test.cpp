@@ -80,6 +80,63 @@ TEST(TaskRunTest, LengthsBeyondTheWindowAreSkippedAndListed) {
   EXPECT_NE(test::read_file(plan.folder / "summary.md").find(text), std::string::npos);
 }
 
+TEST(TaskRunTest, LengthsThatHoldNoSampleAreSkippedUnlessNoneHoldsOne) {
+  const ScratchFolder folder;
+  TaskPlan plan = plan_of(folder.path() / "a", {{"json_kv", "", "", {}}, lm_task()});
+  plan.lengths = {64, 1200};
+  plan.samples = 1;
+  run(plan);
+  for (const SampleRow& row : rows_of(read_units(plan.folder))) {
+    EXPECT_TRUE(row.task == "lm" || row.length == 1200);
+    EXPECT_FALSE(row.task == "json_kv" && row.question.empty());
+    if (row.task == "json_kv") {
+      EXPECT_GT(row.metrics.at("x"), 1);
+    }
+  }
+  const std::string note = read_manifest(plan.folder)["run"]["skipped"][0];
+  EXPECT_TRUE(note.starts_with("json_kv at 64 tokens was not run: ")) << note;
+  plan.lengths = {64};
+  plan.folder = folder.path() / "b";
+  EXPECT_THROW(run(plan), InvalidArgument);
+}
+
+TEST(TaskRunTest, SeveralSeedsAreDocumentsOfOneCell) {
+  const ScratchFolder folder;
+  const auto task = [](const char* seed) {
+    return TaskRequest{"lm", "", "", {{"continuation", "20"}, {"seed", seed}}};
+  };
+  TaskPlan plan = plan_of(folder.path() / "one", {task("7")});
+  plan.seeds = {7};
+  run(plan);
+  const auto alone = rows_of(read_units(plan.folder));
+  plan.tasks = {task("7"), task("8")};
+  plan.seeds = {7, 8};
+  const auto documents = [&](const std::string& name, int64_t shard, int64_t shards) {
+    plan.folder = folder.path() / name;
+    plan.shard = shard;
+    plan.shards = shards;
+    run(plan);
+    std::map<std::string, int64_t> out;
+    for (const SampleRow& row : rows_of(read_units(plan.folder)))
+      if (row.method == kFullLabel) out[row.doc_id] = row.ordinal;
+    return out;
+  };
+  const auto both = documents("both", 1, 1);
+  EXPECT_EQ(both, (std::map<std::string, int64_t>{
+                      {"64-0", 0}, {"64-1", 1}, {"seed 8: 64-0", 2}, {"seed 8: 64-1", 3}}));
+  // The first seed's are those that it has alone.
+  for (const SampleRow& row : alone)
+    EXPECT_EQ(read_units(folder.path() / "both")
+                  .at({row.task, row.length, row.doc_id, row.method, row.budget})
+                  .rows[0]
+                  .metrics,
+              row.metrics);
+  EXPECT_EQ(documents("first", 1, 2).size() + documents("second", 2, 2).size(), 4U);
+  merge_runs({folder.path() / "first", folder.path() / "second"}, folder.path() / "joined");
+  EXPECT_EQ(test::read_file(folder.path() / "joined" / "heads.jsonl"),
+            test::read_file(folder.path() / "both" / "heads.jsonl"));
+}
+
 TEST(TaskRunTest, TwoSettingsOfATaskNeedNames) {
   const ScratchFolder folder;
   TaskPlan plan = plan_of(folder.path() / "a", {lm_task(), lm_task()});

@@ -24,6 +24,7 @@ TaskInfo json_kv_info(const JsonKvOptions& options) {
   info.group = "helmet";
   info.metric = "subem";
   info.max_new = 100;
+  info.prefix_scored = true;
   return info;
 }
 

@@ -15,6 +15,18 @@ constexpr size_t kProbe = 1 << 14;
 /// An excerpt has so many times the bytes that its tokens should need.
 constexpr double kMargin = 1.25;
 
+/// Bytes of the middle of a text, whole characters of UTF-8.
+std::string_view probe_of(std::string_view text) {
+  const auto inside = [&](size_t at) {  // a character
+    return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0U) == 0x80U;
+  };
+  size_t begin = text.size() / 2 - std::min(text.size() / 2, kProbe / 2);
+  size_t end = std::min(text.size(), begin + kProbe);
+  while (inside(begin)) ++begin;
+  while (inside(end)) ++end;
+  return text.substr(begin, end - begin);
+}
+
 bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 
 struct Piece {
@@ -76,8 +88,7 @@ std::vector<Piece> LmTask::pieces_of(int64_t length) const {
   Random random = task_stream(options_.seed, kName, length, "places");
   for (size_t i = 0; i < texts_->size(); ++i) {
     const std::string& text = (*texts_)[i];
-    const std::string_view probe = std::string_view(text).substr(
-        text.size() / 2 - std::min(text.size() / 2, kProbe / 2), kProbe);
+    const std::string_view probe = probe_of(text);
     const double bytes_per_token = static_cast<double>(probe.size()) /
                                    static_cast<double>(std::max<int64_t>(1, tokens(probe)));
     const auto bytes = static_cast<size_t>(kMargin * bytes_per_token *

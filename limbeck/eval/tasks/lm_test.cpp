@@ -41,6 +41,36 @@ TEST(LmTaskTest, ExcerptsHaveTheTokensAndDoNotOverlap) {
   EXPECT_FALSE(of_text[0].empty() || of_text[1].empty());
 }
 
+TEST(LmTaskTest, NoCharacterIsCutAnywhere) {
+  TaskResources r;
+  std::string text;
+  while (text.size() < 60000) text += "\u201cna\u00efve\u201d \u4e2d\u6587 caf\u00e9s ";
+  r.texts = std::make_shared<std::vector<std::string>>(std::vector<std::string>{text, "x" + text});
+  // No byte that goes on with a character stands first, and none that needs more stands last.
+  const auto whole = [](std::string_view part) {
+    const auto bits = [](char c, unsigned mask) { return static_cast<unsigned char>(c) & mask; };
+    if (part.empty()) return true;
+    size_t tail = 0;
+    while (tail < part.size() && bits(part[part.size() - 1 - tail], 0xC0) == 0x80) ++tail;
+    if (tail == part.size() || bits(part.front(), 0xC0) == 0x80) return false;
+    const char lead = part[part.size() - 1 - tail];
+    const size_t wanted = bits(lead, 0x80) == 0      ? 0
+                          : bits(lead, 0xE0) == 0xC0 ? 1
+                          : bits(lead, 0xF0) == 0xE0 ? 2
+                                                     : 3;
+    return tail == wanted;
+  };
+  const PromptCounter words = test::word_counter();
+  const PromptCounter strict = [&](std::string_view document, std::string_view question,
+                                   std::string_view prefix) {
+    EXPECT_TRUE(whole(document));
+    return words(document, question, prefix);
+  };
+  const auto task = make_lm_task(r, {}, strict);
+  EXPECT_GT(task->size(128), 2);
+  EXPECT_TRUE(whole(task->document(128, 1).text));
+}
+
 TEST(LmTaskTest, TheSamePlacesEachTimeAndOthersForAnotherSeed) {
   const auto a = make(), b = make();
   b->document(256, 3);  // the order of asking does not matter

@@ -49,6 +49,8 @@ struct TaskInfo {
   std::vector<std::string> stop;  ///< strings that end an answer
   /// Strings end an answer only behind at least one generated token (LongBench's samsum).
   bool stop_after_first = false;
+  /// Without a chat template answers are scored with the answer prefix before them (HELMET).
+  bool prefix_scored = false;
 };
 
 struct TaskQuestion {

@@ -19,6 +19,7 @@ struct TaskRequest {
   std::string file;     ///< of a published task; a folder stands for the files in it
   std::string as;       ///< name in tables; empty = the task's own
   OptionTexts options;  ///< but "as"
+  bool operator==(const TaskRequest&) const = default;
 };
 
 /// Throws InvalidArgument for a part without a name or an option that is given twice. A colon that

@@ -24,6 +24,7 @@ HelmetFileTask::HelmetFileTask(const std::filesystem::path& path, const HelmetOp
   info_.metric = kind.metric;
   info_.max_new = options.max_new > 0 ? options.max_new : kind.max_new;
   info_.truncation = Truncation::end;
+  info_.prefix_scored = true;
 }
 
 TaskDocument HelmetFileTask::document(int64_t /*length*/, int64_t index) {

@@ -35,6 +35,7 @@ class IclTask : public Task {
     info_.metric = "em";
     info_.max_new = 20;
     info_.truncation = Truncation::end;
+    info_.prefix_scored = true;
     // Test items in an order of the whole file, so that documents share none.
     order_.resize(static_cast<size_t>(test_.size()));
     std::iota(order_.begin(), order_.end(), int64_t{0});

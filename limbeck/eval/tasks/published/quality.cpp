@@ -180,12 +180,12 @@ class QualityTask : public Task {
   std::optional<char> letter_of(const TaskQuestion& question, std::string_view prediction) const {
     if (info_.answer == AnswerKind::generate) return multiple_choice_letter(prediction);
     const std::string chosen = text_strip(prediction);
-    if (info_.answer == AnswerKind::choose_option)
-      for (size_t i = 0; i < question.options.size(); ++i)
-        if (chosen == text_strip(question.options[i])) return static_cast<char>('A' + i);
     if (chosen.size() == 1 && chosen[0] >= 'A' &&
         chosen[0] < static_cast<char>('A' + question.options.size()))
       return chosen[0];
+    if (info_.answer == AnswerKind::choose_option)
+      for (size_t i = 0; i < question.options.size(); ++i)
+        if (chosen == text_strip(question.options[i])) return static_cast<char>('A' + i);
     return std::nullopt;
   }
 

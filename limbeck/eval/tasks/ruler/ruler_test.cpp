@@ -162,5 +162,14 @@ TEST(RulerTest, GoldAnswersScoreFully) {
   }
 }
 
+TEST(RulerTest, AWordingThatRepeatsTheValueIsAnErrorAndNoEndlessLoop) {
+  TaskResources resources = made_up_resources();
+  resources.templates.vt_statement = "VAR {name} = {value} ({value}).";
+  EXPECT_NE(test::error_text<InvalidArgument>([&] {
+              make_ruler_task("vt", resources, {}, word_counter())->document(2048, 0);
+            }).find("vt_statement"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace limbeck

@@ -107,12 +107,17 @@ void VtTask::make_demonstration() {
 
 std::optional<TaskDocument> VtTask::build(Random random, const SampleRequest& /*request*/,
                                           int64_t x) const {
-  while (true) {
+  constexpr int kTries = 100;
+  for (int i = 0; i < kTries; ++i) {
     TaskDocument out = chain(random, kNameLetters, x, demonstration_);
     const std::string value = out.questions[0].facts["value"].get<std::string>();
     // The demonstration has a value of its own.
     if (count_occurrences(out.text, value) == 1) return out;
   }
+  throw InvalidArgument(
+      "[{}] the value asked for must stand once in the document; found none such in {} draws, so "
+      "look at the template vt_statement",
+      info().name, kTries);
 }
 
 }  // namespace
