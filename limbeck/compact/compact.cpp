@@ -189,6 +189,29 @@ void CompactReport::settle_errors() {
   statistics[rows + "_mass_error"] = mass / n;
 }
 
+void note_fits(const std::vector<BuildStatistics>& layers, CompactReport& report) {
+  FitFallbacks sum;
+  for (const BuildStatistics& s : layers) {
+    sum += s.fallbacks;
+    report.heads.insert(report.heads.end(), s.heads.begin(), s.heads.end());
+  }
+  if (report.heads.empty()) return;
+  const auto count = [&](const std::string& kind, int64_t n) {
+    if (n > 0) report.statistics["fit_fallbacks" + kind] = static_cast<double>(n);
+  };
+  count("_ridge", sum.ridge);
+  count("_eigen", sum.eigen);
+  count("_prior", sum.prior);
+  count("_bias", sum.bias);
+  report.statistics["fit_fallbacks"] = static_cast<double>(sum.total());
+  report.settle_errors();
+  if (sum.total() > 0)
+    report.notes.push_back(
+        fmt::format("numerical fallbacks of fits: {} larger ridges, {} by eigenvectors, {} priors "
+                    "for values, {} biases of 0",
+                    sum.ridge, sum.eigen, sum.prior, sum.bias));
+}
+
 StoredQueries capture_queries(const Model& model, const KvCache& cache,
                               const CompactOptions& options) {
   c10::NoGradGuard guard;

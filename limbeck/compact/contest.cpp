@@ -486,7 +486,7 @@ class Compaction {
         report_.entries_after += report_.kept.back();
       }
     report_.settle_ratio();
-    summarise(statistics);
+    note_fits(statistics, report_);
     replace_span(cache_, span_, segment_info(cache_, preset_, options_, report_), std::move(built));
     report_.seconds.emplace_back("build", watch.seconds());
     report_.bytes_after = cache_.bytes().total();
@@ -538,28 +538,6 @@ class Compaction {
           return LayerAnswer{built[q.layer], nullptr};
         },
         options_.progress);
-  }
-
-  void summarise(const std::vector<BuildStatistics>& statistics) {
-    FitFallbacks sum;
-    for (const BuildStatistics& s : statistics) {
-      sum += s.fallbacks;
-      report_.heads.insert(report_.heads.end(), s.heads.begin(), s.heads.end());
-    }
-    if (report_.heads.empty()) return;
-    for (const auto& [kind, count] : {std::pair{"ridge", sum.ridge},
-                                      {"eigen", sum.eigen},
-                                      {"prior", sum.prior},
-                                      {"bias", sum.bias}})
-      if (count > 0)
-        report_.statistics[fmt::format("fit_fallbacks_{}", kind)] = static_cast<double>(count);
-    report_.statistics["fit_fallbacks"] = static_cast<double>(sum.total());
-    if (sum.total() > 0)
-      report_.notes.push_back(fmt::format(
-          "numerical fallbacks of fits: {} larger ridges, {} by eigenvectors, {} priors "
-          "for values, {} biases of 0",
-          sum.ridge, sum.eigen, sum.prior, sum.bias));
-    report_.settle_errors();
   }
 
   const Model& model_;

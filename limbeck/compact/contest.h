@@ -38,4 +38,7 @@ std::vector<ReferenceSuffix> reference_suffixes(const Model& model, const KvCach
 CompactReport run_contest(const Model& model, KvCache& cache, const CompactOptions& options,
                           int64_t slots = -1);
 
+/// Errors and numerical fallbacks of the fits of all layers into the report.
+void note_fits(const std::vector<BuildStatistics>& layers, CompactReport& report);
+
 }  // namespace limbeck
