@@ -69,10 +69,9 @@ void check_amount(const CompactArgs& args) {
                         (f.quality != 0 ? 1 : 0) + (args.bounded.budget.empty() ? 0 : 1);
   if (given != 1)
     throw InvalidArgument(
-        "[cli] give one of --ratio, --budget, --quality and --kv-budget, so that it is known how "
-        "much "
-        "to keep; found {}",
-        given);
+        "[cli] how much to keep is one of --quality, --ratio in (0, 1], --budget and --kv-budget; "
+        "found {}",
+        given == 0 ? "none" : "several");
   if (f.ratio != 0 && !(f.ratio > 0 && f.ratio <= 1))
     throw InvalidArgument("[cli] --ratio must be in (0, 1]; found {}", f.ratio);
 }

@@ -32,11 +32,12 @@ std::vector<TaskRequest> requested_tasks(const TaskArgs& args) {
   for (const int64_t seed : args.seeds) {
     if (std::count(args.seeds.begin(), args.seeds.end(), seed) > 1)
       throw InvalidArgument("[cli] --task-seed must name each seed once; found {} again", seed);
+    const bool first = seed == args.seeds.front();
     std::vector<std::string> again;  // the same for every seed
     // A task without a seed, or with one of its own, is there once.
-    for (TaskRequest& request : expand_tasks(given, {{"seed", std::to_string(seed)}},
-                                             seed == args.seeds.front() ? notes : again))
-      if (std::find(out.begin(), out.end(), request) == out.end())
+    for (TaskRequest& request :
+         expand_tasks(given, {{"seed", std::to_string(seed)}}, first ? notes : again))
+      if (first || std::find(out.begin(), out.end(), request) == out.end())
         out.push_back(std::move(request));
   }
   // A benchmark's name asks for what can be made; a task's own name asks for the task.

@@ -156,7 +156,7 @@ def refuses(run, folder, cache):
     empty.write_text("")
     long.write_text("one two three four five " * 2500)
     bad.write_bytes(b"good text \xff\xfe bad")
-    refused("ratio 0", 2, "ratio must be in (0, 1]; found 0", "compact", "-f", source, "-o", out, "--ratio", 0)
+    refused("ratio 0", 2, "--ratio in (0, 1], --budget and --kv-budget; found none", "compact", "-f", source, "-o", out, "--ratio", 0)
     refused("an unknown method", 2, "unknown method", "compact", "-f", source, "-o", out, "--method", "x", "--ratio", 0.5)
     refused("an empty text", 2, "empty", "compact", "-f", empty, "-o", out, "--ratio", 0.5)
     refused("a text beyond the window", 2, "window is 8192", "compact", "-f", long, "-o", out, "--ratio", 0.5)
