@@ -54,7 +54,8 @@ ProgressFn cancellable(ProgressFn show) {
   return [show = std::move(show)](const ProgressStep& step) {
     report_progress(show, step);
     if (interrupted != 0)
-      throw Cancelled("[cli] interrupted; what is done is kept, and the same command goes on");
+      throw Cancelled(
+          "[cli] interrupted; what a record holds is kept, and the same command goes on");
   };
 }
 

@@ -125,7 +125,7 @@ int run_eval_tasks(const Globals& globals, const EvalArgs& args, const TaskArgs&
   plan.methods = read_methods(lm, args);
   plan.floors = !tasks.no_floors && !plan.methods.empty();
   plan.progress = cancellable(progress(globals));
-  if (tasks.anew) forget_run(plan.folder);
+  plan.anew = tasks.anew;
   run_tasks(
       lm, plan,
       [&](const TaskRequest& request, const PromptCounter& counter) {

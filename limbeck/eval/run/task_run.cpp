@@ -192,7 +192,7 @@ class Runner {
     if (!info.sized) return false;
     const int64_t model_window = lm_.model.spec().context_length;
     const int64_t window = plan_.window > 0 ? std::min(plan_.window, model_window) : model_window;
-    // A length counts everything but, for a continuation, itself and what stands before the text.
+    // A length has everything in it, except that of `lm`, which is the compacted text alone.
     const bool continues = info.answer == AnswerKind::continue_text;
     const int64_t needed =
         continues ? static_cast<int64_t>((info.chat ? chat_ : plain_).before().size()) + length +
@@ -362,6 +362,7 @@ void run_tasks(const LanguageModel& lm, const TaskPlan& plan, const TaskMaker& m
                const nlohmann::ordered_json& resources) {
   check_plan(plan);
   const nlohmann::ordered_json manifest = task_manifest(lm, plan, resources);
+  if (plan.anew) forget_run(plan.folder);
   std::filesystem::create_directories(plan.folder);
   begin_run(plan.folder, manifest);
   Runner runner(lm, plan, make, manifest.at("manifest_id").get<std::string>());

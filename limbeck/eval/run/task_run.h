@@ -40,6 +40,7 @@ struct TaskPlan {
   int64_t shard = 1, shards = 1;  ///< documents whose number mod shards = shard - 1
   int64_t together = 1;     ///< units of a document that decode together: faster, the same answers
   bool keep_going = false;  ///< a document or unit that fails is recorded and scores 0
+  bool anew = false;        ///< forgets what a run in the folder has done, once the plan is sound
   std::filesystem::path folder;
   SummaryOptions summary;  ///< of the reports
   ProgressFn progress;     ///< stage "eval", unit "units"

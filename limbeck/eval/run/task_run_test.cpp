@@ -100,6 +100,21 @@ TEST(TaskRunTest, LengthsThatHoldNoSampleAreSkippedUnlessNoneHoldsOne) {
   EXPECT_THROW(run(plan), InvalidArgument);
 }
 
+TEST(TaskRunTest, AnewForgetsTheRunBeforeUnlessThePlanIsUnsound) {
+  const ScratchFolder folder;
+  TaskPlan plan = plan_of(folder.path() / "a", {lm_task()});
+  run(plan);
+  plan.samples = 1;
+  EXPECT_THROW(run(plan), Mismatch);
+  plan.anew = true;
+  plan.ratios = {2};
+  EXPECT_THROW(run(plan), InvalidArgument);
+  EXPECT_EQ(read_units(plan.folder).size(), 2U * 5U);
+  plan.ratios = {0.5};
+  run(plan);
+  EXPECT_EQ(read_units(plan.folder).size(), 1U * 5U);
+}
+
 TEST(TaskRunTest, SeveralSeedsAreDocumentsOfOneCell) {
   const ScratchFolder folder;
   const auto task = [](const char* seed) {
