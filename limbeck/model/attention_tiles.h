@@ -1,5 +1,5 @@
 /// Attention of many rows on our own tile products, for processors whose bf16 dot products torch's
-/// flash attention does not use.
+/// flash attention does not use, and for those where torch has no vector code for bf16 at all.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -20,7 +20,7 @@ struct TileAttention {
   at::Tensor lse;  ///< [H, R] f32 log masses
 };
 
-/// True where it is faster than torch's: 16-bit dot products, but no tile units.
+/// True where it is faster than torch's: 16-bit dot products but no tile units, or AVX2 alone.
 bool tile_attention_serves(const TileAttentionInput& in);
 TileAttention tile_attention(const TileAttentionInput& in);
 

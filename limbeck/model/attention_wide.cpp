@@ -2,6 +2,7 @@
 
 #include "limbeck/base/error.h"
 #include "limbeck/model/attention_tiles.h"
+#include "limbeck/model/projection.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -28,8 +29,7 @@ struct Shape {
 Partial flash(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool causal,
               const std::optional<at::Tensor>& mask, const Shape& s, double scale,
               int64_t first_head) {
-  auto [out, lse] =
-      at::_scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, causal, mask, scale);
+  const auto [out, lse] = flash_attention(q, k, v, causal, mask, scale);
   return {out.view({q.size(0), s.group, s.rows, s.dim}), lse.view({q.size(0), s.group, s.rows}),
           first_head};
 }
@@ -90,8 +90,7 @@ Partial attend_own(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v
   const auto expand = [&](const at::Tensor& x) {
     return x.unsqueeze(1).expand({s.heads, s.group, s.rows, s.dim});
   };
-  auto [out, lse] = at::_scaled_dot_product_flash_attention_for_cpu(q, expand(k), expand(v), 0.0,
-                                                                    true, std::nullopt, scale);
+  const auto [out, lse] = flash_attention(q, expand(k), expand(v), true, std::nullopt, scale);
   return {out, lse, 0};
 }
 
@@ -108,8 +107,8 @@ Partial attend_masked(const AttentionInput& in, const at::Tensor& q, const Shape
   const auto expand = [&](const at::Tensor& x) {
     return x.unsqueeze(1).expand({s.heads, s.group, keys, s.dim});
   };
-  auto [out, lse] = at::_scaled_dot_product_flash_attention_for_cpu(
-      q, expand(k), expand(v), 0.0, false, in.mask.view({1, 1, s.rows, keys}), in.scale);
+  const auto [out, lse] =
+      flash_attention(q, expand(k), expand(v), false, in.mask.view({1, 1, s.rows, keys}), in.scale);
   return {out, lse, 0};
 }
 
@@ -132,8 +131,8 @@ Partial attend_ring(const AttentionInput& in, const at::Tensor& q, const Shape& 
   const auto expand = [&](const at::Tensor& x) {
     return x.unsqueeze(1).expand({s.heads, s.group, keys, s.dim});
   };
-  auto [out, lse] = at::_scaled_dot_product_flash_attention_for_cpu(
-      q, expand(k), expand(v), 0.0, false, mask.view({1, 1, s.rows, keys}), in.scale);
+  const auto [out, lse] =
+      flash_attention(q, expand(k), expand(v), false, mask.view({1, 1, s.rows, keys}), in.scale);
   return {out, lse, 0};
 }
 

@@ -2,6 +2,7 @@
 
 #include "limbeck/base/error.h"
 #include "limbeck/model/attention.h"
+#include "limbeck/model/projection.h"
 
 #include <ATen/ATen.h>
 
@@ -41,9 +42,6 @@ ForwardResult Model::forward_differentiable(const KvCache& cache, std::span<cons
   at::Tensor residual = at::embedding(weights_.embedding, ids).to(at::kFloat);
   if (spec_.embedding_scale != 1.0)
     residual = residual * at::scalar_tensor(spec_.embedding_scale, type).to(at::kFloat);
-  const auto optional = [](const at::Tensor& t) {
-    return t.defined() ? std::optional<at::Tensor>(t) : std::nullopt;
-  };
   const auto heads = [&](const at::Tensor& x, int64_t count) {
     return x.view({n, count, spec_.head_dim}).transpose(0, 1);
   };
@@ -52,7 +50,7 @@ ForwardResult Model::forward_differentiable(const KvCache& cache, std::span<cons
   for (int64_t l = 0; l < spec_.layer_count(); ++l) {
     const LayerWeights& w = weights_.layers[l];
     const at::Tensor x = rms_norm(residual, w.attention_norm, spec_).to(type);
-    const at::Tensor qkv = at::linear(x, w.qkv, optional(w.qkv_bias));
+    const at::Tensor qkv = linear_many_rows(x, w.qkv, w.qkv_bias);
     const auto parts =
         qkv.split_with_sizes({spec_.query_heads * spec_.head_dim, spec_.kv_heads * spec_.head_dim,
                               spec_.kv_heads * spec_.head_dim},
@@ -74,13 +72,13 @@ ForwardResult Model::forward_differentiable(const KvCache& cache, std::span<cons
     if ((needs & kProbeSkip) == 0)
       probe->on_layer(
           {l, cache.logical_length(), &cache.layer(l), x, rq, rk, v, q, k, attention, lse});
-    at::Tensor delta = at::linear(attention, w.output, optional(w.output_bias));
+    at::Tensor delta = linear_many_rows(attention, w.output, w.output_bias);
     if (spec_.sandwich_norms) delta = rms_norm(delta, w.post_attention_norm, spec_);
     residual = residual + delta;
     const at::Tensor y = rms_norm(residual, w.mlp_norm, spec_).to(type);
-    const auto gate_up = at::linear(y, w.gate_up, optional(w.gate_up_bias)).chunk(2, -1);
-    delta = at::linear(activate(gate_up[0], spec_.activation) * gate_up[1], w.down,
-                       optional(w.down_bias));
+    const auto gate_up = linear_many_rows(y, w.gate_up, w.gate_up_bias).chunk(2, -1);
+    delta =
+        linear_many_rows(activate(gate_up[0], spec_.activation) * gate_up[1], w.down, w.down_bias);
     if (spec_.sandwich_norms) delta = rms_norm(delta, w.post_mlp_norm, spec_);
     residual = residual + delta;
   }

@@ -10,6 +10,7 @@
 #include "limbeck/model/kernels/rowwise.h"
 #include "limbeck/model/layer_fold.h"
 #include "limbeck/model/model.h"
+#include "limbeck/model/projection.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -20,7 +21,7 @@
 namespace limbeck {
 
 /// One call of Model::forward. Few rows run on our own matrix-vector kernels with f32 activations,
-/// many rows on torch's products in the weights' dtype.
+/// many rows on linear_many_rows() in the weights' dtype.
 class ForwardPass {
  public:
   ForwardPass(const Model& model, std::span<const Feed> feeds, const ForwardOptions& options)
@@ -226,8 +227,7 @@ class ForwardPass {
   }
 
   at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) const {
-    if (!few_)
-      return at::linear(x, weight, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
+    if (!few_) return linear_many_rows(x, weight, bias);
     at::Tensor out = buffer(rows_, weight.size(0));
     linear_rows({.dtype = model_.dtype_,
                  .weight = weight.const_data_ptr(),

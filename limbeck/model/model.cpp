@@ -5,6 +5,7 @@
 #include "limbeck/cache/segment.h"
 #include "limbeck/model/kernels/linear.h"
 #include "limbeck/model/precision.h"
+#include "limbeck/model/projection.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -82,7 +83,7 @@ at::Tensor Model::head_logits(const at::Tensor& hidden) const {
   const int64_t rows = hidden.size(0), width = spec_.hidden;
   const at::Tensor& head = weights_.head;
   if (c10::GradMode::is_enabled() && (hidden.requires_grad() || head.requires_grad()))
-    return at::linear(hidden.to(head.scalar_type()), head).to(at::kFloat);
+    return linear_many_rows(hidden.to(head.scalar_type()), head, at::Tensor()).to(at::kFloat);
   at::Tensor out = at::empty({rows, spec_.vocabulary}, at::kFloat);
   if (rows <= kLinearRowsMax) {
     const at::Tensor x = hidden.contiguous();
@@ -95,6 +96,7 @@ at::Tensor Model::head_logits(const at::Tensor& hidden) const {
                  .out = out.mutable_data_ptr<float>()});
     return out;
   }
+  if (own_products_serve(head, at::Tensor())) return own_products_f32(hidden, head);
   if (dtype_ == DType::f32) return at::linear(hidden, head);
   // A bf16 product would round the logits to 8 bits; block by block the weights become f32 operands
   // whose products are bf16 and whose sums stay f32.

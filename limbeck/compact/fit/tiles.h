@@ -1,5 +1,5 @@
 /// Products of bf16 matrices with f32 results: on tile units through torch's batch-reduce kernels,
-/// else on our own kernels for AVX-512.
+/// else on our own kernels for AVX2 and AVX-512.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,6 +11,8 @@ namespace limbeck {
 
 /// True where the processor serves them.
 bool tiles_available();
+/// Rows that best share a product: with AVX2 the packed matrix becomes f32 anew for each.
+int64_t tile_rows();
 
 /// A matrix B [k, n] bf16 in the order that the units read. k must be a multiple of 2 and n one of
 /// 16.

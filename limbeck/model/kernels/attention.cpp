@@ -88,7 +88,9 @@ void scale_queries(const DecodeAttention& a, int64_t stride, std::vector<float>&
 SliceKernel slice_kernel(DType dtype) {
   const CpuPath path = cpu_path();
   if (path == CpuPath::amx && dtype == DType::bf16) return kSliceAmxBf16;
-  const SliceKernels& kernels = path == CpuPath::portable ? kSlicePortable : kSliceAvx512;
+  const SliceKernels& kernels = path == CpuPath::portable ? kSlicePortable
+                                : path == CpuPath::avx2   ? kSliceAvx2
+                                                          : kSliceAvx512;
   return dtype == DType::bf16 ? kernels.bf16 : kernels.f32;
 }
 

@@ -1,7 +1,7 @@
 /// The work of one thread at a time: a run of slots of one KV head, for the query heads reading it.
 ///
 /// Private to the kernels. Plain pointers only: the file is included by sources compiled for
-/// AVX-512, which must not instantiate anything that other sources share (see bf16.h).
+/// AVX2 and AVX-512, which must not instantiate anything that other sources share (see bf16.h).
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,8 @@ struct SliceKernels {
   SliceKernel bf16, f32;
 };
 extern const SliceKernels kSlicePortable;
-extern const SliceKernels kSliceAvx512;  ///< null pointers where the build has no AVX-512
+extern const SliceKernels kSliceAvx2;    ///< null pointers on other processor families
+extern const SliceKernels kSliceAvx512;  ///< null pointers on other processor families
 extern const SliceKernel kSliceAmxBf16;  ///< null where the build has no AMX
 
 }  // namespace limbeck

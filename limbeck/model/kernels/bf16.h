@@ -1,8 +1,9 @@
 /// bfloat16 as the kernels see it: 16 bits in memory, float32 in registers.
 ///
 /// Everything here is `static inline` on purpose: the file is included by sources that are compiled
-/// for AVX-512, and a function with external linkage compiled there could replace the portable copy
-/// at link time and fault on an older processor. Written so that loops over it vectorise.
+/// for AVX2 or AVX-512, and a function with external linkage compiled there could replace the
+/// portable copy at link time and fault on an older processor. Written so that loops over it
+/// vectorise.
 #pragma once
 
 #include <cstdint>

@@ -9,7 +9,8 @@ std::atomic<CpuPath> g_highest{CpuPath::amx};
 }
 
 CpuPath cpu_best_path() {
-  static const CpuPath best = !cpu_has_avx512()     ? CpuPath::portable
+  static const CpuPath best = !cpu_has_avx2()       ? CpuPath::portable
+                              : !cpu_has_avx512()   ? CpuPath::avx2
                               : !cpu_has_bf16_dot() ? CpuPath::avx512
                               : !cpu_has_amx()      ? CpuPath::avx512_bf16
                                                     : CpuPath::amx;
@@ -19,7 +20,7 @@ CpuPath cpu_best_path() {
 CpuPath cpu_path() { return std::min(cpu_best_path(), g_highest.load(std::memory_order_relaxed)); }
 
 const char* cpu_path_name(CpuPath path) {
-  constexpr const char* kNames[] = {"portable", "avx512", "avx512_bf16", "amx"};
+  constexpr const char* kNames[] = {"portable", "avx2", "avx512", "avx512_bf16", "amx"};
   return kNames[static_cast<int>(path)];
 }
 

@@ -44,7 +44,11 @@ constexpr FloatProductKernels kPortable{gram_loop<PortableTile>, row_norms_loop<
                                         dots_loop<PortableTile>};
 
 const FloatProductKernels& kernels() {
-  return cpu_path() >= CpuPath::avx512 ? kFloatProductsAvx512 : kPortable;
+  switch (cpu_path()) {
+    case CpuPath::portable: return kPortable;
+    case CpuPath::avx2: return kFloatProductsAvx2;
+    default: return kFloatProductsAvx512;
+  }
 }
 
 /// Vectors that lie a multiple of 4 KiB apart, as rows of a matrix may, would share one set of the

@@ -48,6 +48,7 @@ struct FloatProductKernels {
   /// y: the vectors by runs of kFloatRun numbers, [runs, count, kFloatRun], zeros behind the last.
   void (*dots)(const FloatDots& dots, const float* y);
 };
+extern const FloatProductKernels kFloatProductsAvx2;
 extern const FloatProductKernels kFloatProductsAvx512;
 
 }  // namespace limbeck

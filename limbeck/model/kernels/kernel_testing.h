@@ -1,4 +1,4 @@
-/// What the kernels' tests share: typed random buffers, norms, both code paths.
+/// What the kernels' tests share: typed random buffers, norms, all code paths.
 #pragma once
 
 #include "limbeck/base/random.h"
@@ -113,19 +113,21 @@ class KernelTest : public testing::TestWithParam<CpuPath> {
 };
 
 inline std::string cpu_path_test_name(const testing::TestParamInfo<CpuPath>& info) {
-  constexpr const char* kNames[] = {"Portable", "Avx512", "Avx512Bf16", "Amx"};
+  constexpr const char* kNames[] = {"Portable", "Avx2", "Avx512", "Avx512Bf16", "Amx"};
   return kNames[static_cast<int>(info.param)];
 }
 
 }  // namespace limbeck
 
-#define LIMBECK_BOTH_PATHS(suite)                                                                 \
-  INSTANTIATE_TEST_SUITE_P(BothPaths, suite, testing::Values(CpuPath::portable, CpuPath::avx512), \
+/// For kernels without code for bf16 units.
+#define LIMBECK_FLOAT_PATHS(suite)                                                             \
+  INSTANTIATE_TEST_SUITE_P(FloatPaths, suite,                                                  \
+                           testing::Values(CpuPath::portable, CpuPath::avx2, CpuPath::avx512), \
                            cpu_path_test_name)
 
 /// For kernels with code for more.
-#define LIMBECK_ALL_PATHS(suite)                                                               \
-  INSTANTIATE_TEST_SUITE_P(                                                                    \
-      AllPaths, suite,                                                                         \
-      testing::Values(CpuPath::portable, CpuPath::avx512, CpuPath::avx512_bf16, CpuPath::amx), \
-      cpu_path_test_name)
+#define LIMBECK_ALL_PATHS(suite)                                                              \
+  INSTANTIATE_TEST_SUITE_P(AllPaths, suite,                                                   \
+                           testing::Values(CpuPath::portable, CpuPath::avx2, CpuPath::avx512, \
+                                           CpuPath::avx512_bf16, CpuPath::amx),               \
+                           cpu_path_test_name)

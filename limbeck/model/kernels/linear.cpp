@@ -83,7 +83,11 @@ void run(const LinearRows& a, const LinearKernels& kernels, LinearKernel kernel,
 }
 
 const LinearKernels& kernels_in_force() {
-  return cpu_path() == CpuPath::portable ? kLinearPortable : kLinearAvx512;
+  switch (cpu_path()) {
+    case CpuPath::portable: return kLinearPortable;
+    case CpuPath::avx2: return kLinearAvx2;
+    default: return kLinearAvx512;
+  }
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ struct LinearRows {
 };
 
 void linear_rows_reference(const LinearRows& a);  ///< float64 sums
-void linear_rows(const LinearRows& a);            ///< float32 sums, OpenMP, AVX-512 where there is
+void linear_rows(const LinearRows& a);  ///< float32 sums, OpenMP, AVX-512 or AVX2 where there is
 
 /// The gated MLP's first half in one pass: out[r, o] = act(x . gate_o) * (x . up_o).
 /// `weight` holds gate rows [0, F) then up rows [F, 2F), F = out_features; no bias; accumulate is

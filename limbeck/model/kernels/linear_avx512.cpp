@@ -28,6 +28,9 @@ inline void add_products(Pair (&w)[O], const float* x, int64_t x_stride, __m512 
 }
 
 struct Avx512Dots {
+  template <int R>
+  static constexpr int kTogether = R <= 4 ? 4 : 2;
+
   template <class T, int O, int R>
   static void run(const T* const (&w)[O], const LinearRange& a, float (&dots)[O * R]) {
     __m512 sum[O][R];

@@ -4,6 +4,9 @@ namespace limbeck {
 namespace {
 
 struct PortableDots {
+  template <int R>
+  static constexpr int kTogether = R <= 4 ? 4 : 2;
+
   template <class T, int O, int R>
   static void run(const T* const (&w)[O], const LinearRange& a, float (&dots)[O * R]) {
     constexpr int64_t kChunk = 256;  // weights are widened once and used for every row

@@ -1,7 +1,7 @@
 /// The work of one thread in a matrix-vector product: a range of output features.
 ///
-/// Private to the kernels; included by sources compiled for AVX-512 (see bf16.h), hence plain
-/// pointers, an anonymous namespace and no standard library.
+/// Private to the kernels; included by sources compiled for AVX2 and AVX-512 (see bf16.h), hence
+/// plain pointers, an anonymous namespace and no standard library.
 #pragma once
 
 #include "limbeck/model/kernels/bf16.h"
@@ -36,16 +36,14 @@ struct LinearKernels {
   bool split_pairs;
 };
 extern const LinearKernels kLinearPortable;
+extern const LinearKernels kLinearAvx2;
 extern const LinearKernels kLinearAvx512;
 
 namespace {
 
-/// Output features computed together. Few rows leave registers for four; the sum of one output is
-/// formed in the same order whatever the number of rows, so a row's result does not depend on it.
-template <int R>
-constexpr int kTogether = R <= 4 ? 4 : 2;
-
-/// Dots::run<T, O, R>(w, a, dots): dots[o * R + r] = w[o] . x[r].
+/// Dots::run<T, O, R>(w, a, dots): dots[o * R + r] = w[o] . x[r]. The sum of one output is formed
+/// in the same order whatever O and R are, so a row's result does not depend on how many there are.
+/// Dots::kTogether<R>: output features computed together, as many as the registers hold.
 template <class Dots, class T, int O, int R>
 void linear_tile(const LinearRange& a, int64_t o) {
   const T* w[O];
@@ -80,7 +78,7 @@ void gated_tile(const LinearRange& a, int64_t o) {
 
 template <class Dots, class T, int R>
 void linear_rows_of(const LinearRange& a) {
-  constexpr int kO = kTogether<R>;
+  constexpr int kO = Dots::template kTogether<R>;
   int64_t o = a.begin;
   for (; o + kO <= a.end; o += kO) linear_tile<Dots, T, kO, R>(a, o);
   for (; o < a.end; ++o) linear_tile<Dots, T, 1, R>(a, o);
@@ -88,7 +86,7 @@ void linear_rows_of(const LinearRange& a) {
 
 template <class Dots, class T, int R>
 void gated_rows_of(const LinearRange& a) {
-  constexpr int kO = kTogether<R> / 2;
+  constexpr int kO = Dots::template kTogether < R >> 1 ? Dots::template kTogether<R> / 2 : 1;
   int64_t o = a.begin;
   for (; o + kO <= a.end; o += kO) gated_tile<Dots, T, kO, R>(a, o);
   for (; o < a.end; ++o) gated_tile<Dots, T, 1, R>(a, o);

@@ -9,7 +9,7 @@ namespace limbeck {
 namespace {
 
 class LinearRowsTest : public KernelTest {};
-LIMBECK_BOTH_PATHS(LinearRowsTest);
+LIMBECK_FLOAT_PATHS(LinearRowsTest);
 
 /// Operands of one product; out starts with numbers so that accumulate shows.
 struct Product {

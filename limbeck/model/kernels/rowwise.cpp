@@ -15,9 +15,12 @@ constexpr int64_t kSerialElements = 32 << 10;
 const RowwiseKernels& kernels(const char* function, DType dtype) {
   if (dtype != DType::bf16 && dtype != DType::f32)
     throw InvalidArgument("[{}] rows must be BF16 or F32; found {}", function, dtype_name(dtype));
-  const bool wide = cpu_path() != CpuPath::portable;
-  if (dtype == DType::bf16) return wide ? kRowwiseAvx512Bf16 : kRowwisePortableBf16;
-  return wide ? kRowwiseAvx512F32 : kRowwisePortableF32;
+  const bool bf16 = dtype == DType::bf16;
+  switch (cpu_path()) {
+    case CpuPath::portable: return bf16 ? kRowwisePortableBf16 : kRowwisePortableF32;
+    case CpuPath::avx2: return bf16 ? kRowwiseAvx2Bf16 : kRowwiseAvx2F32;
+    default: return bf16 ? kRowwiseAvx512Bf16 : kRowwiseAvx512F32;
+  }
 }
 
 template <class Args>

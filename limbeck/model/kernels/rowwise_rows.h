@@ -1,7 +1,8 @@
 /// The row-wise operations, one row at a time, as plain loops.
 ///
-/// Private. Included by rowwise_portable.cpp and rowwise_avx512.cpp, which differ in their compiler
-/// flags only; everything is in an anonymous namespace so that the two copies stay apart (bf16.h).
+/// Private. Included by rowwise_portable.cpp, rowwise_avx2.cpp and rowwise_avx512.cpp, which differ
+/// in their compiler flags only; everything is in an anonymous namespace so that the copies stay
+/// apart (bf16.h).
 #pragma once
 
 #include "limbeck/model/kernels/bf16.h"
@@ -30,6 +31,7 @@ struct RowwiseKernels {
   void (*merge_attention)(const MergeAttention&, int64_t row);
 };
 extern const RowwiseKernels kRowwisePortableBf16, kRowwisePortableF32;
+extern const RowwiseKernels kRowwiseAvx2Bf16, kRowwiseAvx2F32;
 extern const RowwiseKernels kRowwiseAvx512Bf16, kRowwiseAvx512F32;
 
 namespace {

@@ -44,10 +44,11 @@ float softmax_block_part(float lse, float elsewhere) {
 }
 
 void softmax_block(const SoftmaxBlock& block) {
-  if (cpu_path() != CpuPath::portable)
-    softmax_block_avx512(block);
-  else
-    softmax_block_portable(block);
+  switch (cpu_path()) {
+    case CpuPath::portable: return softmax_block_portable(block);
+    case CpuPath::avx2: return softmax_block_avx2(block);
+    default: return softmax_block_avx512(block);
+  }
 }
 
 void softmax_block_portable(const SoftmaxBlock& b) {

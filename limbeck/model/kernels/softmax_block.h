@@ -38,6 +38,7 @@ void softmax_block_reference(const SoftmaxBlock& block);
 float softmax_block_part(float lse, float elsewhere);
 
 void softmax_block_portable(const SoftmaxBlock& block);
+void softmax_block_avx2(const SoftmaxBlock& block);
 void softmax_block_avx512(const SoftmaxBlock& block);
 
 }  // namespace limbeck

@@ -52,7 +52,10 @@ struct Case {
   bool biased = false;
 };
 
-TEST(SoftmaxBlockTest, BothPathsEqualTheReference) {
+class SoftmaxBlockTest : public KernelTest {};
+LIMBECK_FLOAT_PATHS(SoftmaxBlockTest);
+
+TEST_P(SoftmaxBlockTest, EqualsTheReference) {
   const uint64_t seed = test_seed(31);
   SCOPED_TRACE(seed);
   Random random(seed);
@@ -61,75 +64,78 @@ TEST(SoftmaxBlockTest, BothPathsEqualTheReference) {
       const Case start(7, columns, biased, random);
       Case want = start;
       softmax_block_reference(want.view());
-      for (bool portable : {false, true}) {
-        Case got = start;
-        if (portable)
-          softmax_block_portable(got.view());
-        else
-          softmax_block(got.view());
-        for (int64_t r = 0; r < 7; ++r) {
-          EXPECT_NEAR(got.lse[r], want.lse[r], 1e-5);
-          EXPECT_NEAR(got.inverse[r], want.inverse[r], 1e-6);
-        }
-        for (int64_t j = 0; j < columns; ++j) {
-          EXPECT_NEAR(got.best[j], want.best[j], 1e-6);
-          EXPECT_EQ(got.best_row[j], want.best_row[j]);
-        }
-        const int64_t stride = Case::stride_of(columns);
-        for (int64_t r = 0; r < 7; ++r)
-          for (int64_t j = 0; j < stride; ++j) {
-            const float x = to_float(got.weights[r * stride + j]);
-            if (j >= columns)
-              EXPECT_EQ(x, 0);
-            else
-              EXPECT_NEAR(x, to_float(want.weights[r * stride + j]), 0.005F);
-          }
+      Case got = start;
+      softmax_block(got.view());
+      for (int64_t r = 0; r < 7; ++r) {
+        EXPECT_NEAR(got.lse[r], want.lse[r], 1e-5);
+        EXPECT_NEAR(got.inverse[r], want.inverse[r], 1e-6);
       }
+      for (int64_t j = 0; j < columns; ++j) {
+        EXPECT_NEAR(got.best[j], want.best[j], 1e-6);
+        EXPECT_EQ(got.best_row[j], want.best_row[j]);
+      }
+      const int64_t stride = Case::stride_of(columns);
+      for (int64_t r = 0; r < 7; ++r)
+        for (int64_t j = 0; j < stride; ++j) {
+          const float x = to_float(got.weights[r * stride + j]);
+          if (j >= columns)
+            EXPECT_EQ(x, 0);
+          else
+            EXPECT_NEAR(x, to_float(want.weights[r * stride + j]), 0.005F);
+        }
     }
 }
 
 /// What a row does not see counts as if it were not there.
-TEST(SoftmaxBlockTest, RowsMaySeeFewerColumns) {
+TEST_P(SoftmaxBlockTest, RowsMaySeeFewerColumns) {
   Random random(3);
   const std::vector<int64_t> visible = {1, 16, 31, 32, 33, 64, 70};
-  for (bool portable : {false, true}) {
-    const Case start(7, 70, true, random);
-    Case got = start;
-    got.view();
-    got.block.best = nullptr;
-    got.block.visible = visible.data();
-    if (portable)
-      softmax_block_portable(got.block);
-    else
-      softmax_block(got.block);
-    for (int64_t r = 0; r < 7; ++r) {
-      Case want = start;
-      want.view();
-      want.block.best = nullptr;
-      want.block.columns = visible[r];
-      softmax_block_reference(want.block);
-      EXPECT_NEAR(got.lse[r], want.lse[r], 1e-5);
-      for (int64_t j = 0; j < want.block.stride; ++j)
-        EXPECT_NEAR(to_float(got.weights[r * want.block.stride + j]),
-                    to_float(want.weights[r * want.block.stride + j]), 0.005F);
-    }
+  const Case start(7, 70, true, random);
+  Case got = start;
+  got.view();
+  got.block.best = nullptr;
+  got.block.visible = visible.data();
+  softmax_block(got.block);
+  for (int64_t r = 0; r < 7; ++r) {
+    Case want = start;
+    want.view();
+    want.block.best = nullptr;
+    want.block.columns = visible[r];
+    softmax_block_reference(want.block);
+    EXPECT_NEAR(got.lse[r], want.lse[r], 1e-5);
+    for (int64_t j = 0; j < want.block.stride; ++j)
+      EXPECT_NEAR(to_float(got.weights[r * want.block.stride + j]),
+                  to_float(want.weights[r * want.block.stride + j]), 0.005F);
   }
 }
 
-TEST(SoftmaxBlockTest, ARowThatSeesNothingIsZero) {
+TEST_P(SoftmaxBlockTest, ARowThatSeesNothingIsZero) {
   Random random(1);
-  for (bool portable : {false, true}) {
-    Case c(2, 20, true, random);
-    std::fill(c.bias.begin(), c.bias.end(), -std::numeric_limits<float>::infinity());
-    if (portable)
-      softmax_block_portable(c.view());
-    else
-      softmax_block(c.view());
-    EXPECT_EQ(c.lse[0], -std::numeric_limits<float>::infinity());
-    EXPECT_EQ(c.inverse[0], 0);
-    for (const Bf16& p : c.weights) EXPECT_EQ(to_float(p), 0);
-    EXPECT_EQ(c.best_row[0], -1);
-  }
+  Case c(2, 20, true, random);
+  std::fill(c.bias.begin(), c.bias.end(), -std::numeric_limits<float>::infinity());
+  softmax_block(c.view());
+  EXPECT_EQ(c.lse[0], -std::numeric_limits<float>::infinity());
+  EXPECT_EQ(c.inverse[0], 0);
+  for (const Bf16& p : c.weights) EXPECT_EQ(to_float(p), 0);
+  EXPECT_EQ(c.best_row[0], -1);
+}
+
+/// Logits whose distance from the highest is beyond what f32 can hold as a power of two.
+TEST_P(SoftmaxBlockTest, FarBelowTheHighestIsZeroAndNotANumberStays) {
+  Random random(7);
+  Case c(1, 40, false, random);
+  c.view();
+  c.block.scale = 1.0F;
+  for (int64_t j = 0; j < 40; ++j) c.logits[j] = -static_cast<float>(j * j * j);
+  Case want = c;
+  softmax_block_reference(want.view());
+  softmax_block(c.view());
+  EXPECT_NEAR(c.lse[0], want.lse[0], 1e-6);
+  EXPECT_EQ(to_float(c.weights[39]), 0);
+  Case broken(1, 40, false, random);
+  broken.logits[21] = std::numeric_limits<float>::quiet_NaN();
+  softmax_block(broken.view());
+  EXPECT_FALSE(broken.lse[0] > -1e30F && broken.inverse[0] > 0 && broken.inverse[0] < 1e30F);
 }
 
 }  // namespace

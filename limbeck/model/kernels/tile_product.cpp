@@ -60,6 +60,7 @@ void tile_product(const TileProduct& product) {
   const CpuPath path = cpu_path();
   if (path >= CpuPath::avx512_bf16 && kTileBf16Dot != nullptr) return kTileBf16Dot(product);
   if (path >= CpuPath::avx512) return kTileAvx512(product);
+  if (path == CpuPath::avx2) return kTileAvx2(product);
   tile_product_portable(product);
 }
 

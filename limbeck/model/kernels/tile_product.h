@@ -1,5 +1,6 @@
-/// Products of bf16 matrices with f32 sums for processors that have AVX-512 but no tile units: the
-/// products of attention (queries with keys, weights with values) over packed right sides.
+/// Products of bf16 matrices with f32 sums for processors that have AVX2 or AVX-512 but no tile
+/// units: the products of attention (queries with keys, weights with values) over packed right
+/// sides.
 #pragma once
 
 #include "limbeck/model/kernels/bf16.h"
@@ -36,6 +37,6 @@ void tile_product_reference(const TileProduct& product);
 
 /// The code of the paths; kTileBf16Dot is null where the compiler does not know the instruction.
 using TileKernel = void (*)(const TileProduct&);
-extern const TileKernel kTileAvx512, kTileBf16Dot;
+extern const TileKernel kTileAvx2, kTileAvx512, kTileBf16Dot;
 
 }  // namespace limbeck
