@@ -17,13 +17,8 @@ namespace limbeck {
 namespace {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
-/// Rows and slots of a block: its logits and weights stay in the second-level cache. With AVX2 keys
-/// and values become f32 for every block, which pays for more rows.
-constexpr int64_t kRowsMax = 48, kBlockLogits = 24 * 2048;
-struct BlockShape {
-  int64_t rows = cpu_path() == CpuPath::avx2 ? kRowsMax : 24;
-  int64_t slots = kBlockLogits / rows;
-};
+/// Rows and slots of a block: its logits and weights stay in the second-level cache.
+constexpr int64_t kRows = 24, kSlots = 2048;
 
 const Bf16* bf16(const at::Tensor& x) {
   return reinterpret_cast<const Bf16*>(x.const_data_ptr<at::BFloat16>());
@@ -39,21 +34,20 @@ std::unique_ptr<T[]> unfilled(int64_t size) {
 /// One KV head's keys and values packed for the products, by chunks of slots.
 struct PackedHead {
   std::unique_ptr<Bf16[]> keys, values;
-  int64_t chunk = 0;       ///< slots of a whole chunk
-  int64_t value_size = 0;  ///< of its values
+  int64_t value_size = 0;  ///< of a whole chunk
 
-  PackedHead(const TileAttentionInput& in, int64_t h, int64_t chunk_slots) : chunk(chunk_slots) {
+  PackedHead(const TileAttentionInput& in, int64_t h) {
     const at::Tensor k = in.keys.select(0, h), v = in.values.select(0, h);
     const int64_t slots = k.size(0), dim = k.size(1);
-    value_size = tile_pack_size(chunk, dim);
+    value_size = tile_pack_size(kSlots, dim);
     keys = unfilled<Bf16>(tile_pack_size(dim, slots));
     // Whole chunks, and one of as many slots as are left, rounded up to the products' depth.
-    values = unfilled<Bf16>(slots / chunk * value_size +
-                            tile_pack_size((slots % chunk + 31) / 32 * 32, dim));
+    values = unfilled<Bf16>(slots / kSlots * value_size +
+                            tile_pack_size((slots % kSlots + 31) / 32 * 32, dim));
     tile_pack(bf16(k), dim, slots, 1, k.stride(0), keys.get());
-    for (int64_t at = 0; at < slots; at += chunk) {
-      const int64_t n = std::min(chunk, slots - at);
-      Bf16* to = values.get() + at / chunk * value_size;
+    for (int64_t at = 0; at < slots; at += kSlots) {
+      const int64_t n = std::min(kSlots, slots - at);
+      Bf16* to = values.get() + at / kSlots * value_size;
       const int64_t depth = (n + 31) / 32 * 32;
       if (depth == n) {
         tile_pack(bf16(v) + at * v.stride(0), n, dim, v.stride(0), 1, to);
@@ -71,15 +65,15 @@ struct PackedHead {
 /// Working memory of a thread.
 struct Block {
   explicit Block(int64_t dim)
-      : logits(unfilled<float>(kBlockLogits)),
-        weights(unfilled<Bf16>(kBlockLogits)),
-        sum(kRowsMax * dim),
-        part(kRowsMax * dim) {}
+      : logits(unfilled<float>(kRows * kSlots)),
+        weights(unfilled<Bf16>(kRows * kSlots)),
+        sum(kRows * dim),
+        part(kRows * dim) {}
   std::unique_ptr<float[]> logits;
   std::unique_ptr<Bf16[]> weights;
   std::vector<float> sum, part;
-  float mass[kRowsMax], lse[kRowsMax], inverse[kRowsMax];
-  int64_t visible[kRowsMax];
+  float mass[kRows], lse[kRows], inverse[kRows];
+  int64_t visible[kRows];
 };
 
 /// Rows [first, first + m) of head h.
@@ -92,10 +86,10 @@ void attend_block(const TileAttentionInput& in, const PackedHead& packed, int64_
   int64_t most = 0;
   for (int64_t r = 0; r < m; ++r) most = std::max(most, seen_by(r));
   std::fill(b.sum.begin(), b.sum.end(), 0.0F);
-  std::fill(b.mass, b.mass + kRowsMax, kMinusInfinity);
+  std::fill(b.mass, b.mass + kRows, kMinusInfinity);
   const float* bias = in.bias.defined() ? in.bias.const_data_ptr<float>() + h * slots : nullptr;
-  for (int64_t at = 0; at < most; at += packed.chunk) {
-    const int64_t n = std::min(packed.chunk, most - at), width = (n + 31) / 32 * 32;
+  for (int64_t at = 0; at < most; at += kSlots) {
+    const int64_t n = std::min(kSlots, most - at), width = (n + 31) / 32 * 32;
     tile_product({bf16(in.queries) + (h * in.queries.size(1) + first) * dim, m, dim, dim,
                   packed.keys.get() + tile_pack_size(dim, at), dim, n, b.logits.get(), width});
     for (int64_t r = 0; r < m; ++r) b.visible[r] = std::clamp<int64_t>(seen_by(r) - at, 0, n);
@@ -112,8 +106,8 @@ void attend_block(const TileAttentionInput& in, const PackedHead& packed, int64_
     block.lse = b.lse;
     softmax_block(block);
     tile_product({b.weights.get(), m, width, width,
-                  packed.values.get() + at / packed.chunk * packed.value_size,
-                  (std::min(packed.chunk, slots - at) + 31) / 32 * 32, dim, b.part.data(), dim});
+                  packed.values.get() + at / kSlots * packed.value_size,
+                  (std::min(kSlots, slots - at) + 31) / 32 * 32, dim, b.part.data(), dim});
     for (int64_t r = 0; r < m; ++r) {
       if (b.lse[r] == kMinusInfinity) continue;
       const float top = std::max(b.mass[r], b.lse[r]);
@@ -145,18 +139,16 @@ TileAttention tile_attention(const TileAttentionInput& in) {
   TileAttention out{at::empty_like(in.queries), at::empty({heads, rows}, at::kFloat)};
   auto* to = reinterpret_cast<Bf16*>(out.out.mutable_data_ptr<at::BFloat16>());
   auto* lse = out.lse.mutable_data_ptr<float>();
-  const BlockShape shape;
   std::vector<std::unique_ptr<PackedHead>> packed(static_cast<size_t>(heads));
   at::parallel_for(0, heads, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t h = begin; h < end; ++h)
-      packed[h] = std::make_unique<PackedHead>(in, h, shape.slots);
+    for (int64_t h = begin; h < end; ++h) packed[h] = std::make_unique<PackedHead>(in, h);
   });
-  const int64_t blocks = (rows + shape.rows - 1) / shape.rows;
+  const int64_t blocks = (rows + kRows - 1) / kRows;
   at::parallel_for(0, heads * blocks, 1, [&](int64_t begin, int64_t end) {
     Block block(dim);
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t h = i / blocks, first = i % blocks * shape.rows;
-      attend_block(in, *packed[h], h, first, std::min(shape.rows, rows - first), block,
+      const int64_t h = i / blocks, first = i % blocks * kRows;
+      attend_block(in, *packed[h], h, first, std::min(kRows, rows - first), block,
                    to + (h * rows + first) * dim, lse + h * rows + first);
     }
   });

@@ -9,6 +9,9 @@
 namespace limbeck {
 namespace {
 
+/// Rows of a block: their logits and probabilities stay in the second-level cache.
+constexpr int64_t kRows = 24;
+
 at::Tensor part_of(const HeadRows& p, const at::Tensor& lse) {
   return p.elsewhere.defined() ? at::sigmoid(lse - p.elsewhere) : at::ones_like(lse);
 }
@@ -23,15 +26,14 @@ HeadAttention tiled(const HeadRows& p) {
 
   HeadAttention out{at::empty({n, dim}, at::kFloat), at::empty({n}, at::kFloat), at::Tensor(),
                     at::zeros({slots}, at::kFloat), at::zeros({slots}, at::kInt)};
-  const int64_t rows = tile_rows();  // few: their logits stay in the second-level cache
-  at::Tensor logits = at::empty({rows, width}, at::kFloat);
-  at::Tensor weights = at::empty({rows, width}, at::kBFloat16);
-  std::vector<float> inverse(rows);
+  at::Tensor logits = at::empty({kRows, width}, at::kFloat);
+  at::Tensor weights = at::empty({kRows, width}, at::kBFloat16);
+  std::vector<float> inverse(kRows);
   const auto* q = p.queries.const_data_ptr<at::BFloat16>();
   const at::Tensor bias = p.bias.defined() ? p.bias.contiguous() : at::Tensor();
   const at::Tensor elsewhere = p.elsewhere.defined() ? p.elsewhere.contiguous() : at::Tensor();
-  for (int64_t i = 0; i < n; i += rows) {
-    const int64_t m = std::min(rows, n - i);
+  for (int64_t i = 0; i < n; i += kRows) {
+    const int64_t m = std::min(kRows, n - i);
     multiply_tiles(q + i * dim, m, k, logits.mutable_data_ptr<float>(), width);
     SoftmaxBlock block;
     block.rows = m;

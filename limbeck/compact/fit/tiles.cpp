@@ -23,7 +23,6 @@ const Bf16* as_bf16(const at::BFloat16* x) { return reinterpret_cast<const Bf16*
 }  // namespace
 
 bool tiles_available() { return cpu_path() >= CpuPath::avx2; }
-int64_t tile_rows() { return cpu_path() == CpuPath::avx2 ? 48 : 24; }
 void tiles_release() {
   if (tile_units()) at::native::cpublas::brgemm_release();
 }

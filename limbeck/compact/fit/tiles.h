@@ -11,8 +11,6 @@ namespace limbeck {
 
 /// True where the processor serves them.
 bool tiles_available();
-/// Rows that best share a product: with AVX2 the packed matrix becomes f32 anew for each.
-int64_t tile_rows();
 
 /// A matrix B [k, n] bf16 in the order that the units read. k must be a multiple of 2 and n one of
 /// 16.

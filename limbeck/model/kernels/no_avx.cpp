@@ -22,6 +22,7 @@ const LinearKernels kLinearAvx2{}, kLinearAvx512{};
 const RowwiseKernels kRowwiseAvx2Bf16{}, kRowwiseAvx2F32{}, kRowwiseAvx512Bf16{},
     kRowwiseAvx512F32{};
 const TileKernel kTileAvx2 = nullptr, kTileAvx512 = nullptr, kTileBf16Dot = nullptr;
+void tile_pack_avx2(const Bf16*, int64_t, int64_t, int64_t, int64_t, float*) {}
 void softmax_block_avx2(const SoftmaxBlock& block) { softmax_block_portable(block); }
 void softmax_block_avx512(const SoftmaxBlock& block) { softmax_block_portable(block); }
 

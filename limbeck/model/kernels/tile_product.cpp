@@ -9,7 +9,14 @@
 namespace limbeck {
 namespace {
 
-/// Where element (i, j) of B lies in the packed form.
+bool packs_f32() { return cpu_path() == CpuPath::avx2; }
+
+/// Where element (i, j) of B lies in the packed form of f32.
+int64_t place_f32(int64_t i, int64_t j, int64_t k) {
+  return j / kTileGroup * kTileGroup * k + i * kTileGroup + j % kTileGroup;
+}
+
+/// Where element (i, j) of B lies in the packed form of bf16.
 int64_t place(int64_t i, int64_t j, int64_t k) {
   return j / kTilePanel * kTilePanel * k + i / 2 * 2 * kTilePanel + j % kTilePanel * 2 + i % 2;
 }
@@ -31,11 +38,20 @@ void tile_product_portable(const TileProduct& p) {
 
 }  // namespace
 
+int64_t tile_pack_size(int64_t k, int64_t n) {
+  return (n + kTilePanel - 1) / kTilePanel * kTilePanel * k * (packs_f32() ? 2 : 1);
+}
+
 void tile_pack(const Bf16* b, int64_t k, int64_t n, int64_t row_step, int64_t column_step,
                Bf16* packed) {
   for (int64_t first = 0; first < n; first += kTilePanel) {
-    Bf16* panel = packed + place(0, first, k);
     const int64_t columns = std::min(kTilePanel, n - first);
+    if (packs_f32()) {
+      tile_pack_avx2(b + first * column_step, k, columns, row_step, column_step,
+                     reinterpret_cast<float*>(packed) + place_f32(0, first, k));
+      continue;
+    }
+    Bf16* panel = packed + place(0, first, k);
     if (columns < kTilePanel) std::fill(panel, panel + k * kTilePanel, Bf16{0});
     if (row_step == 1) {  // the two elements of a pair lie side by side
       for (int64_t j = 0; j < columns; ++j) {
@@ -70,7 +86,8 @@ void tile_product_reference(const TileProduct& p) {
       double sum = 0;
       for (int64_t l = 0; l < p.k; ++l)
         sum += static_cast<double>(to_float(p.a[i * p.a_stride + l])) *
-               to_float(p.packed[place(l, j, p.packed_k)]);
+               (packs_f32() ? reinterpret_cast<const float*>(p.packed)[place_f32(l, j, p.packed_k)]
+                            : to_float(p.packed[place(l, j, p.packed_k)]));
       p.c[i * p.c_stride + j] = static_cast<float>(sum);
     }
 }

@@ -12,12 +12,12 @@ namespace limbeck {
 /// Columns that are packed together.
 inline constexpr int64_t kTilePanel = 64;
 
-/// Elements of a packed B [k, n]: rows in pairs, columns in panels padded with zeros. k must be
-/// even.
-constexpr int64_t tile_pack_size(int64_t k, int64_t n) {
-  return (n + kTilePanel - 1) / kTilePanel * kTilePanel * k;
-}
-/// Packs B [k, n], whose element (i, j) lies at b[i * row_step + j * column_step].
+/// Elements of a packed B [k, n]: columns in panels padded with zeros, rows in pairs; twice as many
+/// with AVX2, where the packed B is f32, columns by kTileGroup. k must be even.
+int64_t tile_pack_size(int64_t k, int64_t n);
+inline constexpr int64_t kTileGroup = 16;
+/// Packs B [k, n], whose element (i, j) lies at b[i * row_step + j * column_step], for the path in
+/// force.
 void tile_pack(const Bf16* b, int64_t k, int64_t n, int64_t row_step, int64_t column_step,
                Bf16* packed);
 
@@ -34,6 +34,10 @@ struct TileProduct {
 void tile_product(const TileProduct& product);
 /// In double, from the same packed B.
 void tile_product_reference(const TileProduct& product);
+
+/// One panel of up to kTilePanel columns.
+void tile_pack_avx2(const Bf16* b, int64_t k, int64_t columns, int64_t row_step,
+                    int64_t column_step, float* panel);
 
 /// The code of the paths; kTileBf16Dot is null where the compiler does not know the instruction.
 using TileKernel = void (*)(const TileProduct&);
