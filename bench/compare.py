@@ -31,6 +31,8 @@ def parse_args():
     parser.add_argument("--generate", default=32, type=int)
     parser.add_argument("--rounds", default=2, type=int)
     parser.add_argument("--threads", default=0, type=int, help="0 = one per processor")
+    parser.add_argument("--peer-dtype", default="bf16", choices=["bf16", "f32"],
+                        help="of transformers; without AVX-512 it is several times as fast in f32")
     parser.add_argument("--build", default=ROOT / "build" / "release", type=pathlib.Path)
     parser.add_argument("--python", default=default_python(), help="that has torch and transformers")
     parser.add_argument("--out", default=ROOT / "build" / "bench" / "compare.json", type=pathlib.Path)
@@ -64,7 +66,8 @@ def run_rounds(args):
         if have.returncode == 0:
             lengths = ",".join(str(n) for n in ours[-1]["lengths"])
             theirs.append(run_json([args.python, ROOT / "bench" / "transformers_bench.py", "--model",
-                                    ours[-1]["model_path"], "--lengths", lengths, *shared]))
+                                    ours[-1]["model_path"], "--lengths", lengths, "--dtype",
+                                    args.peer_dtype, *shared]))
     return ours, theirs
 
 
@@ -92,7 +95,7 @@ def pooled(rounds, table, units, keys):
     return out
 
 
-def pool(ours, theirs):
+def pool(ours, theirs, dtype_ratio):
     bandwidth = max(r["read_bandwidth"] for r in ours)
     result = {"read_bandwidth": bandwidth, "limbeck": {}, "transformers": {}}
     for name, rounds in (("limbeck", ours), ("transformers", theirs)):
@@ -103,9 +106,9 @@ def pool(ours, theirs):
         if row["cache"] == "full":
             bytes_of[row["tokens"]] = row["bytes_per_token"]
         add_limit(row, bandwidth)
-    # The same weights and the same full cache: the same bytes for both.
+    # The same weights and the same full cache: the same bytes for both, in the same dtype.
     for row in result["transformers"]["decode"]:
-        row["bytes_per_token"] = bytes_of[row["tokens"]]
+        row["bytes_per_token"] = bytes_of[row["tokens"]] * dtype_ratio
         add_limit(row, bandwidth)
     return result
 
@@ -147,6 +150,7 @@ def conditions(args, ours, theirs):
         "transformers_threads": theirs[0]["threads"] if theirs else None,
         "model": first["model"],
         "dtype": first["dtype"],
+        "transformers_dtype": args.peer_dtype,
         "ratio": first["ratio"],
         "generate": args.generate,
         "rounds": args.rounds,
@@ -222,7 +226,8 @@ def print_report(result):
     c = result["conditions"]
     commit = c["commit"][:12] + (" with uncommitted changes" if c["uncommitted_changes"] else "")
     print(f"{c['model']} {c['dtype']}, {c['cpu']}, {c['threads']} threads, kernels {c['kernel_path']}, "
-          f"torch {c['torch']['limbeck']}, transformers {c['transformers'] or 'absent'}, "
+          f"torch {c['torch']['limbeck']}, transformers {c['transformers'] or 'absent'} in "
+          f"{c['transformers_dtype']}, "
           f"commit {commit}, {c['date']}")
     print(f"Read bandwidth {result['read_bandwidth'] / 1e9:.1f} GB/s "
           f"({c['read_bandwidth_weights_size'] / 1e9:.1f} GB/s from a buffer of the weights' size); "
@@ -235,7 +240,7 @@ def print_report(result):
 def main():
     args = parse_args()
     ours, theirs = run_rounds(args)
-    result = pool(ours, theirs)
+    result = pool(ours, theirs, 2 if args.peer_dtype == "f32" else 1)
     result = {"conditions": conditions(args, ours, theirs)} | result
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The measurements of engine_bench with transformers: same file, same token counts, same dtype.
+"""The measurements of engine_bench with transformers: same file, same token counts, same dtype unless told.
 
 usage: transformers_bench.py --model PATH [--text FILE] [--lengths 1024,4096,8064] [--repeats 7]
-                             [--generate 32] [--threads N]
+                             [--generate 32] [--threads N] [--dtype bf16|f32]
 
 PATH is a GGUF file or a folder from Hugging Face. Prefill is one call over the whole text that asks for
 the logits of the last position; decoding feeds the likeliest token back, one call a token, on a
@@ -28,6 +28,9 @@ from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 TEXT = pathlib.Path(__file__).resolve().parent.parent / "assets" / "demo" / "story.txt"
 
 
+DTYPES = {"bf16": torch.bfloat16, "f32": torch.float32}
+
+
 def numbers(text):
     return [int(part) for part in text.split(",")]
 
@@ -40,14 +43,15 @@ def parse_args():
     parser.add_argument("--repeats", default=7, type=int)
     parser.add_argument("--generate", default=32, type=int)
     parser.add_argument("--threads", default=0, type=int, help="0 = torch's own choice")
+    parser.add_argument("--dtype", default="bf16", choices=DTYPES)
     return parser.parse_args()
 
 
-def load_gguf(path):
+def load_gguf(path, dtype):
     """from_pretrained(gguf_file=...) without the accelerate package, which only places the weights."""
     config = transformers.AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
     model = transformers.AutoModelForCausalLM.from_config(
-        config, dtype=torch.bfloat16, attn_implementation="sdpa")
+        config, dtype=dtype, attn_implementation="sdpa")
     tensors = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=model)["tensors"]
     missing, unexpected = model.load_state_dict(tensors, strict=False)
     tied = {"lm_head.weight"} if config.tie_word_embeddings else set()
@@ -56,14 +60,14 @@ def load_gguf(path):
     return model
 
 
-def load(path):
-    """Model in bf16 and tokenizer of a GGUF file or a folder."""
+def load(path, dtype):
+    """Model and tokenizer of a GGUF file or a folder."""
     if path.is_dir():
         model = transformers.AutoModelForCausalLM.from_pretrained(
-            path, dtype=torch.bfloat16, attn_implementation="sdpa")
+            path, dtype=dtype, attn_implementation="sdpa")
         return model.eval(), transformers.AutoTokenizer.from_pretrained(path)
     tokenizer = transformers.AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-    return load_gguf(path).eval(), tokenizer
+    return load_gguf(path, dtype).eval(), tokenizer
 
 
 def text_tokens(tokenizer, path, count):
@@ -131,7 +135,7 @@ def main():
     transformers.logging.disable_progress_bar()
     if args.threads > 0:
         torch.set_num_threads(args.threads)
-    model, tokenizer = load(args.model)
+    model, tokenizer = load(args.model, DTYPES[args.dtype])
     bench = Bench(model, args.repeats, args.generate)
     window = model.config.get_text_config().max_position_embeddings
     lengths = sorted({min(n, window - args.generate) for n in args.lengths})

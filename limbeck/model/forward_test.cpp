@@ -1,6 +1,7 @@
 #include "limbeck/base/error.h"
 #include "limbeck/io/test_files.h"
 #include "limbeck/model/attention.h"
+#include "limbeck/model/kernels/cpu_path.h"
 #include "limbeck/model/model_testing.h"
 
 #include <c10/core/GradMode.h>
@@ -42,6 +43,35 @@ std::vector<ModelSpec> specs() {
 at::Tensor all_logits(const Model& model, KvCache& cache, std::span<const int32_t> tokens,
                       int64_t chunk) {
   return prefill(model, cache, tokens, {.chunk = chunk, .logits = LogitsWanted::all});
+}
+
+/// Other kernels, and other libraries behind them: many rows, few rows, over a compact segment.
+TEST(ForwardTest, EveryCpuPathGivesTheSameLogits) {
+  const Tokens tokens = random_tokens(60, 8);
+  for (const ModelSpec& spec : specs())
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      const Model model = random_model(spec, dtype, 3);
+      const auto logits = [&](CpuPath path) {
+        const ForceCpuPath force(path);
+        KvCache cache = model.new_cache();
+        const at::Tensor read = all_logits(model, cache, tokens, 40);
+        compact_randomly(cache, 5);
+        const at::Tensor after = all_logits(model, cache, random_tokens(20, 9), 20);
+        const at::Tensor decoded = all_logits(model, cache, random_tokens(3, 10), 1);
+        return at::cat({read, after, decoded}, 0);
+      };
+      const at::Tensor want = logits(CpuPath::portable);
+      for (const CpuPath path :
+           {CpuPath::avx2, CpuPath::avx512, CpuPath::avx512_bf16, CpuPath::amx})
+        if (path <= cpu_best_path()) {
+          const at::Tensor off = logits(path) - want;
+          if (dtype == DType::f32)
+            EXPECT_LT(off.abs().max().item<double>(), 3 * kTolerance) << cpu_path_name(path);
+          else  // activations are rounded to eight bits between any two products
+            EXPECT_LT(off.norm().item<double>(), 0.05 * want.norm().item<double>())
+                << cpu_path_name(path);
+        }
+    }
 }
 
 TEST(ForwardTest, ChunkedPrefillIsOneShotPrefill) {
