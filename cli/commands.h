@@ -9,6 +9,8 @@
 #include "limbeck/eval/power_calibration.h"
 #include "limbeck/eval/report/summary.h"
 
+#include <optional>
+
 namespace limbeck::cli {
 
 struct GenerateArgs {
@@ -97,7 +99,7 @@ struct TaskArgs {
 int run_eval_tasks(const Globals& globals, const EvalArgs& args, const TaskArgs& tasks);
 /// One folder: its reports anew. Two: the second against the first.
 int run_report(const Globals& globals, const std::vector<std::string>& folders,
-               double min_full_score);
+               std::optional<double> min_full_score);
 int run_merge(const std::vector<std::string>& folders, bool methods, const std::string& output);
 
 /// Throws InvalidArgument for a method that there is not.

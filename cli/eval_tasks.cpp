@@ -140,10 +140,10 @@ int run_eval_tasks(const Globals& globals, const EvalArgs& args, const TaskArgs&
 }
 
 int run_report(const Globals& globals, const std::vector<std::string>& folders,
-               double min_full_score) {
+               std::optional<double> min_full_score) {
   if (folders.size() == 1) {
-    SummaryOptions options;
-    options.min_full_score = min_full_score;
+    SummaryOptions options = summary_options(folders[0]);
+    if (min_full_score) options.min_full_score = *min_full_score;
     write_reports(folders[0], options);
     fmt::print("wrote     {}\n", folders[0]);
     return 0;

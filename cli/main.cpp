@@ -151,10 +151,11 @@ void add_eval(CLI::App* c, EvalArgs& a) {
       "           --lengths 1024,2048 --contexts 20 --out run.jsonl");
 }
 
-void add_min_full_score(CLI::App* c, double& value) {
-  c->add_option("--min-full-score", value,
-                "tasks on which the full cache scores less are left out of means, in [0, 1]")
-      ->capture_default_str();
+template <class T>
+CLI::Option* add_min_full_score(CLI::App* c, T& value) {
+  return c->add_option(
+      "--min-full-score", value,
+      "tasks on which the full cache scores less are left out of means, in [0, 1]");
 }
 
 void add_tasks(CLI::App* c, TaskArgs& a) {
@@ -184,7 +185,7 @@ void add_tasks(CLI::App* c, TaskArgs& a) {
   c->add_option("--window", a.window, "tokens that a document is cut to fit; 0 = the model's")
       ->capture_default_str();
   c->add_flag("--no-floors", a.no_floors, "no rows of random eviction and sinks + recent window");
-  add_min_full_score(c, a.min_full_score);
+  add_min_full_score(c, a.min_full_score)->capture_default_str();
   c->add_flag("--keep-going", a.keep_going, "what fails scores 0 and the run goes on");
   c->add_option("--together", a.together,
                 "answers of a document that decode together: faster, the same answers; their "
@@ -371,8 +372,8 @@ int main(int argc, char** argv) {
   c->add_option("folders", reported, "one folder, or two: the second against the first")
       ->required()
       ->expected(1, 2);
-  double min_full_score = tasks.min_full_score;
-  add_min_full_score(c, min_full_score);
+  std::optional<double> min_full_score;
+  add_min_full_score(c, min_full_score)->default_str("as the run was reported");
   c->footer("example: limbeck report run-old run-new");
   c->callback([&] { status = run_report(globals, reported, min_full_score); });
 

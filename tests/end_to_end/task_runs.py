@@ -111,8 +111,13 @@ def main():
         heads = [(folder / name / "heads.jsonl").read_bytes() for name in ("whole", "killed")]
         check("and with the same budgets of heads", heads[0] == heads[1])
         interrupted(limbeck, folder / "stopped")
-        run(*command(limbeck, folder / "stopped", "--task-seed", "7", "--new", methods="kvzip"))
+        run(*command(limbeck, folder / "stopped", "--task-seed", "7", "--new", "--min-full-score", "0.25",
+                     methods="kvzip"))
         check("--new starts another run in the same folder", done_units(folder / "stopped") == 2 * 2 * (2 * 3 + 2))
+        reported = (folder / "stopped/summary.md").read_bytes()
+        run(limbeck, "report", folder / "stopped")
+        check("reports are drawn anew as the run drew them", (folder / "stopped/summary.md").read_bytes() == reported)
+        check("by the run's own bound", json.loads((folder / "stopped/summary.json").read_text())["options"]["min_full_score"] == 0.25)
         for i in (1, 2):
             run(*command(limbeck, folder / f"part{i}", "--shard", f"{i}/2"))
         run(limbeck, "merge", folder / "part1", folder / "part2", "-o", folder / "joined")

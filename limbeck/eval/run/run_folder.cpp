@@ -259,14 +259,6 @@ std::map<SampleKey, SampleUnit> finished_units(const std::filesystem::path& fold
   return units;
 }
 
-/// How the run's own reports were made.
-SummaryOptions summary_of(const ordered_json& manifest) {
-  SummaryOptions out;
-  const json least = manifest.at("run").value("min_full_score", ordered_json());
-  if (least.is_number()) out.min_full_score = least.get<double>();
-  return out;
-}
-
 void write_joined(const std::filesystem::path& out, ordered_json manifest,
                   std::map<SampleKey, SampleUnit> units) {
   std::filesystem::create_directories(out);
@@ -275,10 +267,18 @@ void write_joined(const std::filesystem::path& out, ordered_json manifest,
   SampleLog log(out / kSamples, manifest.at("manifest_id"));
   for (auto& [key, unit] : units)
     if (!log.has(key)) log.append(key, std::move(unit));
-  write_reports(out, summary_of(manifest));
+  write_reports(out, summary_options(out));
 }
 
 }  // namespace
+
+SummaryOptions summary_options(const std::filesystem::path& folder) {
+  SummaryOptions out;
+  const ordered_json manifest = read_manifest(folder);
+  const json least = manifest.at("run").value("min_full_score", ordered_json());
+  if (least.is_number()) out.min_full_score = least.get<double>();
+  return out;
+}
 
 void merge_runs(const std::vector<std::filesystem::path>& folders,
                 const std::filesystem::path& out) {

@@ -37,6 +37,8 @@ std::map<SampleKey, SampleUnit> read_units(const std::filesystem::path& folder);
 /// Rows of all units, by key.
 std::vector<SampleRow> rows_of(const std::map<SampleKey, SampleUnit>& units);
 
+/// How the run's own reports were made.
+SummaryOptions summary_options(const std::filesystem::path& folder);
 /// Writes heads.jsonl, summary.json, summary.md and report.html of the whole units in a folder.
 /// Throws InvalidArgument for options out of range.
 void write_reports(const std::filesystem::path& folder, const SummaryOptions& options = {});
