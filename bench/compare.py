@@ -226,8 +226,8 @@ def print_report(result):
     c = result["conditions"]
     commit = c["commit"][:12] + (" with uncommitted changes" if c["uncommitted_changes"] else "")
     print(f"{c['model']} {c['dtype']}, {c['cpu']}, {c['threads']} threads, kernels {c['kernel_path']}, "
-          f"torch {c['torch']['limbeck']}, transformers {c['transformers'] or 'absent'} in "
-          f"{c['transformers_dtype']}, "
+          f"torch {c['torch']['limbeck']}, transformers "
+          + (f"{c['transformers']} in {c['transformers_dtype']}" if c["transformers"] else "absent") + ", "
           f"commit {commit}, {c['date']}")
     print(f"Read bandwidth {result['read_bandwidth'] / 1e9:.1f} GB/s "
           f"({c['read_bandwidth_weights_size'] / 1e9:.1f} GB/s from a buffer of the weights' size); "

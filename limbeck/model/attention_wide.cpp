@@ -2,7 +2,7 @@
 
 #include "limbeck/base/error.h"
 #include "limbeck/model/attention_tiles.h"
-#include "limbeck/model/projection.h"
+#include "limbeck/model/products.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

@@ -10,7 +10,7 @@
 #include "limbeck/model/kernels/rowwise.h"
 #include "limbeck/model/layer_fold.h"
 #include "limbeck/model/model.h"
-#include "limbeck/model/projection.h"
+#include "limbeck/model/products.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

@@ -5,7 +5,7 @@
 #include "limbeck/cache/segment.h"
 #include "limbeck/model/kernels/linear.h"
 #include "limbeck/model/precision.h"
-#include "limbeck/model/projection.h"
+#include "limbeck/model/products.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>

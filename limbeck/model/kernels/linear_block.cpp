@@ -1,7 +1,6 @@
 #include "limbeck/model/kernels/linear_block.h"
 
 #include "limbeck/base/error.h"
-#include "limbeck/model/kernels/bf16.h"
 #include "limbeck/model/kernels/cpu_path.h"
 
 #include <omp.h>
@@ -11,11 +10,6 @@
 
 namespace limbeck {
 namespace {
-
-double element(const void* data, DType type, int64_t i) {
-  return type == DType::f32 ? static_cast<const float*>(data)[i]
-                            : to_float(static_cast<const Bf16*>(data)[i]);
-}
 
 void check(const LinearBlock& a) {
   if (a.in_features < 0 || a.out_features < 0 || a.rows < 0)
@@ -53,20 +47,6 @@ void linear_block(const LinearBlock& a) {
       kernel(a, i * kLinearBlockOutputs, std::min(a.out_features, (i + 1) * kLinearBlockOutputs),
              work.data());
   }
-}
-
-void linear_block_reference(const LinearBlock& a) {
-  for (int64_t r = 0; r < a.rows; ++r)
-    for (int64_t o = 0; o < a.out_features; ++o) {
-      double sum = a.bias != nullptr ? element(a.bias, a.dtype, o) : 0.0;
-      for (int64_t i = 0; i < a.in_features; ++i)
-        sum += a.x[r * a.in_features + i] * element(a.weight, a.dtype, o * a.in_features + i);
-      const int64_t at = r * a.out_features + o;
-      if (a.out_dtype == DType::f32)
-        static_cast<float*>(a.out)[at] = static_cast<float>(sum);
-      else
-        static_cast<Bf16*>(a.out)[at] = to_bf16(static_cast<float>(sum));
-    }
 }
 
 }  // namespace limbeck

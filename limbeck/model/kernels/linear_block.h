@@ -1,6 +1,6 @@
 /// Products of many rows with a weight matrix, for processors where torch's are slow: with AVX2
-/// alone its bf16 products take ten times as long as f32's, and oneMKL's f32 products on AMD reach
-/// 70 % of what the units can do.
+/// alone its bf16 products run without vector code, and oneMKL's f32 products leave a part of an
+/// AMD processor idle.
 #pragma once
 
 #include "limbeck/io/dtype.h"
@@ -24,8 +24,8 @@ struct LinearBlock {
 
 /// Whether the path in force has code for them: AVX2's.
 bool linear_block_serves();
-void linear_block(const LinearBlock& a);            ///< float32 sums, OpenMP
-void linear_block_reference(const LinearBlock& a);  ///< float64 sums
+/// float32 sums, OpenMP. The reference is linear_rows_reference(), which takes any number of rows.
+void linear_block(const LinearBlock& a);
 
 /// Private: output features [begin, end); `work` has room for linear_block_work() floats.
 int64_t linear_block_work(const LinearBlock& a);

@@ -1,7 +1,7 @@
 /// The inner product of the AVX2 kernels' matrix products: six rows and sixteen columns, whose sums
 /// fill twelve of the sixteen registers.
 ///
-/// Operands are f32: turning bf16 into f32 inside this loop would take a third of its rate.
+/// Operands are f32: turning bf16 into f32 inside this loop would compete with its products.
 /// Included by *_avx2.cpp only; see avx2_ops.h.
 #pragma once
 
@@ -47,7 +47,7 @@ inline void micro_product(const float* a, int64_t a_stride, const float* b, int6
     if (whole) {
       _mm256_storeu_ps(row, sum[i][0]);
       _mm256_storeu_ps(row + 8, sum[i][1]);
-    } else {  // twelve times as slow
+    } else {  // far slower
       _mm256_maskstore_ps(row, left, sum[i][0]);
       _mm256_maskstore_ps(row + 8, right, sum[i][1]);
     }

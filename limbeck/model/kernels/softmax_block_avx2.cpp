@@ -1,5 +1,5 @@
 #include "limbeck/model/kernels/avx2_ops.h"
-#include "limbeck/model/kernels/softmax_block.h"
+#include "limbeck/model/kernels/softmax_block_loop.h"
 
 namespace limbeck {
 namespace {
@@ -14,17 +14,13 @@ inline __m256i round_bf16(__m256 low, __m256 high) {
 }
 
 /// 2^x for x <= 0, relative error below 2e-7, 0 where the result is not a normal number, NaN kept.
-/// The polynomial interpolates 2^r at the Chebyshev points of [-1/2, 1/2].
 inline __m256 exp2_ps(__m256 x) {
   const __m256 lowest = _mm256_set1_ps(-126.0F);
   const __m256 normal = _mm256_cmp_ps(x, lowest, _CMP_NLT_UQ);
   x = _mm256_max_ps(lowest, x);  // in this order NaN stays
   const __m256 n = round_to_whole(x), r = _mm256_sub_ps(x, n);
-  __m256 p = _mm256_set1_ps(1.339086336e-3F);
-  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(9.676031918e-3F));
-  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(5.550357114e-2F));
-  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(2.402210749e-1F));
-  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(6.931471880e-1F));
+  __m256 p = _mm256_set1_ps(kExp2Poly[4]);
+  for (int i = 3; i >= 0; --i) p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(kExp2Poly[i]));
   p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0F));
   return _mm256_and_ps(normal, scale_by_power(p, n));
 }
@@ -109,25 +105,16 @@ void raise_best(const SoftmaxBlock& b, int64_t r, const float* factor) {
   }
 }
 
+struct Avx2Rows {
+  static void weigh(const SoftmaxBlock& b, int64_t r) { weigh_row(b, r); }
+  template <int N>
+  static void raise(const SoftmaxBlock& b, int64_t r, const float* factor) {
+    raise_best<N>(b, r, factor);
+  }
+};
+
 }  // namespace
 
-void softmax_block_avx2(const SoftmaxBlock& b) {
-  for (int64_t r = 0; r < b.rows; ++r) weigh_row(b, r);
-  if (b.best == nullptr) return;
-  constexpr int kTogether = 4;
-  const auto factor = [&](int64_t r) {
-    return b.inverse[r] *
-           (b.elsewhere != nullptr ? softmax_block_part(b.lse[r], b.elsewhere[r]) : 1.0F);
-  };
-  int64_t r = 0;
-  for (; r + kTogether <= b.rows; r += kTogether) {
-    const float f[kTogether] = {factor(r), factor(r + 1), factor(r + 2), factor(r + 3)};
-    raise_best<kTogether>(b, r, f);
-  }
-  for (; r < b.rows; ++r) {
-    const float f = factor(r);
-    raise_best<1>(b, r, &f);
-  }
-}
+void softmax_block_avx2(const SoftmaxBlock& b) { softmax_rows<Avx2Rows>(b); }
 
 }  // namespace limbeck

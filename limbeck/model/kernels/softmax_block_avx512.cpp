@@ -1,5 +1,5 @@
 #include "limbeck/model/kernels/avx512_ops.h"
-#include "limbeck/model/kernels/softmax_block.h"
+#include "limbeck/model/kernels/softmax_block_loop.h"
 
 namespace limbeck {
 namespace {
@@ -16,16 +16,12 @@ inline __m512i round_bf16(__m512 low, __m512 high) {
                                    _mm512_add_epi32(_mm512_castps_si512(high), half));
 }
 
-/// 2^x for x <= 0, relative error below 2e-7, 0 for -inf, NaN kept. The polynomial interpolates 2^r
-/// at the Chebyshev points of [-1/2, 1/2].
+/// 2^x for x <= 0, relative error below 2e-7, 0 for -inf, NaN kept.
 inline __m512 exp2_ps(__m512 x) {
   x = _mm512_max_ps(_mm512_set1_ps(-151.0F), x);  // in this order NaN stays
   const __m512 n = _mm512_roundscale_ps(x, 0), r = _mm512_sub_ps(x, n);
-  __m512 p = _mm512_set1_ps(1.339086336e-3F);
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(9.676031918e-3F));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.550357114e-2F));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(2.402210749e-1F));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(6.931471880e-1F));
+  __m512 p = _mm512_set1_ps(kExp2Poly[4]);
+  for (int i = 3; i >= 0; --i) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp2Poly[i]));
   p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0F));
   return _mm512_scalef_ps(p, n);
 }
@@ -108,25 +104,16 @@ void raise_best(const SoftmaxBlock& b, int64_t r, const float* factor) {
   }
 }
 
+struct Avx512Rows {
+  static void weigh(const SoftmaxBlock& b, int64_t r) { weigh_row(b, r); }
+  template <int N>
+  static void raise(const SoftmaxBlock& b, int64_t r, const float* factor) {
+    raise_best<N>(b, r, factor);
+  }
+};
+
 }  // namespace
 
-void softmax_block_avx512(const SoftmaxBlock& b) {
-  for (int64_t r = 0; r < b.rows; ++r) weigh_row(b, r);
-  if (b.best == nullptr) return;
-  constexpr int kTogether = 4;
-  const auto factor = [&](int64_t r) {
-    return b.inverse[r] *
-           (b.elsewhere != nullptr ? softmax_block_part(b.lse[r], b.elsewhere[r]) : 1.0F);
-  };
-  int64_t r = 0;
-  for (; r + kTogether <= b.rows; r += kTogether) {
-    const float f[kTogether] = {factor(r), factor(r + 1), factor(r + 2), factor(r + 3)};
-    raise_best<kTogether>(b, r, f);
-  }
-  for (; r < b.rows; ++r) {
-    const float f = factor(r);
-    raise_best<1>(b, r, &f);
-  }
-}
+void softmax_block_avx512(const SoftmaxBlock& b) { softmax_rows<Avx512Rows>(b); }
 
 }  // namespace limbeck

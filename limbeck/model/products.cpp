@@ -1,4 +1,4 @@
-#include "limbeck/model/projection.h"
+#include "limbeck/model/products.h"
 
 #include "limbeck/model/kernels/cpu_path.h"
 #include "limbeck/model/kernels/linear_block.h"
