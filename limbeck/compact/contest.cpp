@@ -239,8 +239,11 @@ class Compaction {
       if (scorers_[s]->traits().needs_queries && !runs_in_pass(s))
         limit_ = std::max(limit_, scorers_[s]->query_limit(mean_budget_));
     if (limit_ == 0 && !runs_in_pass(0)) return;
+    if (runs_in_pass(0)) known_ = known_scores();
     // A builder wants what the scorer saw on its way.
-    if (runs_in_pass(0) && limit_ == 0) known_ = known_scores();
+    if (known_ != nullptr && limit_ > 0 && !known_->seen) known_ = nullptr;
+    const bool keeps = known_ == nullptr && limit_ > 0 && runs_in_pass(0) && may_share_scores();
+    if (keeps) seen_in_pass_.emplace(cache_.shape().layer_count());
     Stopwatch watch;
     rows_.resize(cache_.shape().layer_count());
     seen_.resize(cache_.shape().layer_count());
@@ -248,13 +251,17 @@ class Compaction {
     std::vector<HeadAttention> all;  // what the rows of the layer at hand see
     const auto visit = [&](const LayerQueries& q) -> LayerAnswer {
       note_pass(q);
-      if (known_ != nullptr) return {};
       if (limit_ > 0) rows_[q.layer] = q.subset(limit_, cache_.shape().kv_heads);
+      if (known_ != nullptr) {
+        if (limit_ > 0) seen_[q.layer] = seen_by_rows(q, (*known_->seen)[q.layer]);
+        return {};
+      }
       if (!runs_in_pass(0)) return {};
       Stopwatch score_watch;
       all.clear();
       score_layer(0, plan_of(q.layer), &q, &all, 0.0);
       if (limit_ > 0) seen_[q.layer] = seen_by_rows(q, all);
+      if (seen_in_pass_) (*seen_in_pass_)[q.layer] = all;
       scoring += score_watch.seconds();
       return {nullptr, &all};
     };
@@ -332,7 +339,7 @@ class Compaction {
 
   void keep_scores(double seconds) {
     if (!may_share_scores() || scorers_[0]->traits().budget == BudgetUse::all) return;
-    StoredScores kept{score_key(), budgets_by_layer(), {}, seconds};
+    StoredScores kept{score_key(), budgets_by_layer(), {}, seconds, std::move(seen_in_pass_)};
     for (const LayerPlan& plan : layers_) kept.scores.push_back(plan.scores);
     options_.scores->keep(std::move(kept));
   }
@@ -368,7 +375,8 @@ class Compaction {
       else
         score_layers(s, open);
     }
-    const double seconds = watch.restart() + (s == 0 ? pass_scoring_ : 0.0);
+    const double seconds = watch.restart() + (s == 0 ? pass_scoring_ : 0.0) + borrowed_;
+    borrowed_ = 0;
     report_.seconds.emplace_back(
         preset_.stages.size() == 1 ? "scores" : "scores " + preset_.stages[s].scorer, seconds);
     if (s == 0 && known_ == nullptr) keep_scores(seconds);
@@ -401,13 +409,31 @@ class Compaction {
     const int64_t own_rows = own_rows_of(scorers_[s]->traits(), cache_, span_);
     if (own_rows == 0) return score_layers(s, open);  // all have been counted
     cache_.note_auxiliary(own_rows_read(cache_, span_, own_rows));
+    const auto score = [&](const OwnQueries& own) {
+      score_layer(s, plan_of(own.layer), rows ? &rows_[own.layer] : nullptr,
+                  rows ? &seen_[own.layer] : nullptr, open, &own);
+    };
+    const StoredOwnQueries* known =
+        options_.scores != nullptr ? options_.scores->find_own(span_, own_rows) : nullptr;
+    if (known != nullptr) {
+      for (const OwnQueries& own : known->layers) score(own);
+      borrowed_ = known->seconds;
+      return;
+    }
+    StoredOwnQueries kept{span_, own_rows, {}, 0.0};
+    Stopwatch watch;
+    double scoring = 0;
     for_each_own_layer(
         model_, cache_, span_, own_rows,
         [&](const OwnQueries& own) {
-          score_layer(s, plan_of(own.layer), rows ? &rows_[own.layer] : nullptr,
-                      rows ? &seen_[own.layer] : nullptr, open, &own);
+          Stopwatch score_watch;
+          score(own);
+          scoring += score_watch.seconds();
+          if (options_.scores != nullptr) kept.layers.push_back(own);
         },
         options_.progress);
+    kept.seconds = watch.seconds() - scoring;
+    if (options_.scores != nullptr) options_.scores->keep_own(std::move(kept));
   }
 
   /// Layers by falling number of slots taken: threads that share the work end together.
@@ -546,11 +572,14 @@ class Compaction {
   Preset preset_;
   int64_t slots_override_ = -1, mean_budget_ = 1, limit_ = 0, recent_ = 0;
   double pass_scoring_ = 0;
+  double borrowed_ = 0;  ///< seconds of work that a stage took over from another compaction
   const StoredScores* known_ = nullptr;  ///< of the first stage
   PositionRange span_;
   std::vector<LayerPlan> layers_;
   std::vector<LayerQueries> rows_;  ///< [layers] what is kept of the reference queries
   std::vector<std::vector<HeadAttention>> seen_;  ///< [layers] what those rows see, if known
+  /// [layers] what all rows of the pass saw, where a later compaction may want it.
+  std::optional<std::vector<std::vector<HeadAttention>>> seen_in_pass_;
   std::vector<std::unique_ptr<Scorer>> scorers_;
   std::vector<std::unique_ptr<Allocator>> allocators_;
   std::unique_ptr<Builder> builder_;

@@ -1,11 +1,12 @@
-/// Scores kept from one compaction for more of the same text: evaluations try many ratios, and most
-/// scorers say the same at each.
+/// What one compaction leaves for more of the same text: evaluations try many ratios and methods,
+/// and most scores, and what they are made of, are the same at each.
 #pragma once
 
 #include "limbeck/compact/score/scorer.h"
 #include "limbeck/model/model.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,17 @@ struct StoredScores {
   std::vector<std::vector<int64_t>> budgets;  ///< [full layers][H] that they were made for
   std::vector<std::vector<float>> scores;     ///< of each full layer
   double seconds = 0;                         ///< that they took
+  /// Of scores made during a pass [layers][H]: what all rows saw, as far as the scorer tells.
+  /// Nothing where nobody asked, or where it was too large to keep.
+  std::optional<std::vector<std::vector<HeadAttention>>> seen = {};
+};
+
+/// A text's own queries, layer by layer.
+struct StoredOwnQueries {
+  PositionRange span;
+  int64_t rows = 0;  ///< that were asked for
+  std::vector<OwnQueries> layers;
+  double seconds = 0;  ///< of reading the text for them
 };
 
 /// For one cache in one state: scores of another would be taken for its own.
@@ -42,8 +54,16 @@ class ScoreStore {
   /// In the place of what is there under the same key.
   void keep(StoredScores scores);
 
+  const StoredOwnQueries* find_own(PositionRange span, int64_t rows) const;
+  void keep_own(StoredOwnQueries queries);
+
+  /// Most bytes of what rows see, and of own queries, that are kept: beyond, the next compaction
+  /// computes them anew.
+  static constexpr int64_t kMostBytes = int64_t{2} << 30;
+
  private:
   std::vector<StoredScores> all_;
+  std::vector<StoredOwnQueries> own_;
 };
 
 }  // namespace limbeck

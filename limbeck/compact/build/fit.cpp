@@ -88,7 +88,7 @@ class FitBuilder : public Builder {
     const std::vector<int32_t>& kept = in.kept[h];
     HeadAttention own;
     const HeadAttention* seen = in.seen != nullptr && !in.seen->empty() ? &(*in.seen)[h] : nullptr;
-    if (plan_.readers && seen == nullptr) {
+    if (plan_.readers && (seen == nullptr || !seen->reader.defined())) {
       own = head_attention(*in.slots, *in.queries, h);
       seen = &own;
     }

@@ -35,6 +35,8 @@ HeadProblem HeadProblem::rows(const at::Tensor& index) const {
   pick(p.weights);
   pick(p.outputs);
   pick(p.lse);
+  pick(p.top);
+  pick(p.mass);
   return p;
 }
 

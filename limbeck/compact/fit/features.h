@@ -25,6 +25,8 @@ struct HeadProblem {
   /// What the queries see in all slots, when it is known already: outputs [n, D] and log masses
   /// [n].
   at::Tensor outputs, lse;
+  /// And for the published fits: highest logit and mass beside it, as in HeadAttention.
+  at::Tensor top = {}, mass = {};
 
   /// The same head with some of the rows.
   HeadProblem rows(const at::Tensor& index) const;

@@ -14,6 +14,9 @@ struct HeadAttention {
   at::Tensor part;      ///< [n] f32: part of the query's attention that lies in these slots
   at::Tensor coverage;  ///< [T] f32: highest probability that any query gives the slot
   at::Tensor reader;    ///< [T] i32: the row that gives it
+  /// Highest logit, and the sum of exp(logit - top), both [n] f32: what the published fits compare
+  /// with (published_targets.h). Defined where these were made for them, without the two above.
+  at::Tensor top = {}, mass = {};
 };
 
 /// Rows of one KV head. bf16 queries, keys and values with head sizes that are multiples of 32 run

@@ -5,11 +5,13 @@
 #include <algorithm>
 
 namespace limbeck {
+namespace {
 
-PublishedTargets published_targets(const HeadProblem& p, const at::Tensor& kept) {
+/// `logits` and `features` see each block of rows before and after its softmax.
+template <class Logits, class Softmax>
+PublishedTargets targets_by_block(const HeadProblem& p, Logits&& logits_of, Softmax&& features) {
   const int64_t n = p.queries.size(0);
   PublishedTargets out;
-  out.logits = at::empty({n, kept.size(0)}, at::kFloat);
   out.top = at::empty({n}, at::kFloat);
   out.mass = at::empty({n}, at::kFloat);
   out.lse = at::empty({n}, at::kFloat);
@@ -19,14 +21,41 @@ PublishedTargets published_targets(const HeadProblem& p, const at::Tensor& kept)
     const int64_t m = std::min(kRows, n - i);
     const auto rows = [&](const at::Tensor& x) { return x.narrow(0, i, m); };
     const at::Tensor logits = attention_logits(rows(p.queries), p.keys, p.bias, p.scale);
-    rows(out.logits).copy_(logits.index_select(1, kept));
+    logits_of(logits, i);
     rows(out.top).copy_(logits.amax(1));
     const Features f = softmax_features(logits);
     rows(out.mass).copy_(f.a.amax(1).reciprocal_());
     rows(out.lse).copy_(f.lse);
     rows(out.outputs).copy_(at::mm(f.a, p.values));
+    features(f.a, i);
   }
   return out;
+}
+
+constexpr auto kNobody = [](const at::Tensor&, int64_t) {};
+
+}  // namespace
+
+PublishedTargets published_targets(const HeadProblem& p, const at::Tensor& kept) {
+  if (p.top.defined()) {
+    const at::Tensor bias = p.bias.defined() ? p.bias.index_select(0, kept) : at::Tensor();
+    return {attention_logits(p.queries, p.keys.index_select(0, kept), bias, p.scale), p.top, p.mass,
+            p.lse, p.outputs};
+  }
+  at::Tensor logits = at::empty({p.queries.size(0), kept.size(0)}, at::kFloat);
+  PublishedTargets out = targets_by_block(
+      p,
+      [&](const at::Tensor& block, int64_t first) {
+        logits.narrow(0, first, block.size(0)).copy_(block.index_select(1, kept));
+      },
+      kNobody);
+  out.logits = logits;
+  return out;
+}
+
+PublishedTargets published_targets(
+    const HeadProblem& p, const std::function<void(const at::Tensor& a, int64_t first)>& features) {
+  return targets_by_block(p, kNobody, features);
 }
 
 }  // namespace limbeck

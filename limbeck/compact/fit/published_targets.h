@@ -4,6 +4,8 @@
 
 #include "limbeck/compact/fit/features.h"
 
+#include <functional>
+
 namespace limbeck {
 
 /// For reference rows [n] and kept slots [t]. Logits, top and mass come from the same products, so
@@ -16,7 +18,14 @@ struct PublishedTargets {
   at::Tensor outputs;  ///< [n, D] f32
 };
 
-/// kept [t] i64 slot numbers.
+/// kept [t] i64 slot numbers. Of a problem that knows outputs, lse, top and mass only the logits
+/// are computed.
 PublishedTargets published_targets(const HeadProblem& problem, const at::Tensor& kept);
+
+/// Everything but the logits. `features` gets the softmax of each block of rows over all slots
+/// [m, T] and its first row.
+PublishedTargets published_targets(
+    const HeadProblem& problem,
+    const std::function<void(const at::Tensor& a, int64_t first)>& features);
 
 }  // namespace limbeck

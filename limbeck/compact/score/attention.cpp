@@ -1,4 +1,4 @@
-#include "limbeck/compact/fit/features.h"
+#include "limbeck/compact/fit/published_targets.h"
 #include "limbeck/compact/parallel.h"
 #include "limbeck/compact/score/head_problem.h"
 #include "limbeck/compact/score/scorer.h"
@@ -52,28 +52,62 @@ class AttentionScorer : public Scorer {
       if (in.seen != nullptr) *in.seen = std::move(seen);
       return;
     }
+    const bool tells = in.seen != nullptr && options_.reduce == "rms";
+    std::vector<HeadAttention> seen(tells ? heads : 0);
     parallel_tasks(heads, [&](int64_t h) {
-      if (in.slots->slots(h) > 0) store(h, score_head(head_problem(in, h)));
+      if (in.slots->slots(h) == 0) return;
+      const HeadProblem p = head_problem(*in.slots, *in.queries, h);
+      store(h, tells ? score_and_tell(p, seen[h]) : score_head(p));
     });
+    if (tells) *in.seen = std::move(seen);
   }
 
  private:
+  /// Weighted mean over rows, or root mean square, from one block of rows after another.
+  class Reduction {
+   public:
+    Reduction(const HeadProblem& p, bool rms)
+        : weights_(p.weights), sum_(at::zeros({p.keys.size(0)}, at::kDouble)), rms_(rms) {}
+    void add(const at::Tensor& a, int64_t first) {
+      const at::Tensor w = weights_.narrow(0, first, a.size(0));
+      sum_ += at::mv((rms_ ? a.square() : a).t(), w);
+      rows_ += w.sum().item<double>();
+    }
+    at::Tensor result() {
+      sum_.div_(rows_);
+      return (rms_ ? sum_.sqrt() : sum_).to(at::kFloat);
+    }
+
+   private:
+    at::Tensor weights_, sum_;
+    double rows_ = 0;
+    bool rms_;
+  };
+
   at::Tensor score_head(const HeadProblem& p) const {
-    const int64_t n = p.queries.size(0), slots = p.keys.size(0);
-    const bool rms = options_.reduce == "rms";
-    at::Tensor sum = at::zeros({slots}, at::kDouble);
-    double rows = 0;
+    const int64_t n = p.queries.size(0);
+    Reduction reduction(p, options_.reduce == "rms");
     constexpr int64_t kRows = 256;  // logits of a block of rows stay in the cache
     for (int64_t i = 0; i < n; i += kRows) {
       const int64_t m = std::min(kRows, n - i);
-      const at::Tensor a =
-          softmax_features(attention_logits(p.queries.narrow(0, i, m), p.keys, p.bias, p.scale)).a;
-      const at::Tensor w = p.weights.narrow(0, i, m);
-      sum += at::mv((rms ? a.square() : a).t(), w);
-      rows += w.sum().item<double>();
+      reduction.add(
+          softmax_features(attention_logits(p.queries.narrow(0, i, m), p.keys, p.bias, p.scale)).a,
+          i);
     }
-    sum.div_(rows);
-    return (rms ? sum.sqrt() : sum).to(at::kFloat);
+    return reduction.result();
+  }
+
+  /// The same, with what the published fits will compare with: from the same softmax.
+  at::Tensor score_and_tell(const HeadProblem& p, HeadAttention& seen) const {
+    Reduction reduction(p, true);
+    PublishedTargets t =
+        published_targets(p, [&](const at::Tensor& a, int64_t first) { reduction.add(a, first); });
+    seen.part = at::ones_like(t.lse);
+    seen.outputs = std::move(t.outputs);
+    seen.lse = std::move(t.lse);
+    seen.top = std::move(t.top);
+    seen.mass = std::move(t.mass);
+    return reduction.result();
   }
 
   at::Tensor pooled(const at::Tensor& s) const {

@@ -19,6 +19,8 @@ HeadProblem head_problem(const LayerSegment& slots, const LayerQueries& queries,
   if (seen != nullptr) {
     p.outputs = seen->outputs;
     p.lse = seen->lse;
+    p.top = seen->top;
+    p.mass = seen->mass;
   }
   return p;
 }

@@ -66,6 +66,7 @@ struct ScoreInput {
   const LayerQueries* queries = nullptr;
   /// What all of these rows see in each head's slots [H]: left by the scorer that computes it, for
   /// later stages and the builder. Null when nobody asks for it, empty when nobody has been there.
+  /// Coverage and readers may be missing.
   std::vector<HeadAttention>* seen = nullptr;
   double open_budget = 0;                ///< mean slots per head that this stage hands out
   std::span<const int64_t> budgets;      ///< [H] slots that each head keeps by its own share

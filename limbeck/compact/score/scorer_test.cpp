@@ -2,6 +2,7 @@
 
 #include "limbeck/base/random.h"
 #include "limbeck/compact/score/fixture_testing.h"
+#include "limbeck/compact/score/head_problem.h"
 #include "limbeck/model/model_testing.h"
 #include "limbeck/model/rotation.h"
 
@@ -103,6 +104,31 @@ TEST(ScorerTest, KvzipEqualsItsFormulaWithBothNorms) {
         }
         EXPECT_NEAR(out[h * span.size() + j - span.begin].item<double>(), want, 1e-5) << norm;
       }
+  }
+}
+
+/// The selector of AM-HAK says the same whether or not somebody wants to know what its rows see,
+/// and what it tells is right.
+TEST(ScorerTest, RootMeanSquareTellsWhatItsRowsSee) {
+  const LayerSegment slots = fixture_slots();
+  LayerQueries queries{0, 0.5, {}};
+  queries.chunks.push_back({{0, 12}, 2.0, fixture_queries(), {}, {}});
+  ScoreInput in = test::fixture_input(slots);
+  in.queries = &queries;
+  const auto scorer = make_scorer("attention", {{"reduce", "rms"}});
+  at::Tensor alone = at::empty({24}, at::kFloat), telling = at::empty({24}, at::kFloat);
+  scorer->score(in, alone);
+  std::vector<HeadAttention> seen;
+  in.seen = &seen;
+  scorer->score(in, telling);
+  EXPECT_TRUE(at::equal(alone, telling));
+  ASSERT_EQ(seen.size(), 2);
+  for (int64_t h = 0; h < 2; ++h) {
+    const HeadAttention want = head_attention(slots, queries, h);
+    EXPECT_TRUE(at::allclose(seen[h].outputs, want.outputs, 1e-5, 1e-6));
+    EXPECT_TRUE(at::allclose(seen[h].lse, want.lse, 1e-5, 1e-6));
+    EXPECT_TRUE(at::allclose(seen[h].top + seen[h].mass.log(), want.lse, 1e-5, 1e-6));
+    EXPECT_FALSE(seen[h].reader.defined());
   }
 }
 
