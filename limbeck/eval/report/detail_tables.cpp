@@ -224,6 +224,23 @@ Table cost_table(const Summary& s, const GroupKey& key) {
   return out;
 }
 
+Table needle_table(std::span<const NeedleGrid> grids) {
+  Table out;
+  out.title = "Needles by depth and length";
+  out.columns = {"method", "asked", "task", "mode", "mean", "worst cell", "where"};
+  out.text_columns = 4;
+  for (const NeedleGrid& g : grids)
+    out.rows.push_back(
+        {{method_title(g.method)},
+         {is_bound(g.method) ? "-" : budget_text(g.budget)},
+         {g.task},
+         {g.mode},
+         {percent_text(g.mean)},
+         {percent_text(g.worst)},
+         {fmt::format("depth {:.4g} %, {} tokens", g.worst_depth, length_text(g.worst_length))}});
+  return out;
+}
+
 std::vector<Table> detail_tables(const Summary& summary, const GroupKey& key) {
   std::vector<Table> out{interval_table(summary, key)};
   for (Table& t : lm_tables(summary, key)) out.push_back(std::move(t));

@@ -30,10 +30,8 @@ MethodStyles method_styles(const Summary& summary);
 std::vector<Figure> group_figures(const Summary& summary, const GroupKey& key,
                                   const MethodStyles& styles);
 
-inline constexpr std::string_view kNeedleGridTask = "needle_grid";
-/// One heat map of depth by length for each task, mode, method and budget, from the rows of group
-/// needle_grid with the metric "depth" (in %).
-std::vector<Figure> needle_figures(std::span<const SampleRow> rows);
+/// One heat map of depth by length for each grid.
+std::vector<Figure> needle_figures(std::span<const NeedleGrid> grids);
 
 /// Two heat maps, mean and spread over documents, of the kept entries of each head as a share of
 /// the document's mean over heads, for each method at one budget of `heads`: the one that most

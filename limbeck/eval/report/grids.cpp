@@ -26,85 +26,29 @@ Table table_of(const HeatMap& map) {
   return out;
 }
 
-/// Of one method at one budget: scores by depth and length.
-struct NeedleGrid {
-  std::string task, mode, method;
-  double budget = 1.0;
-  std::map<double, std::map<int64_t, std::vector<double>>> scores;
-};
-
-std::vector<NeedleGrid> needle_grids(std::span<const SampleRow> rows) {
-  std::vector<NeedleGrid> out;
-  for (const CellRows& cell : cells_of(rows)) {
-    if (cell.group != kNeedleGridTask) continue;
-    auto grid = std::find_if(out.begin(), out.end(), [&](const NeedleGrid& g) {
-      return g.task == cell.key.task && g.mode == cell.key.mode && g.method == cell.key.method &&
-             g.budget == cell.key.budget;
-    });
-    if (grid == out.end())
-      grid = out.insert(out.end(),
-                        {cell.key.task, cell.key.mode, cell.key.method, cell.key.budget, {}});
-    for (const CellDocument& d : cell.documents)
-      for (const SampleRow* r : d.rows) {
-        const auto depth = r->metrics.find("depth");
-        if (depth != r->metrics.end() && std::isfinite(depth->second))
-          grid->scores[depth->second][cell.key.length].push_back(r->score);
-      }
-  }
-  std::erase_if(out, [](const NeedleGrid& g) { return g.scores.empty(); });
-  std::stable_sort(out.begin(), out.end(), [](const NeedleGrid& a, const NeedleGrid& b) {
-    const auto order = [](const NeedleGrid& g) {
-      const int rank = g.method == kFullLabel ? 0 : is_floor(g.method) ? 2 : 1;
-      return std::tuple(g.task, g.mode, rank, g.method, -g.budget);
-    };
-    return order(a) < order(b);
-  });
-  return out;
-}
-
-/// "4K" for whole multiples of 1024.
-std::string length_text(int64_t tokens) {
-  return tokens > 0 && tokens % 1024 == 0 ? fmt::format("{}K", tokens / 1024)
-                                          : std::to_string(tokens);
-}
-
 std::string named(const std::string& method, double budget) {
   return is_bound(method) ? method_title(method)
                           : fmt::format("{}, {}", method_title(method), budget_text(budget));
 }
 
-Figure needle_figure(const NeedleGrid& grid, const std::set<int64_t>& lengths,
-                     const std::set<double>& depths) {
+Figure needle_figure(const NeedleGrid& grid) {
   HeatMap map;
   map.x_title = "length, tokens";
   map.y_title = "depth, %";
   map.high = 100;
-  for (const int64_t length : lengths) map.columns.push_back(length_text(length));
-  double worst = std::numeric_limits<double>::infinity();
-  std::string worst_name;
-  std::vector<double> cells;
-  for (const double depth : depths) {
-    map.rows.push_back(fmt::format("{:.4g}", depth));
-    map.values.emplace_back();
-    for (const int64_t length : lengths) {
-      double value = kNan;
-      if (const auto row = grid.scores.find(depth); row != grid.scores.end())
-        if (const auto at = row->second.find(length); at != row->second.end())
-          value = 100 * mean_of(at->second);
-      map.values.back().push_back(value);
-      if (!std::isfinite(value)) continue;
-      cells.push_back(value);
-      if (value >= worst) continue;
-      worst = value;
-      worst_name = fmt::format("depth {:.4g} %, {} tokens", depth, length_text(length));
-    }
+  for (const int64_t length : grid.lengths) map.columns.push_back(length_text(length));
+  for (size_t d = 0; d < grid.depths.size(); ++d) {
+    map.rows.push_back(fmt::format("{:.4g}", grid.depths[d]));
+    map.values.push_back(grid.scores[d]);
+    for (double& value : map.values.back()) value *= 100;
   }
   Figure out;
   out.title = "Needles, " + named(grid.method, grid.budget);
   if (grid.task != kNeedleGridTask) out.title += ", " + grid.task;
   if (grid.mode != "agnostic") out.title += ", mode " + grid.mode;
-  out.caption = fmt::format("Score in %: mean {:.1f}, worst cell {:.1f} ({}).", mean_of(cells),
-                            worst, worst_name);
+  out.caption = fmt::format(
+      "Score in %: mean {:.1f}, worst cell {:.1f} (depth {:.4g} %, {} tokens).", 100 * grid.mean,
+      100 * grid.worst, grid.worst_depth, length_text(grid.worst_length));
   map.label = out.title;
   out.svg = heat_map_svg(map);
   out.data = table_of(map);
@@ -188,17 +132,9 @@ Figure head_figure(const HeadsRow& shape, const std::vector<std::vector<double>>
 
 }  // namespace
 
-std::vector<Figure> needle_figures(std::span<const SampleRow> rows) {
-  const std::vector<NeedleGrid> grids = needle_grids(rows);
-  std::set<int64_t> lengths;
-  std::set<double> depths;
-  for (const NeedleGrid& g : grids)
-    for (const auto& [depth, by_length] : g.scores) {
-      depths.insert(depth);
-      for (const auto& [length, unused] : by_length) lengths.insert(length);
-    }
+std::vector<Figure> needle_figures(std::span<const NeedleGrid> grids) {
   std::vector<Figure> out;
-  for (const NeedleGrid& g : grids) out.push_back(needle_figure(g, lengths, depths));
+  for (const NeedleGrid& g : grids) out.push_back(needle_figure(g));
   return out;
 }
 

@@ -145,7 +145,7 @@ std::string report_html(const ReportInput& input) {
   const Summary summary = summarise_samples(input.rows, input.options);
   std::vector<Section> sections;
   add_groups(sections, summary);
-  if (const auto figures = needle_figures(input.rows); !figures.empty())
+  if (const auto figures = needle_figures(summary.needles); !figures.empty())
     sections.push_back({"Needles by depth and length", figures_html(figures)});
   if (const auto figures = timeline_figures(input.heads, method_styles(summary)); !figures.empty())
     sections.push_back({"Entries held over time", figures_html(figures)});

@@ -213,7 +213,7 @@ TEST(FiguresTest, NeedleGridsAreDepthByLength) {
   SampleRow renamed = rows.back();
   renamed.task = "in_books";
   rows.push_back(renamed);
-  std::vector<Figure> figures = needle_figures(rows);
+  std::vector<Figure> figures = needle_figures(needle_grids(rows));
   ASSERT_EQ(figures.size(), 2U);
   EXPECT_EQ(figures[0].title, "Needles, good, 50 %, in_books");
   figures.erase(figures.begin());

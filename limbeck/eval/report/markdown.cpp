@@ -32,6 +32,7 @@ std::string summary_markdown(const Summary& summary, std::span<const std::string
     out += table_markdown(group_table(summary, key)) + "\n";
     for (const Table& table : detail_tables(summary, key)) out += table_markdown(table) + "\n";
   }
+  if (!summary.needles.empty()) out += table_markdown(needle_table(summary.needles)) + "\n";
   return out;
 }
 

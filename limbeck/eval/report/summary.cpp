@@ -190,6 +190,7 @@ Summary summarise_samples(std::span<const SampleRow> rows, const SummaryOptions&
   out.groups = group_averages(cells, out);
   out.categories = category_means(out.cells);
   out.critical = critical_footprints(out.cells, options.phi);
+  out.needles = needle_grids(rows);
   return out;
 }
 

@@ -10,6 +10,7 @@
 #include "limbeck/base/options.h"
 #include "limbeck/eval/report/cells.h"
 #include "limbeck/eval/report/intervals.h"
+#include "limbeck/eval/report/needles.h"
 #include "limbeck/footprint/critical.h"
 
 #include <nlohmann/json_fwd.hpp>
@@ -86,6 +87,7 @@ struct SummaryGroup {
   ScoreWithInterval score;
   double relative = 0;
   std::optional<PairedDifference> from_full;
+  /// Costs are of the tasks that count; of all where none does.
   double kept_ratio = 0, kv_bytes = 0, bytes_ratio = 0, footprint_total = 0;
   double compaction_seconds = 0;  ///< mean of the tasks' medians
 };
@@ -124,6 +126,7 @@ struct Summary {
   std::vector<SummaryCategory> categories;
   std::vector<LeftOutTask> left_out;
   std::vector<SummaryCritical> critical;
+  std::vector<NeedleGrid> needles;
 
   const SummaryCell* find(const CellKey& key) const;
 };

@@ -73,17 +73,22 @@ void fill(SummaryGroup& g, std::span<const CellRows> rows, const Summary& summar
     full_sum += mean_of(pairs.first);
     score_sum += mean_of(pairs.second);
   }
-  const bool whole = g.missing.empty() && !g.tasks.empty();
+  const bool judged = !g.tasks.empty(), whole = g.missing.empty() && judged;
+  if (!judged)
+    for (const SummaryCell& c : summary.cells)
+      if (same_table(g, c.group, c.key) && c.key.method == g.method && c.key.budget == g.budget)
+        cells.push_back(&c);
   const std::string seed =
       fmt::format("group {}|{}|{}|{}|{}", g.group, g.length, g.mode, g.method, g.budget);
   const auto mean = [&](auto value) { return whole ? mean_over(cells, value) : kNan; };
   g.score.mean = mean([](const SummaryCell& c) { return c.score.mean; });
   g.score.ci = whole ? bootstrap_scores(scores, seed) : ScoreInterval{kNan, kNan};
-  g.kept_ratio = mean([](const SummaryCell& c) { return c.kept_ratio; });
-  g.kv_bytes = mean([](const SummaryCell& c) { return c.kv_bytes; });
-  g.bytes_ratio = mean([](const SummaryCell& c) { return c.bytes_ratio; });
-  g.footprint_total = mean([](const SummaryCell& c) { return c.footprint_total; });
-  g.compaction_seconds = mean([](const SummaryCell& c) { return c.timing.compaction.median; });
+  const auto cost = [&](auto value) { return g.missing.empty() ? mean_over(cells, value) : kNan; };
+  g.kept_ratio = cost([](const SummaryCell& c) { return c.kept_ratio; });
+  g.kv_bytes = cost([](const SummaryCell& c) { return c.kv_bytes; });
+  g.bytes_ratio = cost([](const SummaryCell& c) { return c.bytes_ratio; });
+  g.footprint_total = cost([](const SummaryCell& c) { return c.footprint_total; });
+  g.compaction_seconds = cost([](const SummaryCell& c) { return c.timing.compaction.median; });
   const bool compared = whole && differences.size() == g.tasks.size();
   g.relative = compared && full_sum > 0 ? 100 * score_sum / full_sum : kNan;
   if (!compared || g.method == kFullLabel) return;

@@ -149,6 +149,25 @@ ordered_json to_json(const SummaryCritical& c, double phi) {
           {"grid", std::move(grid)}};
 }
 
+ordered_json to_json(const NeedleGrid& g) {
+  ordered_json scores = ordered_json::array();
+  for (const std::vector<double>& row : g.scores) {
+    ordered_json& of_depth = scores.emplace_back(ordered_json::array());
+    for (const double x : row) of_depth.push_back(number_or_null(x));
+  }
+  return {{"task", valid_utf8(g.task)},
+          {"mode", valid_utf8(g.mode)},
+          {"method", valid_utf8(g.method)},
+          {"budget", number_or_null(g.budget)},
+          {"depths", g.depths},
+          {"lengths", g.lengths},
+          {"scores", std::move(scores)},
+          {"mean", number_or_null(g.mean)},
+          {"worst", number_or_null(g.worst)},
+          {"worst_depth", g.worst_depth},
+          {"worst_length", g.worst_length}};
+}
+
 template <class Values>
 ordered_json list_of(const Values& values) {
   ordered_json out = ordered_json::array();
@@ -319,6 +338,41 @@ SummaryCritical read_critical(const json& j, const std::string& what) {
   return c;
 }
 
+NeedleGrid read_needles(const json& j, const std::string& what) {
+  RowFields f(j, what);
+  NeedleGrid g;
+  g.task = f.name("task");
+  g.mode = f.name("mode");
+  g.method = f.name("method");
+  g.budget = f.number_within("budget", 0, kHugeNumber);
+  for (const json& depth : f.list("depths")) {
+    if (!depth.is_number())
+      throw FormatError("{}: field depths must hold numbers; found {}", what, depth.dump());
+    g.depths.push_back(depth.get<double>());
+  }
+  g.lengths = f.counts("lengths");
+  for (const json& row : f.list("scores")) {
+    const bool fits = row.is_array() && row.size() == g.lengths.size() &&
+                      std::all_of(row.begin(), row.end(),
+                                  [](const json& x) { return x.is_number() || x.is_null(); });
+    if (!fits || g.scores.size() == g.depths.size())
+      throw FormatError("{}: field scores must hold {} lists of {} numbers", what, g.depths.size(),
+                        g.lengths.size());
+    std::vector<double>& of_depth = g.scores.emplace_back();
+    for (const json& x : row)
+      of_depth.push_back(x.is_null() ? std::numeric_limits<double>::quiet_NaN() : x.get<double>());
+  }
+  if (g.scores.size() != g.depths.size())
+    throw FormatError("{}: field scores must hold {} lists; found {}", what, g.depths.size(),
+                      g.scores.size());
+  g.mean = f.number("mean");
+  g.worst = f.number("worst");
+  g.worst_depth = f.number("worst_depth");
+  g.worst_length = f.count("worst_length");
+  f.refuse_others();
+  return g;
+}
+
 template <class Value>
 void read_list(RowFields& f, const char* field, std::vector<Value>& out,
                Value (*read)(const json&, const std::string&)) {
@@ -331,15 +385,18 @@ void read_list(RowFields& f, const char* field, std::vector<Value>& out,
 ordered_json summary_to_json(const Summary& s) {
   ordered_json critical = ordered_json::array();
   for (const SummaryCritical& c : s.critical) critical.push_back(to_json(c, s.options.phi));
-  return {{"limbeck_summary", kVersion},
-          {"options", {{"min_full_score", s.options.min_full_score}, {"phi", s.options.phi}}},
-          {"resamples", kResamples},
-          {"confidence", kConfidence},
-          {"cells", list_of(s.cells)},
-          {"groups", list_of(s.groups)},
-          {"categories", list_of(s.categories)},
-          {"left_out", list_of(s.left_out)},
-          {"critical", std::move(critical)}};
+  ordered_json out = {
+      {"limbeck_summary", kVersion},
+      {"options", {{"min_full_score", s.options.min_full_score}, {"phi", s.options.phi}}},
+      {"resamples", kResamples},
+      {"confidence", kConfidence},
+      {"cells", list_of(s.cells)},
+      {"groups", list_of(s.groups)},
+      {"categories", list_of(s.categories)},
+      {"left_out", list_of(s.left_out)},
+      {"critical", std::move(critical)}};
+  if (!s.needles.empty()) out["needles"] = list_of(s.needles);
+  return out;
 }
 
 Summary summary_from_json(const json& j, std::string_view what) {
@@ -356,6 +413,7 @@ Summary summary_from_json(const json& j, std::string_view what) {
   read_list(f, "categories", out.categories, read_category);
   read_list(f, "left_out", out.left_out, read_left_out);
   read_list(f, "critical", out.critical, read_critical);
+  if (j.contains("needles")) read_list(f, "needles", out.needles, read_needles);
   f.refuse_others({"resamples", "confidence", "run"});
   return out;
 }

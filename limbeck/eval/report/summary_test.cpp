@@ -119,6 +119,15 @@ TEST(SummaryTest, GroupsAverageTasksAndNameThoseLeftOut) {
     EXPECT_EQ(g.from_full->documents, 16);
     EXPECT_DOUBLE_EQ(g.relative, 100 * 15.0 / 16);
   }
+  // Where no task counts, costs are those of all.
+  for (SampleRow& r : rows)
+    if (r.method == "full") r.score = 0.25;
+  for (const SummaryGroup& g : summarise_samples(rows).groups) {
+    EXPECT_TRUE(g.tasks.empty());
+    EXPECT_TRUE(std::isnan(g.score.mean));
+    EXPECT_DOUBLE_EQ(g.kept_ratio, g.budget);
+    EXPECT_TRUE(std::isfinite(g.kv_bytes) && std::isfinite(g.compaction_seconds));
+  }
   const Summary all = summarise_samples(rows, {.min_full_score = 0});
   EXPECT_TRUE(all.left_out.empty());
   for (const SummaryGroup& g : all.groups)

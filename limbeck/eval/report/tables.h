@@ -67,6 +67,8 @@ std::vector<Table> lm_tables(const Summary& summary, const GroupKey& key);
 /// What tasks measure besides their score (accuracy on a part, another metric), a line each, and
 /// how far answers moved from the full cache's.
 Table other_scores_table(const Summary& summary, const GroupKey& key);
+/// Mean and worst cell of every needle grid of the run, of all lengths.
+Table needle_table(std::span<const NeedleGrid> grids);
 /// What every row of the scores cost, and what of its answers could be used.
 Table cost_table(const Summary& summary, const GroupKey& key);
 /// The tables behind the scores of a group, empty ones left out: intervals, language-model metrics,

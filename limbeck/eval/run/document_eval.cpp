@@ -146,7 +146,7 @@ SampleUnit DocumentEval::run(const EvalUnit& unit) {
   const EvalUnit* const only = &unit;
   Outcome out = std::move(run(std::span(&only, 1)).front());
   if (out.error) std::rethrow_exception(out.error);
-  return std::move(out.unit);
+  return std::move(*out.unit);
 }
 
 std::vector<DocumentEval::Outcome> DocumentEval::run(std::span<const EvalUnit* const> units) {
@@ -159,6 +159,7 @@ std::vector<DocumentEval::Outcome> DocumentEval::run(std::span<const EvalUnit* c
       out[i].unit = run_alone(*units[i]);
     } catch (...) {
       out[i].error = std::current_exception();
+      if (settings_.stop_at_error) break;
     }
   return out;
 }
@@ -178,6 +179,7 @@ void DocumentEval::run_together(std::span<const EvalUnit* const> units, std::spa
       asked.push_back(units[i]);
     } catch (...) {
       out[i].error = std::current_exception();
+      if (settings_.stop_at_error) break;
     }
   const auto ask = [&](size_t first, size_t count) {
     std::vector<SampleUnit> done =

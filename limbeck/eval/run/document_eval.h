@@ -31,6 +31,7 @@ struct DocumentSettings {
   EvalMode mode = EvalMode::agnostic;
   int64_t window = 0;  ///< tokens of prompt and answer; 0 = the model's
   int64_t seed = 0;
+  bool stop_at_error = false;  ///< units behind one that fails are not begun
 };
 
 class DocumentEval {
@@ -41,9 +42,9 @@ class DocumentEval {
   DocumentEval(const LanguageModel& lm, const Task& task, const TaskPrompt& prompt,
                const TaskDocument& document, const DocumentSettings& settings);
 
-  /// A unit's rows, or why there are none.
+  /// A unit's rows, or why there are none; neither where it was not begun.
   struct Outcome {
-    SampleUnit unit;
+    std::optional<SampleUnit> unit;
     std::exception_ptr error;
   };
   /// Whether answers of several units are decoded together: questions come after compaction, and

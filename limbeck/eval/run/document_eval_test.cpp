@@ -206,10 +206,16 @@ TEST(DocumentEvalTest, AUnitThatFailsLeavesTheOthers) {
   EXPECT_TRUE(outcomes[1].error);
   EXPECT_FALSE(outcomes[2].error);
   const SampleUnit alone = eval.run(a);
-  ASSERT_EQ(outcomes[0].unit.rows.size(), 3U);
+  ASSERT_EQ(outcomes[0].unit->rows.size(), 3U);
   for (size_t i = 0; i < 3; ++i)
-    EXPECT_EQ(outcomes[0].unit.rows[i].prediction, alone.rows[i].prediction);
-  EXPECT_EQ(outcomes[0].unit.heads.kept, alone.heads.kept);
+    EXPECT_EQ(outcomes[0].unit->rows[i].prediction, alone.rows[i].prediction);
+  EXPECT_EQ(outcomes[0].unit->heads.kept, alone.heads.kept);
+  // Where the first error ends a run, nothing behind it is begun.
+  DocumentSettings stopping;
+  stopping.stop_at_error = true;
+  const auto until = DocumentEval(model(), task, prompt, document, stopping).run(units);
+  EXPECT_TRUE(until[0].unit && until[1].error);
+  EXPECT_FALSE(until[2].unit || until[2].error);
   // An answer that fails is found out, and the others are as before.
   const SampleUnit full = eval.run(c);
   task.refused = full.rows[1].prediction;
@@ -218,10 +224,10 @@ TEST(DocumentEvalTest, AUnitThatFailsLeavesTheOthers) {
   const auto asked = eval.run(two);
   EXPECT_TRUE(asked[1].error);
   ASSERT_FALSE(asked[0].error);
-  ASSERT_EQ(asked[0].unit.rows.size(), 3U);
+  ASSERT_EQ(asked[0].unit->rows.size(), 3U);
   for (size_t i = 0; i < 3; ++i) {
-    EXPECT_EQ(asked[0].unit.rows[i].prediction, alone.rows[i].prediction);
-    EXPECT_EQ(asked[0].unit.rows[i].metrics, alone.rows[i].metrics);
+    EXPECT_EQ(asked[0].unit->rows[i].prediction, alone.rows[i].prediction);
+    EXPECT_EQ(asked[0].unit->rows[i].metrics, alone.rows[i].metrics);
   }
 }
 

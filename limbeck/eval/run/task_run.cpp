@@ -135,8 +135,10 @@ class Runner {
       for (const int64_t length : info.sized ? plan_.lengths : std::vector<int64_t>{0}) {
         if (skips(info, length)) continue;
         // What a task has no room for is found before any work; other lengths may have it.
+        const int64_t documents = std::min(plan_.samples, task.size(length));
         if (!plan_.keep_going) try {
             task.document(length, 0);
+            if (documents > 1) task.document(length, documents - 1);
           } catch (const InvalidArgument& e) {
             too_small = std::current_exception();
             skipped_.push_back(
@@ -144,7 +146,7 @@ class Runner {
             continue;
           }
         ++works;
-        Work w{&task, length, std::min(plan_.samples, task.size(length)), seed};
+        Work w{&task, length, documents, seed};
         if (w.documents == 0)
           skipped_.push_back(
               fmt::format("{} at {} tokens was not run: it has no document of this "
@@ -238,7 +240,8 @@ class Runner {
       const uint64_t seed =
           fnv1a64(fmt::format("{}|{}|{}", plan_.seeds.front(), task.info().name, document.id));
       eval.emplace(lm_, task, task.info().chat ? chat_ : plain_, document,
-                   DocumentSettings{plan_.mode, plan_.window, static_cast<int64_t>(seed >> 1)});
+                   DocumentSettings{plan_.mode, plan_.window, static_cast<int64_t>(seed >> 1),
+                                    !plan_.keep_going});
     } catch (const Error& e) {
       if (!plan_.keep_going || !can_be_recorded(e)) throw;
       error = e.what();
@@ -274,8 +277,8 @@ class Runner {
       const SampleKey k = key(task, document, *units[i]);
       if (outcomes[i].error)
         fatal = fatal ? fatal : outcomes[i].error;
-      else if (!log_.has(k))
-        log_.append(k, std::move(outcomes[i].unit));
+      else if (outcomes[i].unit && !log_.has(k))
+        log_.append(k, std::move(*outcomes[i].unit));
     }
     if (fatal) std::rethrow_exception(fatal);
     report(static_cast<int64_t>(units.size()));

@@ -33,13 +33,16 @@ TaskPlan plan_of(const std::filesystem::path& folder, std::vector<TaskRequest> t
 
 TaskRequest lm_task(const std::string& as = "") { return {"lm", "", as, {{"continuation", "20"}}}; }
 
-void run(const TaskPlan& plan) {
+void run(
+    const TaskPlan& plan,
+    const std::function<std::unique_ptr<Task>(std::unique_ptr<Task>)>& wrapped =
+        [](std::unique_ptr<Task> task) { return task; }) {
   TaskResources resources;
   resources.texts = std::make_shared<std::vector<std::string>>(
       std::vector<std::string>{test::made_up_book(200, 1)});
   run_tasks(model(), plan,
             [&](const TaskRequest& request, const PromptCounter& counter) {
-              return make_task(request, resources, counter);
+              return wrapped(make_task(request, resources, counter));
             },
             {});
 }
@@ -98,6 +101,36 @@ TEST(TaskRunTest, LengthsThatHoldNoSampleAreSkippedUnlessNoneHoldsOne) {
   plan.lengths = {64};
   plan.folder = folder.path() / "b";
   EXPECT_THROW(run(plan), InvalidArgument);
+}
+
+/// Has a document less than it said.
+class ShortTask : public Task {
+ public:
+  explicit ShortTask(std::unique_ptr<Task> task) : task_(std::move(task)) {}
+  const TaskInfo& info() const override { return task_->info(); }
+  int64_t size(int64_t length) const override { return task_->size(length); }
+  TaskDocument document(int64_t length, int64_t index) override {
+    if (length == 64 && index == 1) throw InvalidArgument("no room for a second");
+    return task_->document(length, index);
+  }
+  TaskScore score(const TaskQuestion& question, std::string_view text) const override {
+    return task_->score(question, text);
+  }
+
+ private:
+  std::unique_ptr<Task> task_;
+};
+
+TEST(TaskRunTest, ALengthWithoutRoomForItsLastSampleIsNotBegun) {
+  const ScratchFolder folder;
+  TaskPlan plan = plan_of(folder.path() / "a", {lm_task()});
+  plan.lengths = {64, 80};
+  plan.samples = 2;
+  run(plan,
+      [](std::unique_ptr<Task> task) { return std::make_unique<ShortTask>(std::move(task)); });
+  for (const SampleRow& row : rows_of(read_units(plan.folder))) EXPECT_EQ(row.length, 80);
+  EXPECT_EQ(read_manifest(plan.folder)["run"]["skipped"][0],
+            "lm at 64 tokens was not run: no room for a second.");
 }
 
 TEST(TaskRunTest, AnewForgetsTheRunBeforeUnlessThePlanIsUnsound) {
