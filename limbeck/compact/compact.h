@@ -61,8 +61,9 @@ struct CompactOptions {
   int64_t sampled_tokens = 0;   ///< continue the text by so many sampled tokens, as queries
   double sampled_weight = 3.0;  ///< row weight of these
   const StoredQueries* queries = nullptr;  ///< captured before for this cache and span: no pass
-  /// Takes over scores that another compaction of this cache, in this state, has left here, where
-  /// they are the same for this budget; and leaves its own. Seconds are then those of that one.
+  /// Takes over what another compaction of this cache, in this state, has left here: scores that
+  /// are the same for this budget, what rows see, the text's own queries; and leaves its own, up to
+  /// some GiB. Seconds are then those of that one.
   ScoreStore* scores = nullptr;
   /// Refit layer by layer on the queries that the already compacted lower layers cause (7).
   bool on_policy = false;

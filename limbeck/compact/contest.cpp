@@ -5,8 +5,6 @@
 #include "limbeck/compact/build/builder.h"
 #include "limbeck/compact/layer_plan.h"
 #include "limbeck/compact/parallel.h"
-#include "limbeck/compact/queries/excerpts.h"
-#include "limbeck/compact/queries/sampled.h"
 #include "limbeck/compact/score/head_problem.h"
 #include "limbeck/compact/score/normalize.h"
 #include "limbeck/compact/span_surgery.h"
@@ -252,16 +250,20 @@ class Compaction {
     const auto visit = [&](const LayerQueries& q) -> LayerAnswer {
       note_pass(q);
       if (limit_ > 0) rows_[q.layer] = q.subset(limit_, cache_.shape().kv_heads);
-      if (known_ != nullptr) {
-        if (limit_ > 0) seen_[q.layer] = seen_by_rows(q, (*known_->seen)[q.layer]);
-        return {};
-      }
       if (!runs_in_pass(0)) return {};
       Stopwatch score_watch;
+      if (known_ != nullptr) {
+        // Counted as part of what was taken over.
+        if (limit_ > 0) seen_[q.layer] = seen_by_rows(q, (*known_->seen)[q.layer]);
+        scoring += score_watch.seconds();
+        return {};
+      }
       all.clear();
-      score_layer(0, plan_of(q.layer), &q, &all, 0.0);
+      // With stored queries no pass goes on from what the rows see.
+      const bool asked = limit_ > 0 || options_.queries == nullptr;
+      score_layer(0, plan_of(q.layer), &q, asked ? &all : nullptr, 0.0);
       if (limit_ > 0) seen_[q.layer] = seen_by_rows(q, all);
-      if (seen_in_pass_) (*seen_in_pass_)[q.layer] = all;
+      share_seen(q.layer, all);
       scoring += score_watch.seconds();
       return {nullptr, &all};
     };
@@ -279,12 +281,24 @@ class Compaction {
     pass_scoring_ = scoring;
   }
 
+  /// Leaves what all rows saw to later compactions while there is room.
+  void share_seen(int64_t layer, const std::vector<HeadAttention>& all) {
+    if (!seen_in_pass_) return;
+    seen_bytes_ += bytes_of(all);
+    if (options_.scores->has_room(seen_bytes_))
+      (*seen_in_pass_)[layer] = all;
+    else
+      seen_in_pass_.reset();
+  }
+
   /// What the kept rows of a layer see: what its scorer saw when they are all rows, their own view
-  /// of the slots when they are a part. Empty when the scorer does not tell.
+  /// of the slots when they are a part. Empty when the scorer does not tell, or not who reads what.
   std::vector<HeadAttention> seen_by_rows(const LayerQueries& q,
                                           const std::vector<HeadAttention>& all) const {
     const LayerQueries& rows = rows_[q.layer];
     if (all.empty() || rows.tokens() == q.tokens()) return all;
+    if (std::any_of(all.begin(), all.end(), [](const HeadAttention& h) { return h.top.defined(); }))
+      return {};  // made for the published fits, which compute them for the rows that they take
     return layer_attention(cache_gather(cache_, q.layer, span_), rows,
                            mass_elsewhere(rows, cache_.shape().kv_heads));
   }
@@ -403,37 +417,19 @@ class Compaction {
                     {"scores", "layers", done.load(), static_cast<int64_t>(layers_.size())});
   }
 
-  /// Layer by layer while the text is read once more: one layer's queries are held at a time.
+  /// Layer by layer while the text is read once more.
   void score_by_own_queries(size_t s, double open) {
     const bool rows = scorers_[s]->traits().needs_queries;
     const int64_t own_rows = own_rows_of(scorers_[s]->traits(), cache_, span_);
     if (own_rows == 0) return score_layers(s, open);  // all have been counted
     cache_.note_auxiliary(own_rows_read(cache_, span_, own_rows));
-    const auto score = [&](const OwnQueries& own) {
-      score_layer(s, plan_of(own.layer), rows ? &rows_[own.layer] : nullptr,
-                  rows ? &seen_[own.layer] : nullptr, open, &own);
-    };
-    const StoredOwnQueries* known =
-        options_.scores != nullptr ? options_.scores->find_own(span_, own_rows) : nullptr;
-    if (known != nullptr) {
-      for (const OwnQueries& own : known->layers) score(own);
-      borrowed_ = known->seconds;
-      return;
-    }
-    StoredOwnQueries kept{span_, own_rows, {}, 0.0};
-    Stopwatch watch;
-    double scoring = 0;
-    for_each_own_layer(
-        model_, cache_, span_, own_rows,
+    borrowed_ = for_each_shared_own_layer(
+        options_.scores, model_, cache_, span_, own_rows,
         [&](const OwnQueries& own) {
-          Stopwatch score_watch;
-          score(own);
-          scoring += score_watch.seconds();
-          if (options_.scores != nullptr) kept.layers.push_back(own);
+          score_layer(s, plan_of(own.layer), rows ? &rows_[own.layer] : nullptr,
+                      rows ? &seen_[own.layer] : nullptr, open, &own);
         },
         options_.progress);
-    kept.seconds = watch.seconds() - scoring;
-    if (options_.scores != nullptr) options_.scores->keep_own(std::move(kept));
   }
 
   /// Layers by falling number of slots taken: threads that share the work end together.
@@ -580,6 +576,7 @@ class Compaction {
   std::vector<std::vector<HeadAttention>> seen_;  ///< [layers] what those rows see, if known
   /// [layers] what all rows of the pass saw, where a later compaction may want it.
   std::optional<std::vector<std::vector<HeadAttention>>> seen_in_pass_;
+  int64_t seen_bytes_ = 0;
   std::vector<std::unique_ptr<Scorer>> scorers_;
   std::vector<std::unique_ptr<Allocator>> allocators_;
   std::unique_ptr<Builder> builder_;
@@ -587,30 +584,6 @@ class Compaction {
 };
 
 }  // namespace
-
-PositionRange span_of(const KvCache& cache, const CompactOptions& o) {
-  return o.span.value_or(PositionRange{0, cache.logical_length()});
-}
-
-std::vector<ReferenceSuffix> reference_suffixes(const Model& model, const KvCache& cache,
-                                                PositionRange span, const CompactOptions& o) {
-  std::vector<ReferenceSuffix> out = o.references;
-  if (!o.repeat.first.empty() || (out.empty() && !o.prefill_queries && o.sampled_tokens == 0)) {
-    const QuerySources from = o.sources.value_or(find_preset(o.method).queries);
-    std::vector<ReferenceSuffix> passes;
-    if (from.repeat) passes = repeat_suffixes(model, cache, span, o.repeat, o.repeat_chunk);
-    if (from.excerpts > 0)
-      for (ReferenceSuffix& s : excerpt_suffixes(model, cache, span, o.repeat, from.excerpts,
-                                                 std::min(o.repeat_chunk, kExcerptSuffix), o.seed))
-        passes.push_back(std::move(s));
-    out.insert(out.begin(), passes.begin(), passes.end());
-  }
-  if (o.sampled_tokens > 0)
-    out.push_back(sampled_suffix(model, cache, span, o.sampled_tokens, o.sampled_weight, o.seed));
-  if (o.prefill_queries)
-    out.push_back({.tokens = {}, .chunk = span, .weight = 1.0, .in_place = true});
-  return out;
-}
 
 CompactReport run_contest(const Model& model, KvCache& cache, const CompactOptions& options,
                           int64_t slots) {

@@ -1,5 +1,7 @@
 #include "limbeck/compact/score_store.h"
 
+#include "limbeck/base/timing.h"
+
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -7,23 +9,7 @@
 namespace limbeck {
 namespace {
 
-int64_t bytes_of(const at::Tensor& x) { return x.defined() ? static_cast<int64_t>(x.nbytes()) : 0; }
-
-int64_t bytes_of(const std::vector<std::vector<HeadAttention>>& layers) {
-  int64_t bytes = 0;
-  for (const std::vector<HeadAttention>& heads : layers)
-    for (const HeadAttention& h : heads)
-      for (const at::Tensor* x :
-           {&h.outputs, &h.lse, &h.part, &h.coverage, &h.reader, &h.top, &h.mass})
-        bytes += bytes_of(*x);
-  return bytes;
-}
-
-int64_t bytes_of(const StoredOwnQueries& own) {
-  int64_t bytes = 0;
-  for (const OwnQueries& layer : own.layers) bytes += bytes_of(layer.queries);
-  return bytes;
-}
+constexpr int64_t kMostBytes = int64_t{2} << 30;
 
 /// No head wants more than its scores were made for.
 bool covers(const std::vector<std::vector<int64_t>>& made,
@@ -49,13 +35,18 @@ const StoredScores* ScoreStore::find(const ScoreKey& key, BudgetUse use,
 }
 
 void ScoreStore::keep(StoredScores scores) {
-  std::erase_if(all_, [&](const StoredScores& s) { return s.key == scores.key; });
-  if (scores.seen) {
-    int64_t bytes = bytes_of(*scores.seen);
-    for (const StoredScores& s : all_)
-      if (s.seen) bytes += bytes_of(*s.seen);
-    if (bytes > kMostBytes) scores.seen.reset();
-  }
+  const auto bytes = [](const StoredScores& s) {
+    int64_t sum = 0;
+    if (s.seen)
+      for (const std::vector<HeadAttention>& heads : *s.seen) sum += bytes_of(heads);
+    return sum;
+  };
+  std::erase_if(all_, [&](const StoredScores& s) {
+    if (s.key != scores.key) return false;
+    bytes_ -= bytes(s);
+    return true;
+  });
+  bytes_ += bytes(scores);
   all_.push_back(std::move(scores));
 }
 
@@ -67,9 +58,61 @@ const StoredOwnQueries* ScoreStore::find_own(PositionRange span, int64_t rows) c
 }
 
 void ScoreStore::keep_own(StoredOwnQueries queries) {
-  int64_t bytes = bytes_of(queries);
-  for (const StoredOwnQueries& own : own_) bytes += bytes_of(own);
-  if (bytes <= kMostBytes) own_.push_back(std::move(queries));
+  for (const OwnQueries& layer : queries.layers)
+    bytes_ += static_cast<int64_t>(layer.queries.nbytes());
+  own_.push_back(std::move(queries));
+}
+
+bool ScoreStore::has_room(int64_t bytes) const { return bytes_ + bytes <= kMostBytes; }
+
+int64_t bytes_of(const std::vector<HeadAttention>& heads) {
+  int64_t bytes = 0;
+  for (const HeadAttention& h : heads)
+    for (const at::Tensor* x :
+         {&h.outputs, &h.lse, &h.part, &h.coverage, &h.reader, &h.top, &h.mass})
+      if (x->defined()) bytes += static_cast<int64_t>(x->nbytes());
+  return bytes;
+}
+
+double for_each_shared_own_layer(ScoreStore* store, const Model& model, const KvCache& cache,
+                                 PositionRange span, int64_t rows, const OwnQueriesFn& fn,
+                                 const ProgressFn& progress) {
+  const StoredOwnQueries* known = store != nullptr ? store->find_own(span, rows) : nullptr;
+  if (known != nullptr) {
+    const auto total = static_cast<int64_t>(known->layers.size());
+    int64_t done = 0;
+    for (const OwnQueries& own : known->layers) {
+      fn(own);
+      report_progress(progress, {"own queries", "layers", ++done, total});
+    }
+    return known->seconds;
+  }
+  StoredOwnQueries kept{span, rows, {}, 0.0};
+  bool keeps = store != nullptr;
+  int64_t bytes = 0;
+  double inside = 0;
+  Stopwatch watch;
+  for_each_own_layer(
+      model, cache, span, rows,
+      [&](const OwnQueries& own) {
+        Stopwatch fn_watch;
+        fn(own);
+        inside += fn_watch.seconds();
+        if (!keeps) return;
+        bytes += static_cast<int64_t>(own.queries.nbytes());
+        keeps = store->has_room(bytes);
+        if (!keeps) {
+          kept.layers.clear();
+          return;
+        }
+        kept.layers.push_back(own);
+        // A view of a part would keep the whole.
+        kept.layers.back().queries = own.queries.contiguous();
+      },
+      progress);
+  kept.seconds = watch.seconds() - inside;
+  if (keeps) store->keep_own(std::move(kept));
+  return 0.0;
 }
 
 }  // namespace limbeck

@@ -33,7 +33,7 @@ struct StoredScores {
   std::vector<std::vector<float>> scores;     ///< of each full layer
   double seconds = 0;                         ///< that they took
   /// Of scores made during a pass [layers][H]: what all rows saw, as far as the scorer tells.
-  /// Nothing where nobody asked, or where it was too large to keep.
+  /// Nothing where nobody asked, or where there was no room for it.
   std::optional<std::vector<std::vector<HeadAttention>>> seen = {};
 };
 
@@ -57,13 +57,22 @@ class ScoreStore {
   const StoredOwnQueries* find_own(PositionRange span, int64_t rows) const;
   void keep_own(StoredOwnQueries queries);
 
-  /// Most bytes of what rows see, and of own queries, that are kept: beyond, the next compaction
-  /// computes them anew.
-  static constexpr int64_t kMostBytes = int64_t{2} << 30;
+  /// Whether so many more bytes of what rows see and of own queries have room; what has none is
+  /// computed again by the next compaction. Scores are small and always kept.
+  bool has_room(int64_t bytes) const;
 
  private:
   std::vector<StoredScores> all_;
   std::vector<StoredOwnQueries> own_;
+  int64_t bytes_ = 0;
 };
+
+int64_t bytes_of(const std::vector<HeadAttention>& heads);
+
+/// for_each_own_layer() with the rows that the store has, or that it keeps from now on, where there
+/// is a store and it has room. Returns the seconds of the pass over the text that this saved.
+double for_each_shared_own_layer(ScoreStore* store, const Model& model, const KvCache& cache,
+                                 PositionRange span, int64_t rows, const OwnQueriesFn& fn,
+                                 const ProgressFn& progress);
 
 }  // namespace limbeck

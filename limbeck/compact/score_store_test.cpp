@@ -70,6 +70,88 @@ TEST(ScoreStoreTest, TakenOverOrNotMakesNoDifference) {
   }
 }
 
+/// With few of the rows, other builders and scorers that tell half of what rows see.
+TEST(ScoreStoreTest, LimitedRowsAndOtherPartsMakeNoDifference) {
+  std::vector<CompactOptions> all;
+  const auto add = [&](const std::string& method) -> CompactOptions& {
+    all.push_back(options(method, 0.5));
+    return all.back();
+  };
+  add("am-hak").builder_options["rows"] = "64";
+  add("am-hak").builder = "copy";
+  add("am-hak").builder = "fit";
+  CompactOptions& few = add("am-hak");
+  few.builder = "fit";
+  few.builder_options = {{"limit", "64"}, {"rows", "32"}};
+  add("limbeck").builder_options = {{"limit", "64"}, {"rows", "32"}};
+  CompactOptions& stages = add("limbeck");
+  stages.coverage = "attention";
+  stages.coverage_options["reduce"] = "rms";
+  CompactOptions& literal = add("limbeck");
+  literal.coverage = "attention";
+  literal.coverage_options["reduce"] = "rms";
+  literal.builder = "fit-literal";
+  literal.builder_options["rows"] = "40";
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    const test::Read r({0, 0, 0}, dtype, 90);
+    const StoredQueries queries = capture_queries(r.model, r.cache, options("am-hak", 0.5));
+    ScoreStore store;
+    for (size_t i = 0; i < all.size(); ++i)
+      for (const double ratio : {0.5, 0.2}) {
+        CompactOptions o = all[i];
+        o.ratio = ratio;
+        o.queries = &queries;
+        KvCache alone = r.cache.clone(), sharing = r.cache.clone();
+        compact(r.model, alone, o);
+        o.scores = &store;
+        compact(r.model, sharing, o);
+        expect_same(sharing, alone, std::to_string(i) + " at " + std::to_string(ratio));
+      }
+  }
+}
+
+TEST(ScoreStoreTest, AnotherMethodTakesOverTheTextsOwnQueries) {
+  const test::Read r({0, 0, 0}, DType::f32, 90);
+  const PositionRange span{6, 84};
+  ScoreStore store;
+  std::vector<OwnQueries> first, again;
+  const auto read = [&](ScoreStore* to, int64_t rows, std::vector<OwnQueries>& out) {
+    out.clear();
+    return for_each_shared_own_layer(to, r.model, r.cache, span, rows,
+                                     [&](const OwnQueries& own) { out.push_back(own); }, {});
+  };
+  EXPECT_EQ(read(nullptr, 78, first), 0.0);
+  EXPECT_EQ(store.find_own(span, 78), nullptr);
+  EXPECT_EQ(read(&store, 78, again), 0.0);
+  ASSERT_NE(store.find_own(span, 78), nullptr);
+  EXPECT_EQ(store.find_own(span, 8), nullptr);
+  EXPECT_EQ(store.find_own({6, 83}, 78), nullptr);
+  EXPECT_GT(read(&store, 78, again), 0.0);  // the seconds that the pass took
+  ASSERT_EQ(again.size(), first.size());
+  for (size_t i = 0; i < first.size(); ++i) {
+    EXPECT_EQ(again[i].layer, first[i].layer);
+    EXPECT_EQ(again[i].first, first[i].first);
+    EXPECT_TRUE(at::equal(again[i].queries, first[i].queries));
+  }
+}
+
+TEST(ScoreStoreTest, WhatRowsSeeIsKeptWhileThereIsRoom) {
+  ScoreStore store;
+  EXPECT_TRUE(store.has_room(int64_t{2} << 30));
+  HeadAttention wide;  // 1.5 GiB that take four bytes
+  wide.outputs = at::zeros({1}, at::kFloat).expand({int64_t{3} << 27});
+  StoredScores scores;
+  scores.seen.emplace(1, std::vector<HeadAttention>(1, wide));
+  store.keep(scores);
+  EXPECT_TRUE(store.has_room(int64_t{1} << 29));
+  EXPECT_FALSE(store.has_room((int64_t{1} << 29) + 1));
+  store.keep(scores);  // in the place of the first
+  EXPECT_TRUE(store.has_room(int64_t{1} << 29));
+  scores.seen.reset();
+  store.keep(scores);
+  EXPECT_TRUE(store.has_room(int64_t{2} << 30));
+}
+
 TEST(ScoreStoreTest, ServesBudgetsThatItsScoresReach) {
   ScoreStore store;
   ScoreKey key;

@@ -43,7 +43,7 @@ class DocumentCache {
                 std::span<const int32_t> span, int64_t seed);
 
   /// A cache of the same text with `tokens` behind it, as part of the span: what is asked is known
-  /// when methods choose (query-aware). Reads these tokens alone.
+  /// when methods choose (query-aware). Reads these tokens alone. Meant for one unit.
   DocumentCache extended(std::span<const int32_t> tokens) const;
 
   /// Throws what compact() throws; the full cache is as before.
@@ -85,7 +85,8 @@ class DocumentCache {
   at::Tensor last_logits_;
   std::optional<SelfStudied> self_studied_;
   std::list<Captured> captured_;
-  ScoreStore scores_;  ///< of the full cache
+  ScoreStore scores_;   ///< of the full cache
+  bool shares_ = true;  ///< false: made for one unit, for which keeping scores is a waste
 };
 
 /// Keys, values and biases of the segments that lie in the span, and of streaming heads' entries.

@@ -101,7 +101,7 @@ class FitBuilder : public Builder {
         std::max(plan_.rows, plan_.rows_per_slot * static_cast<int64_t>(kept.size()));
     if (uniform >= n && !plan_.readers) return fit_head(p, kept, held, fit_);
     std::vector<int32_t> readers;
-    if (seen != nullptr)
+    if (seen != nullptr && seen->reader.defined())
       for (int32_t slot : kept) readers.push_back(seen->reader.const_data_ptr<int32_t>()[slot]);
     const ChosenRows rows = choose_rows(p.weights, uniform, readers, plan_.reader_weight, held);
     HeadProblem part = p.rows(rows.index);

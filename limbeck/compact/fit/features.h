@@ -9,6 +9,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -42,6 +43,17 @@ struct Features {
   at::Tensor a;    ///< [n, T] f32, rows sum to 1
   at::Tensor lse;  ///< [n] f32, log of the row's mass
 };
+/// Calls fn(logits, first row) for one block of the problem's rows after another: logits [m, T] f32
+/// of some hundred rows, which stay in the cache while they are worked on, and which fn may change.
+template <class F>
+void for_each_row_block(const HeadProblem& p, F&& fn) {
+  constexpr int64_t kRows = 256;
+  const int64_t n = p.queries.size(0);
+  for (int64_t i = 0; i < n; i += kRows)
+    fn(attention_logits(p.queries.narrow(0, i, std::min(kRows, n - i)), p.keys, p.bias, p.scale),
+       i);
+}
+
 /// Softmax of logits, in place: `logits` becomes `a`. A row of -inf becomes zeros with lse -inf.
 Features softmax_features(at::Tensor logits);
 

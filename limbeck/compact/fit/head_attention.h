@@ -15,7 +15,8 @@ struct HeadAttention {
   at::Tensor coverage;  ///< [T] f32: highest probability that any query gives the slot
   at::Tensor reader;    ///< [T] i32: the row that gives it
   /// Highest logit, and the sum of exp(logit - top), both [n] f32: what the published fits compare
-  /// with (published_targets.h). Defined where these were made for them, without the two above.
+  /// with (published_targets.h). Where these are defined, the rows looked at the slots alone:
+  /// `part` is 1, and coverage and reader are missing.
   at::Tensor top = {}, mass = {};
 };
 

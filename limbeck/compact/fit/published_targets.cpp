@@ -2,33 +2,28 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-
 namespace limbeck {
 namespace {
 
-/// `logits` and `features` see each block of rows before and after its softmax.
-template <class Logits, class Softmax>
-PublishedTargets targets_by_block(const HeadProblem& p, Logits&& logits_of, Softmax&& features) {
+/// `before` and `after` see each block of rows before and after its softmax.
+template <class Before, class After>
+PublishedTargets targets_by_block(const HeadProblem& p, Before&& before, After&& after) {
   const int64_t n = p.queries.size(0);
   PublishedTargets out;
   out.top = at::empty({n}, at::kFloat);
   out.mass = at::empty({n}, at::kFloat);
   out.lse = at::empty({n}, at::kFloat);
   out.outputs = at::empty({n, p.values.size(1)}, at::kFloat);
-  constexpr int64_t kRows = 256;  // logits of a block of rows stay in the cache
-  for (int64_t i = 0; i < n; i += kRows) {
-    const int64_t m = std::min(kRows, n - i);
-    const auto rows = [&](const at::Tensor& x) { return x.narrow(0, i, m); };
-    const at::Tensor logits = attention_logits(rows(p.queries), p.keys, p.bias, p.scale);
-    logits_of(logits, i);
+  for_each_row_block(p, [&](const at::Tensor& logits, int64_t first) {
+    const auto rows = [&](const at::Tensor& x) { return x.narrow(0, first, logits.size(0)); };
+    before(logits, first);
     rows(out.top).copy_(logits.amax(1));
     const Features f = softmax_features(logits);
     rows(out.mass).copy_(f.a.amax(1).reciprocal_());
     rows(out.lse).copy_(f.lse);
     rows(out.outputs).copy_(at::mm(f.a, p.values));
-    features(f.a, i);
-  }
+    after(f.a, first);
+  });
   return out;
 }
 

@@ -8,8 +8,9 @@
 
 namespace limbeck {
 
-/// For reference rows [n] and kept slots [t]. Logits, top and mass come from the same products, so
-/// that with every slot kept the mass is the sum of its features to the last digits.
+/// For reference rows [n] and kept slots [t]. Unless the problem knows top and mass beforehand,
+/// they come from the same products as the logits, so that with every slot kept the mass is the sum
+/// of its features to the last digits.
 struct PublishedTargets {
   at::Tensor logits;   ///< [n, t] f32 of the kept slots
   at::Tensor top;      ///< [n] f32 highest logit over all slots: the shift of the max metric

@@ -1,7 +1,7 @@
 /// The text's own queries: what it asked of itself while it was read.
 ///
 /// A cache holds keys and values but no queries, so the tokens are read once more, layer by layer,
-/// behind what the cache holds before them. One layer's rows are held at a time. Non-goals:
+/// behind what the cache holds before them. One layer's rows are made at a time. Non-goals:
 /// questions to come (reference_queries.h).
 #pragma once
 

@@ -85,15 +85,10 @@ class AttentionScorer : public Scorer {
   };
 
   at::Tensor score_head(const HeadProblem& p) const {
-    const int64_t n = p.queries.size(0);
     Reduction reduction(p, options_.reduce == "rms");
-    constexpr int64_t kRows = 256;  // logits of a block of rows stay in the cache
-    for (int64_t i = 0; i < n; i += kRows) {
-      const int64_t m = std::min(kRows, n - i);
-      reduction.add(
-          softmax_features(attention_logits(p.queries.narrow(0, i, m), p.keys, p.bias, p.scale)).a,
-          i);
-    }
+    for_each_row_block(p, [&](const at::Tensor& logits, int64_t first) {
+      reduction.add(softmax_features(logits).a, first);
+    });
     return reduction.result();
   }
 
