@@ -36,9 +36,13 @@ std::vector<TaskRequest> requested_tasks(const TaskArgs& args) {
     std::vector<std::string> again;  // the same for every seed
     // A task without a seed, or with one of its own, is there once.
     for (TaskRequest& request :
-         expand_tasks(given, {{"seed", std::to_string(seed)}}, first ? notes : again))
-      if (first || std::find(out.begin(), out.end(), request) == out.end())
+         expand_tasks(given, {{"seed", std::to_string(seed)}}, first ? notes : again)) {
+      // Nor is one whose questions a file gives: another seed would ask them again.
+      const bool of_file =
+          !request.file.empty() || request.name == "qa_1" || request.name == "qa_2";
+      if (first || (!of_file && std::find(out.begin(), out.end(), request) == out.end()))
         out.push_back(std::move(request));
+    }
   }
   // A benchmark's name asks for what can be made; a task's own name asks for the task.
   const auto leave_out = [&](const char* name, const std::string& corpus, const char* flag) {
@@ -55,8 +59,9 @@ std::vector<TaskRequest> requested_tasks(const TaskArgs& args) {
 
 /// Material of the tasks, and its hashes for the manifest.
 TaskResources resources_of(const EvalArgs& args, const TaskArgs& tasks,
-                           nlohmann::ordered_json& hashes) {
+                           std::vector<std::string>* broken, nlohmann::ordered_json& hashes) {
   TaskResources out;
+  out.broken = broken;
   const std::string words = tasks.words.empty() ? LIMBECK_ASSETS "/words/english.txt" : tasks.words;
   out.words = std::make_shared<WordList>(WordList::load(words));
   hashes["words"] = out.words->hash();
@@ -85,10 +90,26 @@ TaskResources resources_of(const EvalArgs& args, const TaskArgs& tasks,
     Hasher128 hash;
     hash.update(read_file(path));
     hashes[name] = hash_hex(hash.digest());
-    return std::make_shared<QaCorpus>(read(path));
+    return std::make_shared<QaCorpus>(read(path, broken));
   };
   if (!tasks.squad.empty()) out.squad = corpus(tasks.squad, "squad", read_squad);
   if (!tasks.hotpot.empty()) out.hotpot = corpus(tasks.hotpot, "hotpot", read_hotpotqa);
+  return out;
+}
+
+/// Files by their names alone: manifests are handed on, folders of a machine are nobody's business.
+nlohmann::ordered_json inputs_of(const EvalArgs& args, const TaskArgs& tasks) {
+  const auto name = [](const std::string& path) {
+    const std::filesystem::path p(path);
+    return (p.has_filename() ? p : p.parent_path()).filename().string();
+  };
+  nlohmann::ordered_json out = nlohmann::ordered_json::object();
+  for (const std::string& path : args.texts) out["texts"].push_back(name(path));
+  if (!tasks.squad.empty()) out["squad"] = name(tasks.squad);
+  if (!tasks.hotpot.empty()) out["hotpot"] = name(tasks.hotpot);
+  if (!tasks.words.empty()) out["words"] = name(tasks.words);
+  if (!tasks.templates.empty())
+    out["templates"] = parse_json(read_file(tasks.templates), "[templates] " + tasks.templates);
   return out;
 }
 
@@ -120,7 +141,11 @@ int run_eval_tasks(const Globals& globals, const EvalArgs& args, const TaskArgs&
   set_shard(tasks.shard, plan);
   check_methods(args);
   nlohmann::ordered_json hashes;
-  const TaskResources resources = resources_of(args, tasks, hashes);
+  std::vector<std::string> broken;
+  const TaskResources resources =
+      resources_of(args, tasks, tasks.keep_going ? &broken : nullptr, hashes);
+  plan.inputs = inputs_of(args, tasks);
+  plan.broken = &broken;
   const LanguageModel lm = load(globals);
   plan.methods = read_methods(lm, args);
   plan.floors = !tasks.no_floors && !plan.methods.empty();

@@ -21,9 +21,10 @@ struct XAxis {
 
 ChartPoint point_of(const SummaryGroup& g, const XAxis& axis) {
   const double x = axis.value(g);
-  return {x, 100 * g.score.mean, 100 * g.score.ci.low, 100 * g.score.ci.high,
+  const ScoreWithInterval& score = g.best_known().score;
+  return {x, 100 * score.mean, 100 * score.ci.low, 100 * score.ci.high,
           fmt::format("{} {}: {}; {} {}; {} of the entries", method_title(g.method),
-                      budget_text(g.budget), percent_text(g.score.mean, g.score.ci), axis.column,
+                      budget_text(g.budget), percent_text(score.mean, score.ci), axis.column,
                       three_digits(x), budget_text(std::round(1000 * g.kept_ratio) / 1000))};
 }
 
@@ -37,10 +38,10 @@ Chart chart_of(const Summary& s, const GroupKey& key, const MethodStyles& styles
   for (const SummaryGroup* g : group_rows(s, key)) {
     if (g->method == kFullLabel || g->method == kNoneLabel) {
       const bool full = g->method == kFullLabel;
-      if (std::isfinite(g->score.mean))
-        chart.lines.push_back(
-            {fmt::format("{} {}", method_title(g->method), percent_text(g->score.mean)),
-             100 * g->score.mean, full ? "full" : "none"});
+      const double mean = g->best_known().score.mean;
+      if (std::isfinite(mean))
+        chart.lines.push_back({fmt::format("{} {}", method_title(g->method), percent_text(mean)),
+                               100 * mean, full ? "full" : "none"});
       continue;
     }
     const std::string name = method_title(g->method);
@@ -67,7 +68,7 @@ Table table_of(const Summary& s, const GroupKey& key, const XAxis& axis, const C
     out.rows.push_back({{method_title(g->method)},
                         {bound ? std::string("-") : budget_text(g->budget)},
                         {three_digits(p.x)},
-                        {percent_text(g->score.mean, g->score.ci)}});
+                        {percent_text(g->best_known().score.mean, g->best_known().score.ci)}});
     if (chart.front) out.rows.back().push_back({""});
   }
   if (chart.front)
@@ -89,7 +90,12 @@ void add_chart(std::vector<Figure>& out, const Summary& s, const GroupKey& key, 
   chart.label = fmt::format("{}: {}", key.title(), title);
   std::string svg = chart_svg(chart);
   if (svg.empty()) return;
-  out.push_back({title, caption + undrawn(chart), std::move(svg), table_of(s, key, axis, chart)});
+  const auto rows = group_rows(s, key);
+  const std::string over = !rows.empty() && rows[0]->tasks.empty()
+                               ? " Means are over all tasks, since the full cache fails each."
+                               : "";
+  out.push_back(
+      {title, caption + over + undrawn(chart), std::move(svg), table_of(s, key, axis, chart)});
 }
 
 /// Tasks of the group whose cells have quantiles of the divergence.

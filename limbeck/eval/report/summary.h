@@ -76,20 +76,28 @@ struct SummaryCell {
   CellTiming timing;
 };
 
-/// Unweighted mean over the tasks of a group that are not left out; NaN unless the cell of every
-/// such task is there, since means over different tasks do not compare.
-struct SummaryGroup {
+/// Unweighted mean over tasks; NaN unless the cell of every one is there, since means over
+/// different tasks do not compare.
+struct TasksMean {
+  ScoreWithInterval score;
+  double relative = 0;
+  std::optional<PairedDifference> from_full;
+};
+
+/// The mean over the tasks of a group that are not left out.
+struct SummaryGroup : TasksMean {
   std::string group;
   int64_t length = 0;
   std::string mode, method;
   double budget = 1.0;
   std::vector<std::string> tasks, missing;
-  ScoreWithInterval score;
-  double relative = 0;
-  std::optional<PairedDifference> from_full;
+  TasksMean all;  ///< over the left-out tasks too: what benchmarks call their score
   /// Costs are of the tasks that count; of all where none does.
   double kept_ratio = 0, kv_bytes = 0, bytes_ratio = 0, footprint_total = 0;
   double compaction_seconds = 0;  ///< mean of the tasks' medians
+
+  /// What there is to compare methods by: of the tasks that count; of all where none does.
+  const TasksMean& best_known() const { return tasks.empty() ? all : *this; }
 };
 
 /// Unweighted mean over the tasks of one category of a benchmark, as its authors report it: no task

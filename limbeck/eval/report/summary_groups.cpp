@@ -22,6 +22,16 @@ bool same_table(const SummaryGroup& g, const std::string& group, const CellKey& 
   return g.group == group && g.length == key.length && g.mode == key.mode;
 }
 
+/// The tasks of a group's table in the cells' order, with or without those left out.
+std::vector<std::string> tasks_of(const Summary& summary, const SummaryGroup& g, bool left_out) {
+  std::vector<std::string> out;
+  for (const SummaryCell& c : summary.cells)
+    if (same_table(g, c.group, c.key) && (left_out || !is_left_out(summary, c.key)) &&
+        std::find(out.begin(), out.end(), c.key.task) == out.end())
+      out.push_back(c.key.task);
+  return out;
+}
+
 /// One empty entry for each method and budget; with the group's tasks that count.
 std::vector<SummaryGroup> outlines(const Summary& summary) {
   std::vector<SummaryGroup> out;
@@ -36,10 +46,7 @@ std::vector<SummaryGroup> outlines(const Summary& summary) {
     g.mode = c.key.mode;
     g.method = c.key.method;
     g.budget = c.key.budget;
-    for (const SummaryCell& other : summary.cells)
-      if (same_table(g, other.group, other.key) && !is_left_out(summary, other.key) &&
-          std::find(g.tasks.begin(), g.tasks.end(), other.key.task) == g.tasks.end())
-        g.tasks.push_back(other.key.task);
+    g.tasks = tasks_of(summary, g, false);
     out.push_back(std::move(g));
   }
   return out;
@@ -52,53 +59,67 @@ double mean_over(const std::vector<const SummaryCell*>& cells,
   return mean_of(values);  // NaN when one is
 }
 
-void fill(SummaryGroup& g, std::span<const CellRows> rows, const Summary& summary) {
-  std::vector<const SummaryCell*> cells;
+/// Cells of a method and budget, by task; null where there is none.
+std::vector<const SummaryCell*> cells_of(const Summary& summary, const SummaryGroup& g,
+                                         const std::vector<std::string>& tasks) {
+  std::vector<const SummaryCell*> out;
+  for (const std::string& task : tasks)
+    out.push_back(summary.find({task, g.length, g.mode, g.method, g.budget}));
+  return out;
+}
+
+/// `seed` of the intervals.
+TasksMean mean_of_tasks(const std::vector<const SummaryCell*>& cells,
+                        std::span<const CellRows> rows, const Summary& summary,
+                        const std::string& seed) {
+  TasksMean out;
+  out.score = {kNan, {kNan, kNan}};
+  out.relative = kNan;
+  if (cells.empty() || std::find(cells.begin(), cells.end(), nullptr) != cells.end()) return out;
   std::vector<std::vector<double>> scores, differences;
   double full_sum = 0, score_sum = 0;
-  for (const std::string& task : g.tasks) {
-    const CellKey key{task, g.length, g.mode, g.method, g.budget};
-    const SummaryCell* cell = summary.find(key);
-    if (cell == nullptr) {
-      g.missing.push_back(task);
-      continue;
-    }
-    cells.push_back(cell);
+  for (const SummaryCell* cell : cells) {
     const CellRows& of_cell = rows[static_cast<size_t>(cell - summary.cells.data())];
     scores.push_back(document_scores(of_cell));
-    const CellRows* full = full_of(rows, key);
+    const CellRows* full = full_of(rows, cell->key);
     if (full == nullptr) continue;
     const PairedScores pairs = paired_scores(*full, of_cell);
     differences.push_back(pairs.differences());
     full_sum += mean_of(pairs.first);
     score_sum += mean_of(pairs.second);
   }
-  const bool judged = !g.tasks.empty(), whole = g.missing.empty() && judged;
-  if (!judged)
-    for (const SummaryCell& c : summary.cells)
-      if (same_table(g, c.group, c.key) && c.key.method == g.method && c.key.budget == g.budget)
-        cells.push_back(&c);
-  const std::string seed =
-      fmt::format("group {}|{}|{}|{}|{}", g.group, g.length, g.mode, g.method, g.budget);
-  const auto mean = [&](auto value) { return whole ? mean_over(cells, value) : kNan; };
-  g.score.mean = mean([](const SummaryCell& c) { return c.score.mean; });
-  g.score.ci = whole ? bootstrap_scores(scores, seed) : ScoreInterval{kNan, kNan};
-  const auto cost = [&](auto value) { return g.missing.empty() ? mean_over(cells, value) : kNan; };
-  g.kept_ratio = cost([](const SummaryCell& c) { return c.kept_ratio; });
-  g.kv_bytes = cost([](const SummaryCell& c) { return c.kv_bytes; });
-  g.bytes_ratio = cost([](const SummaryCell& c) { return c.bytes_ratio; });
-  g.footprint_total = cost([](const SummaryCell& c) { return c.footprint_total; });
-  g.compaction_seconds = cost([](const SummaryCell& c) { return c.timing.compaction.median; });
-  const bool compared = whole && differences.size() == g.tasks.size();
-  g.relative = compared && full_sum > 0 ? 100 * score_sum / full_sum : kNan;
-  if (!compared || g.method == kFullLabel) return;
+  out.score.mean = mean_over(cells, [](const SummaryCell& c) { return c.score.mean; });
+  out.score.ci = bootstrap_scores(scores, seed);
+  if (differences.size() != cells.size()) return out;
+  if (full_sum > 0) out.relative = 100 * score_sum / full_sum;
+  if (cells[0]->key.method == kFullLabel) return out;
   PairedDifference d;
   for (const auto& of_task : differences) {
     d.mean += mean_of(of_task) / static_cast<double>(differences.size());
     d.documents += static_cast<int64_t>(of_task.size());
   }
   d.ci = bootstrap_scores(differences, seed + "|difference");
-  g.from_full = d;
+  out.from_full = d;
+  return out;
+}
+
+void fill(SummaryGroup& g, std::span<const CellRows> rows, const Summary& summary) {
+  const std::vector<std::string> every = tasks_of(summary, g, true);
+  const auto judged = cells_of(summary, g, g.tasks), all = cells_of(summary, g, every);
+  for (size_t i = 0; i < judged.size(); ++i)
+    if (judged[i] == nullptr) g.missing.push_back(g.tasks[i]);
+  const std::string name =
+      fmt::format("{}|{}|{}|{}|{}", g.group, g.length, g.mode, g.method, g.budget);
+  static_cast<TasksMean&>(g) = mean_of_tasks(judged, rows, summary, "group " + name);
+  g.all = judged.size() == all.size() ? g : mean_of_tasks(all, rows, summary, "all of " + name);
+  const auto& paid = judged.empty() ? all : judged;
+  const bool whole = std::find(paid.begin(), paid.end(), nullptr) == paid.end();
+  const auto cost = [&](auto value) { return whole ? mean_over(paid, value) : kNan; };
+  g.kept_ratio = cost([](const SummaryCell& c) { return c.kept_ratio; });
+  g.kv_bytes = cost([](const SummaryCell& c) { return c.kv_bytes; });
+  g.bytes_ratio = cost([](const SummaryCell& c) { return c.bytes_ratio; });
+  g.footprint_total = cost([](const SummaryCell& c) { return c.footprint_total; });
+  g.compaction_seconds = cost([](const SummaryCell& c) { return c.timing.compaction.median; });
 }
 
 }  // namespace

@@ -11,7 +11,8 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-constexpr int64_t kVersion = 1;
+/// 2 has needle grids and the means over all tasks.
+constexpr int64_t kVersion = 2;
 constexpr const char* kKindNames[] = {"not available", "exact", "above", "below"};
 
 ordered_json to_json(const ScoreInterval& i) {
@@ -97,6 +98,11 @@ ordered_json to_json(const SummaryGroup& g) {
           {"ci", to_json(g.score.ci)},
           {"relative", number_or_null(g.relative)},
           {"from_full", to_json(g.from_full)},
+          {"all_tasks",
+           {{"score", number_or_null(g.all.score.mean)},
+            {"ci", to_json(g.all.score.ci)},
+            {"relative", number_or_null(g.all.relative)},
+            {"from_full", to_json(g.all.from_full)}}},
           {"kept_ratio", number_or_null(g.kept_ratio)},
           {"kv_bytes", number_or_null(g.kv_bytes)},
           {"bytes_ratio", number_or_null(g.bytes_ratio)},
@@ -253,6 +259,14 @@ SummaryCell read_cell(const json& j, const std::string& what) {
   return c;
 }
 
+TasksMean read_mean(RowFields& f, const std::string& what) {
+  TasksMean out;
+  out.score = {f.number("score"), read_interval(f.at("ci"), what)};
+  out.relative = f.number("relative");
+  out.from_full = read_difference(f.at("from_full"), what);
+  return out;
+}
+
 SummaryGroup read_group(const json& j, const std::string& what) {
   RowFields f(j, what);
   SummaryGroup g;
@@ -263,9 +277,13 @@ SummaryGroup read_group(const json& j, const std::string& what) {
   g.budget = f.number_within("budget", 0, kHugeNumber);
   g.tasks = f.texts("tasks");
   g.missing = f.texts("missing");
-  g.score = {f.number("score"), read_interval(f.at("ci"), what)};
-  g.relative = f.number("relative");
-  g.from_full = read_difference(f.at("from_full"), what);
+  static_cast<TasksMean&>(g) = read_mean(f, what);
+  if (j.contains("all_tasks")) {  // since version 2
+    const std::string place = what + ": all_tasks";
+    RowFields all(f.at("all_tasks"), place);
+    g.all = read_mean(all, place);
+    all.refuse_others();
+  }
   g.kept_ratio = f.number("kept_ratio");
   g.kv_bytes = f.number("kv_bytes");
   g.bytes_ratio = f.number("bytes_ratio");
@@ -385,24 +403,23 @@ void read_list(RowFields& f, const char* field, std::vector<Value>& out,
 ordered_json summary_to_json(const Summary& s) {
   ordered_json critical = ordered_json::array();
   for (const SummaryCritical& c : s.critical) critical.push_back(to_json(c, s.options.phi));
-  ordered_json out = {
-      {"limbeck_summary", kVersion},
-      {"options", {{"min_full_score", s.options.min_full_score}, {"phi", s.options.phi}}},
-      {"resamples", kResamples},
-      {"confidence", kConfidence},
-      {"cells", list_of(s.cells)},
-      {"groups", list_of(s.groups)},
-      {"categories", list_of(s.categories)},
-      {"left_out", list_of(s.left_out)},
-      {"critical", std::move(critical)}};
-  if (!s.needles.empty()) out["needles"] = list_of(s.needles);
-  return out;
+  return {{"limbeck_summary", kVersion},
+          {"options", {{"min_full_score", s.options.min_full_score}, {"phi", s.options.phi}}},
+          {"resamples", kResamples},
+          {"confidence", kConfidence},
+          {"cells", list_of(s.cells)},
+          {"groups", list_of(s.groups)},
+          {"categories", list_of(s.categories)},
+          {"left_out", list_of(s.left_out)},
+          {"critical", std::move(critical)},
+          {"needles", list_of(s.needles)}};
 }
 
 Summary summary_from_json(const json& j, std::string_view what) {
   RowFields f(j, what);
-  if (f.count("limbeck_summary") != kVersion)
-    throw FormatError("{}: field limbeck_summary must be {}; found {}", what, kVersion,
+  const int64_t version = f.count("limbeck_summary");
+  if (version < 1 || version > kVersion)
+    throw FormatError("{}: field limbeck_summary must be 1 to {}; found {}", what, kVersion,
                       j.at("limbeck_summary").dump());
   Summary out;
   RowFields options(f.at("options"), fmt::format("{}: options", what));
@@ -413,7 +430,7 @@ Summary summary_from_json(const json& j, std::string_view what) {
   read_list(f, "categories", out.categories, read_category);
   read_list(f, "left_out", out.left_out, read_left_out);
   read_list(f, "critical", out.critical, read_critical);
-  if (j.contains("needles")) read_list(f, "needles", out.needles, read_needles);
+  if (version > 1) read_list(f, "needles", out.needles, read_needles);
   f.refuse_others({"resamples", "confidence", "run"});
   return out;
 }

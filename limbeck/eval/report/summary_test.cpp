@@ -116,6 +116,9 @@ TEST(SummaryTest, GroupsAverageTasksAndNameThoseLeftOut) {
     EXPECT_TRUE(g.missing.empty());
     if (g.method != "good" || g.budget != 0.25) continue;
     EXPECT_DOUBLE_EQ(g.score.mean, 15.0 / 16);
+    EXPECT_DOUBLE_EQ(g.all.score.mean, (15.0 / 16 + 15.0 / 16 + 0) / 3);
+    EXPECT_EQ(g.all.from_full->documents, 24);
+    EXPECT_EQ(&g.best_known(), static_cast<const TasksMean*>(&g));
     EXPECT_EQ(g.from_full->documents, 16);
     EXPECT_DOUBLE_EQ(g.relative, 100 * 15.0 / 16);
   }
@@ -125,8 +128,16 @@ TEST(SummaryTest, GroupsAverageTasksAndNameThoseLeftOut) {
   for (const SummaryGroup& g : summarise_samples(rows).groups) {
     EXPECT_TRUE(g.tasks.empty());
     EXPECT_TRUE(std::isnan(g.score.mean));
-    EXPECT_DOUBLE_EQ(g.kept_ratio, g.budget);
-    EXPECT_TRUE(std::isfinite(g.kv_bytes) && std::isfinite(g.compaction_seconds));
+    EXPECT_EQ(&g.best_known(), &g.all);
+    const bool whole = g.method == "full" || (g.method == "good" && g.budget == 0.25);
+    EXPECT_EQ(std::isfinite(g.all.score.mean), whole);  // the others were not run on fwe
+    EXPECT_EQ(std::isfinite(g.kv_bytes) && std::isfinite(g.compaction_seconds), whole);
+    if (whole) {
+      EXPECT_DOUBLE_EQ(g.kept_ratio, g.budget);
+    }
+    if (!whole || g.method == "full") continue;
+    EXPECT_DOUBLE_EQ(g.all.score.mean, (15.0 / 16 + 15.0 / 16 + 0) / 3);
+    EXPECT_DOUBLE_EQ(g.all.from_full->mean, g.all.score.mean - 0.25);
   }
   const Summary all = summarise_samples(rows, {.min_full_score = 0});
   EXPECT_TRUE(all.left_out.empty());
@@ -189,8 +200,8 @@ TEST(SummaryTest, BrokenJsonNamesItsField) {
   b["critical"][0]["critical"]["kind"] = "often";
   EXPECT_NE(error(b).find("kind must be one of"), std::string::npos);
   b = j;
-  b["limbeck_summary"] = 2;
-  EXPECT_EQ(error(b), "[summary] s.json: field limbeck_summary must be 1; found 2");
+  b["limbeck_summary"] = 3;
+  EXPECT_EQ(error(b), "[summary] s.json: field limbeck_summary must be 1 to 2; found 3");
   EXPECT_NE(error(json()), "no error");
 }
 

@@ -51,15 +51,18 @@ TableCell task_cell(const SummaryCell* c) {
                       c->failed > 0 ? fmt::format(", {} failed", c->failed) : "")};
 }
 
+/// `all`: with the mean over the left-out tasks too.
 std::vector<TableCell> group_row(const Summary& s, const SummaryGroup& g,
-                                 const std::vector<std::string>& tasks) {
+                                 const std::vector<std::string>& tasks, bool all) {
   const bool compacted = !is_bound(g.method);
   std::vector<TableCell> row{{method_title(g.method)},
                              {compacted ? budget_text(g.budget) : std::string("-")}};
   for (const std::string& task : tasks)
     row.push_back(task_cell(s.find({task, g.length, g.mode, g.method, g.budget})));
   row.push_back({percent_text(g.score.mean, g.score.ci)});
-  row.push_back({g.from_full ? signed_percent_text(g.from_full->mean, g.from_full->ci) : "-"});
+  if (all) row.push_back({percent_text(g.all.score.mean, g.all.score.ci)});
+  const auto& off = g.best_known().from_full;
+  row.push_back({off ? signed_percent_text(off->mean, off->ci) : "-"});
   row.push_back({percent_text(g.kept_ratio)});
   row.push_back({mib_text(g.kv_bytes)});
   row.push_back({compacted ? three_digits(g.compaction_seconds) : std::string("-")});
@@ -85,6 +88,8 @@ void add_notes(Table& table, const Summary& s, const GroupKey& key) {
     });
     if (!there) table.notes.push_back(fmt::format("No row for {} was measured.", floor.title));
   }
+  if (const auto rows = group_rows(s, key); !rows.empty() && rows[0]->tasks.empty())
+    table.notes.emplace_back("No task counts towards the mean: differences are of all tasks.");
   std::set<std::string> missing;
   for (const SummaryGroup* g : group_rows(s, key))
     for (const std::string& task : g->missing)
@@ -183,12 +188,15 @@ Table group_table(const Summary& s, const GroupKey& key) {
   out.title = key.title();
   out.columns = {"method", "asked"};
   out.columns.insert(out.columns.end(), tasks.begin(), tasks.end());
-  for (const char* name : {"mean", "difference from full", "kept %", "MiB", "seconds"})
+  out.columns.emplace_back("mean");
+  const bool left_out = !rows.empty() && rows[0]->tasks.size() < tasks.size();
+  if (left_out) out.columns.emplace_back("mean of all");
+  for (const char* name : {"difference from full", "kept %", "MiB", "seconds"})
     out.columns.emplace_back(name);
   std::map<double, std::vector<size_t>> by_budget;
   for (const SummaryGroup* g : rows) {
     if (!is_bound(g->method)) by_budget[g->budget].push_back(out.rows.size());
-    out.rows.push_back(group_row(s, *g, tasks));
+    out.rows.push_back(group_row(s, *g, tasks, left_out));
   }
   for (const auto& [budget, places] : by_budget) {
     for (size_t t = 0; t <= tasks.size(); ++t) {

@@ -120,7 +120,11 @@ void DocumentEval::cut(const TaskDocument& document) {
         behind,
         static_cast<int64_t>(references_[i].prompt.size() +
                              (settings_.mode == EvalMode::aware ? known(i).size() : size_t{0})));
-  ids_ = prompt_.fit(std::move(ids_), window - behind - info.max_new - before, info.truncation,
+  // What a task cannot fit to the length that it was asked for is cut to it.
+  const int64_t most = info.sized && document.length > 0 && info.truncation != Truncation::none
+                           ? std::min(window, document.length)
+                           : window;
+  ids_ = prompt_.fit(std::move(ids_), most - behind - info.max_new - before, info.truncation,
                      truncated_);
 }
 
@@ -142,6 +146,13 @@ DocumentEval::Compacted DocumentEval::compacted(const EvalUnit& unit, size_t que
   return make(with_question);
 }
 
+void set_facts(const TaskDocument& document, SampleRow& row) {
+  for (const char* name : {"depth", "x"})
+    if (const auto fact = document.facts.find(name);
+        fact != document.facts.end() && fact->is_number())
+      row.metrics[name] = fact->get<double>();
+}
+
 SampleUnit DocumentEval::run(const EvalUnit& unit) {
   const EvalUnit* const only = &unit;
   Outcome out = std::move(run(std::span(&only, 1)).front());
@@ -159,9 +170,13 @@ std::vector<DocumentEval::Outcome> DocumentEval::run(std::span<const EvalUnit* c
       out[i].unit = run_alone(*units[i]);
     } catch (...) {
       out[i].error = std::current_exception();
-      if (settings_.stop_at_error) break;
+      if (ends_run(out[i].error)) break;
     }
   return out;
+}
+
+bool DocumentEval::ends_run(const std::exception_ptr& error) const {
+  return settings_.ends_run && settings_.ends_run(error);
 }
 
 bool DocumentEval::decodes_together() const {
@@ -179,7 +194,7 @@ void DocumentEval::run_together(std::span<const EvalUnit* const> units, std::spa
       asked.push_back(units[i]);
     } catch (...) {
       out[i].error = std::current_exception();
-      if (settings_.stop_at_error) break;
+      if (ends_run(out[i].error)) break;
     }
   const auto ask = [&](size_t first, size_t count) {
     std::vector<SampleUnit> done =
@@ -197,6 +212,7 @@ void DocumentEval::run_together(std::span<const EvalUnit* const> units, std::spa
       ask(c, 1);
     } catch (...) {
       outcomes[c]->error = std::current_exception();
+      if (ends_run(outcomes[c]->error)) break;
     }
 }
 
@@ -285,11 +301,7 @@ SampleRow DocumentEval::row_of(const EvalUnit& unit, const Compacted& compacted,
   row.seconds.insert(row.seconds.end(), made.compaction.begin(), made.compaction.end());
   row.compaction_seconds = seconds_of(made.shared, "queries");
   for (const auto& [stage, seconds] : made.compaction) row.compaction_seconds += seconds;
-  // Where a needle lies, for the heat map, and how much a generator could put into the length.
-  for (const char* name : {"depth", "x"})
-    if (const auto fact = document_.facts.find(name);
-        fact != document_.facts.end() && fact->is_number())
-      row.metrics[name] = fact->get<double>();
+  set_facts(document_, row);
   return row;
 }
 
@@ -414,7 +426,7 @@ DocumentEval::Answer DocumentEval::choose(KvCache& cache, const TaskQuestion& qu
     }
   } else {
     for (const std::string& option : question.options) {
-      const std::vector<int32_t> ids = lm_.tokenizer.encode(option);
+      const std::vector<int32_t> ids = prompt_.continued(question.answer_prefix, option);
       const at::Tensor rows = scored_log_probs(lm_.model, cache, prompt, ids);
       const at::Tensor index =
           at::tensor(std::vector<int64_t>(ids.begin(), ids.end()), at::kLong).unsqueeze(1);

@@ -10,6 +10,7 @@
 #include "limbeck/eval/run/task_prompt.h"
 
 #include <exception>
+#include <functional>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -31,8 +32,12 @@ struct DocumentSettings {
   EvalMode mode = EvalMode::agnostic;
   int64_t window = 0;  ///< tokens of prompt and answer; 0 = the model's
   int64_t seed = 0;
-  bool stop_at_error = false;  ///< units behind one that fails are not begun
+  /// Whether an error ends the run, so that no further unit is compacted. Empty: none does.
+  std::function<bool(const std::exception_ptr&)> ends_run = {};
 };
+
+/// Where a needle lies, for the heat map, and how much a generator could put into the length.
+void set_facts(const TaskDocument& document, SampleRow& row);
 
 class DocumentEval {
  public:
@@ -42,7 +47,7 @@ class DocumentEval {
   DocumentEval(const LanguageModel& lm, const Task& task, const TaskPrompt& prompt,
                const TaskDocument& document, const DocumentSettings& settings);
 
-  /// A unit's rows, or why there are none; neither where it was not begun.
+  /// A unit's rows, or why there are none; neither where an error before it ends the run.
   struct Outcome {
     std::optional<SampleUnit> unit;
     std::exception_ptr error;
@@ -77,6 +82,7 @@ class DocumentEval {
     at::Tensor last_logits;
   };
 
+  bool ends_run(const std::exception_ptr& error) const;
   void cut(const TaskDocument& document);
   /// What stands behind the document while methods choose; nothing in the agnostic mode.
   std::vector<int32_t> known(size_t question) const;

@@ -2,8 +2,10 @@
 
 #include "limbeck/base/error.h"
 #include "limbeck/eval/eval_testing.h"
+#include "limbeck/eval/fidelity.h"
 #include "limbeck/io/test_files.h"
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -191,6 +193,51 @@ TEST(DocumentEvalTest, TextThatGoesOnIsComparedTokenByToken) {
   EXPECT_FALSE(full.metrics.contains("kl [16,64)"));  // 11 positions
 }
 
+TEST(DocumentEvalTest, TheOptionThatFollowsBestIsChosen) {
+  BookTask task(AnswerKind::choose_option);
+  const TaskPrompt prompt(model(), false);
+  TaskDocument document = task.document(0, 0);
+  for (TaskQuestion& q : document.questions) {
+    q.answer_prefix = "The answer is:";
+    q.options = {"the sea", "no wind at all", "a", "Tom"};
+  }
+  DocumentEval eval(model(), task, prompt, document, {});
+  const SampleUnit full = eval.run({"full", 1.0, nullptr, ""});
+  ASSERT_EQ(full.rows.size(), 3U);
+  for (size_t i = 0; i < 3; ++i) {
+    const TaskQuestion& q = document.questions[i];
+    std::vector<int32_t> text = prompt.before(), ids = prompt.document(document.text);
+    text.insert(text.end(), ids.begin(), ids.end());
+    double best = -INFINITY;
+    std::string letter;
+    for (size_t o = 0; o < q.options.size(); ++o) {
+      const std::vector<int32_t> answer = prompt.continued(q.answer_prefix, q.options[o]);
+      KvCache cache = model().model.new_cache();
+      prefill(model().model, cache, text);
+      const at::Tensor rows =
+          scored_log_probs(model().model, cache, prompt.question(q.text, q.answer_prefix), answer);
+      double sum = 0;
+      for (size_t t = 0; t < answer.size(); ++t)
+        sum += rows[static_cast<int64_t>(t)][answer[t]].item<double>();
+      if (sum / static_cast<double>(answer.size()) <= best) continue;
+      best = sum / static_cast<double>(answer.size());
+      letter = std::string(1, static_cast<char>('A' + o));
+    }
+    EXPECT_EQ(full.rows[i].prediction, letter);
+    EXPECT_EQ(full.rows[i].finish, "chosen");
+  }
+}
+
+TEST(DocumentEvalTest, ATaskOfAnyLengthIsCutToTheLengthAskedFor) {
+  const Result whole = run("full", 1.0),
+               cut = run("full", 1.0, {}, false, AnswerKind::generate, 100);
+  for (const auto& [id, row] : cut.rows) {
+    EXPECT_TRUE(row.truncated);
+    EXPECT_LE(row.document_tokens + row.generated_tokens, 100);
+    EXPECT_LT(row.document_tokens, whole.rows.at(id).document_tokens);
+  }
+}
+
 TEST(DocumentEvalTest, AUnitThatFailsLeavesTheOthers) {
   BookTask task;
   const TaskPrompt prompt(model(), false);
@@ -210,9 +257,9 @@ TEST(DocumentEvalTest, AUnitThatFailsLeavesTheOthers) {
   for (size_t i = 0; i < 3; ++i)
     EXPECT_EQ(outcomes[0].unit->rows[i].prediction, alone.rows[i].prediction);
   EXPECT_EQ(outcomes[0].unit->heads.kept, alone.heads.kept);
-  // Where the first error ends a run, nothing behind it is begun.
+  // Where an error ends a run, nothing behind it is begun.
   DocumentSettings stopping;
-  stopping.stop_at_error = true;
+  stopping.ends_run = [](const std::exception_ptr& error) { return error != nullptr; };
   const auto until = DocumentEval(model(), task, prompt, document, stopping).run(units);
   EXPECT_TRUE(until[0].unit && until[1].error);
   EXPECT_FALSE(until[2].unit || until[2].error);

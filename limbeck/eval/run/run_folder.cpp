@@ -136,11 +136,11 @@ void begin_run(const std::filesystem::path& folder, const ordered_json& manifest
     if (then.at("run").at("shard") != manifest.at("run").at("shard"))
       throw Mismatch("[eval] {} holds shard {}, not {}; name another folder", folder.string(),
                      then.at("run").at("shard").dump(), manifest.at("run").at("shard").dump());
-    if (together_of(manifest) > together_of(then)) {
-      ordered_json with_most = then;
-      with_most["run"]["together"] = together_of(manifest);
-      write_text(folder / kManifest, with_most.dump(2) + "\n");
-    }
+    ordered_json now = then;
+    now["run"]["together"] = std::max(together_of(manifest), together_of(then));
+    for (const char* name : {"min_full_score", "keep_going"})  // those of the last session
+      if (manifest.at("run").contains(name)) now["run"][name] = manifest["run"][name];
+    if (now != then) write_text(folder / kManifest, now.dump(2) + "\n");
     return;
   }
   if (std::filesystem::exists(folder / kSamples))

@@ -119,6 +119,21 @@ TEST(RunFolderTest, JoinedShardsKeepTheRunsOwnLeastScore) {
   }
 }
 
+TEST(RunFolderTest, AResumedRunHasTheBoundOfItsLastSession) {
+  const test::ScratchFolder folder;
+  const auto run = shard_of(folder.path() / "a", "1/1", {"512-0"});
+  auto manifest = read_manifest(run);
+  manifest["run"]["min_full_score"] = 0.25;
+  manifest["run"]["keep_going"] = true;
+  manifest["run"]["together"] = 8;
+  begin_run(run, manifest);
+  EXPECT_EQ(summary_options(run).min_full_score, 0.25);
+  manifest["run"]["together"] = 4;
+  begin_run(run, manifest);
+  EXPECT_EQ(read_manifest(run)["run"]["together"], 8);  // the most of all sessions
+  EXPECT_EQ(read_manifest(run)["run"]["keep_going"], true);
+}
+
 TEST(RunFolderTest, ForgettingRemovesTheRunAlone) {
   const test::ScratchFolder folder;
   const auto a = shard_of(folder.path() / "a", "1/1", {"512-0"});

@@ -2,6 +2,8 @@
 
 #include "limbeck/base/error.h"
 
+#include <algorithm>
+
 namespace limbeck {
 
 TaskPrompt::TaskPrompt(const LanguageModel& lm, bool chat) : lm_(&lm) {
@@ -22,6 +24,17 @@ std::vector<int32_t> TaskPrompt::question(std::string_view text,
   const auto answer = lm_->tokenizer.encode(answer_prefix);
   out.insert(out.end(), answer.begin(), answer.end());
   return out;
+}
+
+std::vector<int32_t> TaskPrompt::continued(std::string_view answer_prefix,
+                                           std::string_view text) const {
+  const std::string blank = fmt::format(" {}", text);
+  const auto begun = lm_->tokenizer.encode(answer_prefix);
+  const auto whole = lm_->tokenizer.encode(fmt::format("{}{}", answer_prefix, blank));
+  // Some tokenizers put a blank in front of every text themselves: two would be one too many.
+  if (whole.size() > begun.size() && std::equal(begun.begin(), begun.end(), whole.begin()))
+    return {whole.begin() + static_cast<int64_t>(begun.size()), whole.end()};
+  return lm_->tokenizer.encode(blank);
 }
 
 PromptCounter TaskPrompt::counter() const {

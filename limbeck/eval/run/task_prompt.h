@@ -22,6 +22,8 @@ class TaskPrompt {
   std::vector<int32_t> document(std::string_view text) const;
   /// Question, the frame's rest, and the beginning of the answer.
   std::vector<int32_t> question(std::string_view text, std::string_view answer_prefix) const;
+  /// The ids with which an answer goes on behind its prefix and a blank.
+  std::vector<int32_t> continued(std::string_view answer_prefix, std::string_view text) const;
   /// Ids fed for a question about a document. Copies what it needs but the model.
   PromptCounter counter() const;
 

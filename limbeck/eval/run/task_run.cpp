@@ -73,6 +73,22 @@ bool can_be_recorded(const Error& e) {
   return e.code() != ErrorCode::cancelled && e.code() != ErrorCode::resource &&
          e.code() != ErrorCode::internal;
 }
+bool can_be_recorded(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const Error& e) {
+    return can_be_recorded(e);
+  } catch (...) {
+    return false;
+  }
+}
+std::string text_of(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& e) {
+    return e.what();
+  }
+}
 
 /// A unit that failed, one row a question.
 SampleUnit failed_unit(const Task& task, const TaskDocument& document, const EvalUnit& unit,
@@ -94,6 +110,9 @@ SampleUnit failed_unit(const Task& task, const TaskDocument& document, const Eva
     row.outputs = q.outputs;
     row.finish = "error";
     row.error = error;
+    set_facts(document, row);
+    // Parts of a benchmark that its questions belong to count it as 0 like the whole.
+    for (const auto& [name, value] : task.score(q, "").more) row.metrics[name] = 0;
     out.rows.push_back(std::move(row));
   }
   return out;
@@ -134,17 +153,15 @@ class Runner {
       size_t works = 0;
       for (const int64_t length : info.sized ? plan_.lengths : std::vector<int64_t>{0}) {
         if (skips(info, length)) continue;
-        // What a task has no room for is found before any work; other lengths may have it.
-        const int64_t documents = std::min(plan_.samples, task.size(length));
-        if (!plan_.keep_going) try {
-            task.document(length, 0);
-            if (documents > 1) task.document(length, documents - 1);
-          } catch (const InvalidArgument& e) {
-            too_small = std::current_exception();
-            skipped_.push_back(
-                fmt::format("{} at {} tokens was not run: {}.", info.name, length, e.what()));
-            continue;
-          }
+        const int64_t documents = std::min(samples_of(info), task.size(length));
+        try {
+          check_room(task, length, documents);
+        } catch (const InvalidArgument& e) {
+          too_small = std::current_exception();
+          skipped_.push_back(
+              fmt::format("{} at {} tokens was not run: {}.", info.name, length, e.what()));
+          continue;
+        }
         ++works;
         Work w{&task, length, documents, seed};
         if (w.documents == 0)
@@ -153,14 +170,14 @@ class Runner {
                           "length.",
                           info.name, length));
         for (int64_t i = 0; i < w.documents; ++i)
-          if (mine(ordinal(i, seed))) total_ += static_cast<int64_t>(units_.size());
+          if (mine(ordinal(info, i, seed))) total_ += static_cast<int64_t>(units_.size());
         all.push_back(w);
       }
       if (works == 0 && too_small) std::rethrow_exception(too_small);
     }
     for (const Work& w : all)
       for (int64_t i = 0; i < w.documents; ++i)
-        if (mine(ordinal(i, w.seed))) run_document(*w.task, w.length, i, w.seed);
+        if (mine(ordinal(w.task->info(), i, w.seed))) run_document(*w.task, w.length, i, w.seed);
     return total_;
   }
 
@@ -176,8 +193,21 @@ class Runner {
       if (option->second == std::to_string(plan_.seeds[k])) return k;
     return 0;
   }
-  int64_t ordinal(int64_t index, size_t seed) const {
-    return static_cast<int64_t>(seed) * plan_.samples + index;
+  /// As many as the plan says, in whole rounds.
+  int64_t samples_of(const TaskInfo& info) const {
+    return (plan_.samples + info.round - 1) / info.round * info.round;
+  }
+  int64_t ordinal(const TaskInfo& info, int64_t index, size_t seed) const {
+    return static_cast<int64_t>(seed) * samples_of(info) + index;
+  }
+  /// What a task has no room for is found before any work; other lengths may have it. Throws
+  /// InvalidArgument; broken records only where they end the run.
+  void check_room(Task& task, int64_t length, int64_t documents) const {
+    for (const int64_t index : {int64_t{0}, std::max<int64_t>(0, documents - 1)}) try {
+        task.document(length, index);
+      } catch (const FormatError&) {
+        if (!plan_.keep_going) throw;
+      }
   }
   bool mine(int64_t ordinal) const { return ordinal % plan_.shards == plan_.shard - 1; }
 
@@ -200,7 +230,7 @@ class Runner {
         continues ? static_cast<int64_t>((info.chat ? chat_ : plain_).before().size()) + length +
                         info.max_new
                   : length;
-    if (needed <= window || info.truncation != Truncation::none) return false;
+    if (needed <= window) return false;
     skipped_.push_back(
         fmt::format("{} at {} tokens was not run: it needs a window of {}, found {}.", info.name,
                     length, needed, window));
@@ -219,13 +249,13 @@ class Runner {
       // Nothing is known of its questions: the failure itself is the sample.
       document.id = fmt::format("{}{}-{}", of_seed, length, index);
       document.length = length;
-      document.ordinal = ordinal(index, seed_number);
+      document.ordinal = ordinal(task.info(), index, seed_number);
       document.questions.emplace_back().id = "0";
       for (const EvalUnit& u : units_)
         add(task, document, u, failed_unit(task, document, u, plan_.mode, e.what()));
       return;
     }
-    document.ordinal = ordinal(index, seed_number);
+    document.ordinal = ordinal(task.info(), index, seed_number);
     std::vector<const EvalUnit*> todo;
     for (const EvalUnit& u : units_)
       if (!log_.has(key(task, document, u)))
@@ -241,7 +271,7 @@ class Runner {
           fnv1a64(fmt::format("{}|{}|{}", plan_.seeds.front(), task.info().name, document.id));
       eval.emplace(lm_, task, task.info().chat ? chat_ : plain_, document,
                    DocumentSettings{plan_.mode, plan_.window, static_cast<int64_t>(seed >> 1),
-                                    !plan_.keep_going});
+                                    [this](const auto& e) { return ends_run(e); }});
     } catch (const Error& e) {
       if (!plan_.keep_going || !can_be_recorded(e)) throw;
       error = e.what();
@@ -259,20 +289,20 @@ class Runner {
                     first, std::min(together, todo.size() - first)));
   }
 
+  bool ends_run(const std::exception_ptr& error) const {
+    return !plan_.keep_going || !can_be_recorded(error);
+  }
+
   /// What went well is in the record before an error ends the run.
   void run_units(DocumentEval& eval, const Task& task, const TaskDocument& document,
                  std::span<const EvalUnit* const> units) {
     std::vector<DocumentEval::Outcome> outcomes = eval.run(units);
     std::exception_ptr fatal;
     for (size_t i = 0; i < units.size(); ++i) {
-      try {
-        if (outcomes[i].error) std::rethrow_exception(outcomes[i].error);
-      } catch (const Error& e) {
-        if (plan_.keep_going && can_be_recorded(e)) {
-          outcomes[i].unit = failed_unit(task, document, *units[i], plan_.mode, e.what());
-          outcomes[i].error = nullptr;
-        }
-      } catch (...) {  // stays
+      if (outcomes[i].error && !ends_run(outcomes[i].error)) {
+        outcomes[i].unit =
+            failed_unit(task, document, *units[i], plan_.mode, text_of(outcomes[i].error));
+        outcomes[i].error = nullptr;
       }
       const SampleKey k = key(task, document, *units[i]);
       if (outcomes[i].error)
@@ -358,6 +388,7 @@ nlohmann::ordered_json task_manifest(const LanguageModel& lm, const TaskPlan& pl
   j["run"]["together"] = plan.together;
   j["run"]["min_full_score"] = plan.summary.min_full_score;
   j["run"]["keep_going"] = plan.keep_going;
+  j["run"]["inputs"] = plan.inputs;
   return j;
 }
 
@@ -370,7 +401,11 @@ void run_tasks(const LanguageModel& lm, const TaskPlan& plan, const TaskMaker& m
   begin_run(plan.folder, manifest);
   Runner runner(lm, plan, make, manifest.at("manifest_id").get<std::string>());
   const int64_t units = runner.run();
-  end_run(plan.folder, units, runner.skipped());
+  std::vector<std::string> missing = runner.skipped();
+  if (plan.broken != nullptr)
+    for (const std::string& error : *plan.broken)
+      missing.push_back(fmt::format("A record was left out: {}.", error));
+  end_run(plan.folder, units, missing);
   if (plan.shards == 1) write_reports(plan.folder, plan.summary);
 }
 

@@ -41,6 +41,11 @@ struct TaskPlan {
   int64_t together = 1;     ///< units of a document that decode together: faster, the same answers
   bool keep_going = false;  ///< a document or unit that fails is recorded and scores 0
   bool anew = false;        ///< forgets what a run in the folder has done, once the plan is sound
+  /// Names of the files behind `resources`, and texts that decide the wording: for the manifest, so
+  /// that somebody can run it again.
+  nlohmann::ordered_json inputs = nlohmann::ordered_json::object();
+  /// What corpora left out (TaskResources::broken), or null: listed with what was not run.
+  const std::vector<std::string>* broken = nullptr;
   std::filesystem::path folder;
   SummaryOptions summary;  ///< of the reports
   ProgressFn progress;     ///< stage "eval", unit "units"

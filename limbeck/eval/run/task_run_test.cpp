@@ -128,9 +128,68 @@ TEST(TaskRunTest, ALengthWithoutRoomForItsLastSampleIsNotBegun) {
   plan.samples = 2;
   run(plan,
       [](std::unique_ptr<Task> task) { return std::make_unique<ShortTask>(std::move(task)); });
-  for (const SampleRow& row : rows_of(read_units(plan.folder))) EXPECT_EQ(row.length, 80);
+  const std::vector<SampleRow> rows = rows_of(read_units(plan.folder));
+  EXPECT_EQ(rows.size(), 2U * 5U);
+  for (const SampleRow& row : rows) EXPECT_EQ(row.length, 80);
   EXPECT_EQ(read_manifest(plan.folder)["run"]["skipped"][0],
             "lm at 64 tokens was not run: no room for a second.");
+  // Whatever fails, a length that has no room is none of its samples.
+  plan.folder = folder.path() / "b";
+  plan.keep_going = true;
+  run(plan,
+      [](std::unique_ptr<Task> task) { return std::make_unique<ShortTask>(std::move(task)); });
+  EXPECT_EQ(rows_of(read_units(plan.folder)).size(), 2U * 5U);
+}
+
+/// Scores have a part, documents a depth; there are three kinds of them. Nothing but the full cache
+/// can answer.
+class GridTask : public ShortTask {
+ public:
+  explicit GridTask(std::unique_ptr<Task> task) : ShortTask(std::move(task)) {
+    info_ = ShortTask::info();
+    info_.round = 3;
+  }
+  const TaskInfo& info() const override { return info_; }
+  TaskDocument document(int64_t length, int64_t index) override {
+    TaskDocument out = ShortTask::document(length, index);
+    out.facts["depth"] = 50 * index;
+    return out;
+  }
+  TaskScore score(const TaskQuestion& question, std::string_view text) const override {
+    TaskScore out = ShortTask::score(question, text);
+    out.more["part"] = 1;
+    return out;
+  }
+
+ private:
+  TaskInfo info_;
+};
+
+TEST(TaskRunTest, WholeRoundsAreRunAndFailuresCountInEveryPart) {
+  const ScratchFolder folder;
+  TaskPlan plan = plan_of(folder.path() / "a", {lm_task()});
+  plan.lengths = {80};
+  plan.samples = 2;
+  plan.keep_going = true;
+  plan.methods = {parse_method_entry("knorm")};
+  plan.methods[0].options.budget = 1;  // beside a ratio
+  plan.inputs["texts"] = {"a.txt"};
+  const std::vector<std::string> broken = {"[tasks] x line 3: y"};
+  plan.broken = &broken;
+  run(plan, [](std::unique_ptr<Task> task) { return std::make_unique<GridTask>(std::move(task)); });
+  int64_t failed = 0, full = 0;
+  for (const SampleRow& row : rows_of(read_units(plan.folder))) {
+    full += row.method == "full" ? 1 : 0;
+    EXPECT_TRUE(row.metrics.contains("depth"));
+    if (row.error.empty()) continue;
+    ++failed;
+    EXPECT_EQ(row.metrics.at("part"), 0);
+  }
+  EXPECT_EQ(full, 3);
+  EXPECT_EQ(failed, 3);
+  const auto manifest = read_manifest(plan.folder);
+  EXPECT_EQ(manifest["run"]["inputs"]["texts"][0], "a.txt");
+  EXPECT_EQ(manifest["run"]["skipped"][0], "A record was left out: [tasks] x line 3: y.");
 }
 
 TEST(TaskRunTest, AnewForgetsTheRunBeforeUnlessThePlanIsUnsound) {

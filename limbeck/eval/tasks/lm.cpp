@@ -93,7 +93,13 @@ std::vector<Piece> LmTask::pieces_of(int64_t length) const {
                                    static_cast<double>(std::max<int64_t>(1, tokens(probe)));
     const auto bytes = static_cast<size_t>(kMargin * bytes_per_token *
                                            static_cast<double>(length + options_.continuation));
-    const size_t count = text.size() / std::max<size_t>(1, bytes);
+    size_t count = text.size() / std::max<size_t>(1, bytes);
+    // A text that is too short for the margin may hold the tokens all the same.
+    if (count == 0 && static_cast<double>(text.size()) * kMargin >= static_cast<double>(bytes) &&
+        tokens(text) >= length + options_.continuation) {
+      out.push_back({i, 0, text.size()});
+      continue;
+    }
     size_t at = random.below(text.size() - count * bytes + 1);
     for (size_t k = 0; k < count; ++k, at += bytes) {
       Piece piece{i, at, at + bytes};

@@ -41,6 +41,23 @@ TEST(LmTaskTest, ExcerptsHaveTheTokensAndDoNotOverlap) {
   EXPECT_FALSE(of_text[0].empty() || of_text[1].empty());
 }
 
+TEST(LmTaskTest, ATextThatJustHoldsTheTokensIsUsedWhole) {
+  TaskResources r;
+  const PromptCounter words = test::word_counter();
+  const auto of_tokens = [&](int64_t wanted) {
+    std::string out;
+    while (words(out, "", "") - words("", "", "") < wanted) out += "word ";
+    return out;
+  };
+  const std::string text = of_tokens(330), shorter = of_tokens(310);
+  r.texts = std::make_shared<std::vector<std::string>>(std::vector<std::string>{shorter, text});
+  LmOptions options;
+  options.continuation = 64;
+  const auto task = make_lm_task(r, options, words);
+  ASSERT_EQ(task->size(256), 1);
+  EXPECT_EQ(task->document(256, 0).text, text);
+}
+
 TEST(LmTaskTest, NoCharacterIsCutAnywhere) {
   TaskResources r;
   std::string text;

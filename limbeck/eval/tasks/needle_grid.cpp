@@ -21,6 +21,7 @@ TaskInfo grid_info() {
   info.name = info.group = kName;
   info.metric = "contain";
   info.max_new = 64;
+  info.round = kNeedleGridDepths;
   return info;
 }
 

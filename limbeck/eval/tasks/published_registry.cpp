@@ -51,13 +51,14 @@ std::unique_ptr<Task> make_icl(const std::string& path, const IclOptions& option
 
 /// Questions over paragraphs of a file; the other paragraphs fill the length.
 TaskEntry corpus(std::string_view name, std::string_view summary, std::string_view file,
-                 QaCorpus (*read)(const std::filesystem::path&)) {
+                 QaCorpus (*read)(const std::filesystem::path&, std::vector<std::string>*)) {
   TaskEntry out = task_entry<CorpusOptions>(
       name, name, summary,
       [name, read](const TaskResources& resources, const TaskRequest& request,
                    const CorpusOptions& options, PromptCounter counter) {
-        return make_corpus_task(name, std::make_shared<QaCorpus>(read(request.file)), resources,
-                                options, std::move(counter));
+        return make_corpus_task(name,
+                                std::make_shared<QaCorpus>(read(request.file, resources.broken)),
+                                resources, options, std::move(counter));
       });
   out.file = file;
   return out;

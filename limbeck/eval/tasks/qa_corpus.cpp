@@ -94,37 +94,55 @@ std::vector<int64_t> supporting(const QaCorpus& corpus, const JsonRecord& record
   return out.empty() ? documents : out;
 }
 
+void add_hotpot_question(CorpusBuilder& builder, const JsonRecord& record) {
+  QaCorpus::Question question{record.text("question"), {record.text("answer")}, {}, {}, {}};
+  if (record.has("context")) {
+    add_titled(builder, record, "context", question.gold);
+    question.needed = supporting(builder.corpus, record, question.gold);
+  } else {
+    for (const char* side : {"a", "b"})
+      add_distinct(question.gold, builder.add_document(
+                                      hotpot_document(record.text(fmt::format("title_{}", side)),
+                                                      record.texts(fmt::format("para_{}", side)))));
+    question.needed = question.gold;
+    add_titled(builder, record, "distractors", question.gold);
+  }
+  if (question.gold.empty()) record.fail("context", "must have a document; found none");
+  builder.corpus.questions.push_back(std::move(question));
+}
+
+/// Runs `add`; with `broken` a FormatError goes there, and the questions that it began are gone.
+template <class Add>
+void or_leave_out(CorpusBuilder& builder, std::vector<std::string>* broken, Add&& add) {
+  const size_t before = builder.corpus.questions.size();
+  try {
+    add();
+  } catch (const FormatError& e) {
+    if (broken == nullptr) throw;
+    builder.corpus.questions.resize(before);
+    broken->emplace_back(e.what());
+  }
+}
+
 }  // namespace
 
-QaCorpus read_squad(const std::filesystem::path& path) {
+QaCorpus read_squad(const std::filesystem::path& path, std::vector<std::string>* broken) {
   const JsonRecord file = read_json_object(path);
   CorpusBuilder builder;
-  for (const JsonRecord& article : file.records("data")) add_article(builder, article);
+  for (const JsonRecord& article : file.records("data"))
+    or_leave_out(builder, broken, [&] { add_article(builder, article); });
   if (builder.corpus.questions.empty())
     file.fail("data", "must have a question with an answer; found none");
   return std::move(builder.corpus);
 }
 
-QaCorpus read_hotpotqa(const std::filesystem::path& path) {
+QaCorpus read_hotpotqa(const std::filesystem::path& path, std::vector<std::string>* broken) {
   const JsonlFile file(path);
   CorpusBuilder builder;
-  for (int64_t i = 0; i < file.size(); ++i) {
-    const JsonRecord record = file.record(i);
-    QaCorpus::Question question{record.text("question"), {record.text("answer")}, {}, {}, {}};
-    if (record.has("context")) {
-      add_titled(builder, record, "context", question.gold);
-      question.needed = supporting(builder.corpus, record, question.gold);
-    } else {
-      for (const char* side : {"a", "b"})
-        add_distinct(question.gold, builder.add_document(hotpot_document(
-                                        record.text(fmt::format("title_{}", side)),
-                                        record.texts(fmt::format("para_{}", side)))));
-      question.needed = question.gold;
-      add_titled(builder, record, "distractors", question.gold);
-    }
-    if (question.gold.empty()) record.fail("context", "must have a document; found none");
-    builder.corpus.questions.push_back(std::move(question));
-  }
+  for (int64_t i = 0; i < file.size(); ++i)
+    or_leave_out(builder, broken, [&] { add_hotpot_question(builder, file.record(i)); });
+  if (builder.corpus.questions.empty())
+    throw FormatError("[tasks] {} must have a good question; found none", path.string());
   return std::move(builder.corpus);
 }
 

@@ -29,13 +29,15 @@ struct QaCorpus {
 };
 
 /// Documents are the paragraphs; gold is the question's own, preferred are its article's others.
-/// Throws ResourceError, and FormatError naming file and field.
-QaCorpus read_squad(const std::filesystem::path& path);
+/// Throws ResourceError, and FormatError naming file and field. With `broken`, articles with an
+/// error are left out and the error is added there; paragraphs read before it stay.
+QaCorpus read_squad(const std::filesystem::path& path, std::vector<std::string>* broken = nullptr);
 
 /// Documents are "title\ntext"; gold are all that the record gives the question, with those that
 /// only distract; needed are title_a and title_b, or those that supporting_facts name (all gold
 /// where it names none); preferred is empty. Throws ResourceError, and FormatError naming file,
-/// line and field.
-QaCorpus read_hotpotqa(const std::filesystem::path& path);
+/// line and field; with `broken` as above, by questions.
+QaCorpus read_hotpotqa(const std::filesystem::path& path,
+                       std::vector<std::string>* broken = nullptr);
 
 }  // namespace limbeck

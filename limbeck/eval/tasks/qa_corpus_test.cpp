@@ -88,6 +88,35 @@ TEST(QaCorpusTest, ErrorsNameFileAndField) {
       "title");
 }
 
+TEST(QaCorpusTest, BrokenRecordsAreLeftOutWhereAskedFor) {
+  ScratchFolder folder;
+  std::vector<std::string> broken;
+  const QaCorpus squad = read_squad(folder.write("s.json", R"({"data": [
+        {"paragraphs": [{"context": "one", "qas": [{"question": "a", "answers": [{"text": "x"}]}]},
+                        {"context": 4}]},
+        {"paragraphs": [{"context": "two", "qas": [{"question": "b", "answers": [{"text": "y"}]}]}]}]})"),
+                                    &broken);
+  ASSERT_EQ(squad.questions.size(), 1U);
+  EXPECT_EQ(squad.questions[0].text, "b");
+  EXPECT_EQ(squad.documents[static_cast<size_t>(squad.questions[0].gold[0])], "two");
+  ASSERT_EQ(broken.size(), 1U);
+  EXPECT_EQ(broken[0],
+            "[tasks] s.json: field \"data[0].paragraphs[1].context\" must be a text; found number");
+  broken.clear();
+  const QaCorpus hotpot = read_hotpotqa(
+      folder.write("h.json",
+                   "{\"question\": \"q\"}\nno JSON\n{\"question\": \"p\", \"answer\": "
+                   "\"a\", \"context\": [[\"T\", [\"s\"]]]}\n"),
+      &broken);
+  ASSERT_EQ(hotpot.questions.size(), 1U);
+  EXPECT_EQ(hotpot.questions[0].text, "p");
+  ASSERT_EQ(broken.size(), 2U);
+  EXPECT_TRUE(broken[0].starts_with("[tasks] h.json line 1: ")) << broken[0];
+  EXPECT_TRUE(broken[1].starts_with("[tasks] h.json line 2: ")) << broken[1];
+  EXPECT_THROW(read_hotpotqa(folder.write("h.json", "{\"question\": \"q\"}\n"), &broken),
+               FormatError);
+}
+
 TEST(QaCorpusTest, ReadsTheRealSquadFile) {
   const auto path = data_folder() / "qa" / "xquad.en.json";
   if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is not there";

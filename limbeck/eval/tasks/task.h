@@ -44,6 +44,9 @@ struct TaskInfo {
   int64_t max_new = 128;  ///< tokens that an answer may have
   AnswerKind answer = AnswerKind::generate;
   Truncation truncation = Truncation::none;
+  /// Documents come in rounds of so many, one of each kind (depths of a grid): runs have whole
+  /// ones.
+  int64_t round = 1;
   bool sized = true;              ///< documents of any length; false: as the file has them
   bool chat = true;               ///< false: the text is fed as it is, behind BOS
   std::vector<std::string> stop;  ///< strings that end an answer
