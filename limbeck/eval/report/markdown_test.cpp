@@ -71,6 +71,10 @@ TEST(MarkdownTest, NamesLeftOutTasksAndMissingRows) {
   EXPECT_EQ(text.find("No row for random eviction"), std::string::npos);
   EXPECT_NE(text.find("Not measured, so without a mean: random 50 % on cwe."), std::string::npos);
   EXPECT_NE(text.find("Documents a cell: 1 to 8."), std::string::npos);
+  EXPECT_NE(text.find("Seconds say little: some are of fewer than 3 compactions."),
+            std::string::npos);
+  EXPECT_EQ(summary_markdown(summarise_samples(test::small_run()), {}).find("Seconds say little"),
+            std::string::npos);
 }
 
 TEST(MarkdownTest, CriticalFootprintsCarryTheirSign) {
