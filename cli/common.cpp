@@ -171,7 +171,11 @@ HeadTable read_head_shares(const LanguageModel& lm, const std::string& file) {
   std::vector<bool> sliding;
   for (const LayerSpec& layer : lm.model.spec().layers)
     sliding.push_back(layer.attention.type != LayerKind::Type::full);
-  return read_head_table(file, lm.model.spec().layer_count(), lm.model.spec().kv_heads, sliding);
+  HeadTable out =
+      read_head_table(file, lm.model.spec().layer_count(), lm.model.spec().kv_heads, sliding);
+  if (!out.fingerprint.empty() && out.fingerprint != lm.model.fingerprint())
+    throw Mismatch("[cli] {} was made for another model ({})", file, out.architecture);
+  return out;
 }
 
 HeadTable head_weights(const LanguageModel& lm, const std::string& file) {

@@ -151,8 +151,14 @@ int run_demo(const Globals& globals, const DemoArgs& args) {
   std::vector<Row> rows = {measure(lm, story, text, options)};
   for (const auto& s : rows[0].report.seconds) seconds.push_back(s);
   if (args.compare) {
-    CompactOptions repeat = options;
+    CompactOptions repeat;
+    repeat.method = "kvzip";
+    repeat.ratio = options.ratio;
+    repeat.budget = options.budget;
+    repeat.span = options.span;
+    repeat.repeat = repeat_prompt(lm, text.frame);
     repeat.sources = QuerySources{};
+    repeat.progress = show;
     const StoredQueries queries = capture_queries(lm.model, text.cache, repeat);
     for (const char* other : {"kvzip", "am-omp-fast"}) {
       if (options.method == other) continue;

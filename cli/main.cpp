@@ -244,7 +244,12 @@ int main(int argc, char** argv) {
   add_compact(c, demo.compact);
   c->add_flag("!--alone", demo.compare, "no other methods beside it");
   c->footer("example: limbeck demo --ratio 0.05");
-  c->callback([&] { status = run_demo(globals, demo); });
+  c->callback([&status, &globals, &demo, c] {
+    // The ratio is a default beside which no other may stand.
+    if (c->count("--ratio") == 0 && (demo.compact.budget != 0 || demo.compact.quality != 0))
+      demo.compact.ratio = 0;
+    status = run_demo(globals, demo);
+  });
 
   GenerateArgs generate;
   c = app.add_subcommand("generate", "continue a prompt");

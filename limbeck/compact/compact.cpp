@@ -92,7 +92,9 @@ CompactReport compact_pieces(const Model& model, KvCache& cache, const CompactOp
     o.scores = nullptr;  // each piece is a cache of its own
     join_reports(report, run_contest(model, alone, o, slots[i]));
     for (size_t s = 0; s < alone.segments().size(); ++s) {
-      if (alone.segments()[s].begin != pieces[i].begin) continue;
+      // One that keeps everything has not been cut out of what it stands in.
+      if (alone.segments()[s].begin != pieces[i].begin || alone.segments()[s].end != pieces[i].end)
+        continue;
       std::vector<LayerSegmentPtr> layers(cache.shape().layer_count());
       for (int64_t l = 0; l < cache.shape().layer_count(); ++l)
         if (cache.layer(l).kind.type == LayerKind::Type::full)
@@ -103,6 +105,10 @@ CompactReport compact_pieces(const Model& model, KvCache& cache, const CompactOp
                     {"pieces", "tokens", pieces[i].end - span.begin, span.size()});
   }
   settle_statistics(report, pieces.size());
+  if (options.budget)  // of the whole; each piece has its own in its segment
+    report.requested_ratio = std::min(
+        1.0, static_cast<double>(*options.budget) * static_cast<double>(report.kept.size()) /
+                 static_cast<double>(std::max<int64_t>(1, report.entries_before)));
   report.bytes_before = cache.bytes().total();
   report.settle_ratio();
   cache = std::move(result);
@@ -229,9 +235,15 @@ CompactReport compact(const Model& model, KvCache& cache, const CompactOptions& 
   KvCache result = cache.clone();
   CompactReport report;
   report.span = span_of(cache, options);
-  for (const PositionRange& run : runs) {
+  std::vector<double> sizes;
+  for (const PositionRange& run : runs) sizes.push_back(static_cast<double>(run.size()));
+  // A budget is one of all that is new.
+  const std::vector<int64_t> budgets =
+      options.budget ? largest_remainder(*options.budget, sizes) : std::vector<int64_t>{};
+  for (size_t i = 0; i < runs.size(); ++i) {
     CompactOptions o = options;
-    o.span = run;
+    o.span = runs[i];
+    if (options.budget) o.budget = std::max<int64_t>(1, budgets[i]);
     join_reports(report, compact_span(model, result, o));
   }
   settle_statistics(report, runs.size());

@@ -38,7 +38,9 @@ struct CompactOptions {
   /// Power of the head weights by which the first stage's scores count; default: where little is
   /// kept the one that the table names, for presets that say so (methods/presets.h), else 0.
   std::optional<double> head_power;
-  std::string normalize;  ///< "", "zscore", "rank" or "share": makes scores of heads comparable
+  /// "", "zscore", "rank" or "share": makes scores of heads comparable, in stages where they are
+  /// not.
+  std::string normalize;
   std::optional<double> ratio;         ///< in (0, 1]; exactly one of ratio and budget
   std::optional<int64_t> budget;       ///< slots kept per head, mean over heads
   std::optional<PositionRange> span;   ///< default: everything

@@ -41,9 +41,9 @@ class Compaction {
       allocators_.push_back(make_allocator(stage.allocator, stage.allocator_options));
     }
     builder_ = make_builder(preset_.builder, preset_.builder_options);
-    check_combination();
+    check_combination(preset_, scorers_, allocators_, *builder_, options_);
     set_budgets();
-    if (slots_override_ < 0 && keeps_everything()) return whole();
+    if (keeps_everything()) return whole();
     // bf16 operands stay exact and sums are f32; f32 models get f32 products.
     std::optional<MediumPrecision> products;
     if (cache_.shape().dtype == DType::bf16) products.emplace();
@@ -106,9 +106,10 @@ class Compaction {
       report_.entries_before += slots.slots();
       layers_.push_back(std::move(plan));
     }
-    report_.requested_ratio = options_.ratio.value_or(
-        std::min(1.0, static_cast<double>(options_.budget.value_or(0)) * head_count() /
-                          static_cast<double>(report_.entries_before)));
+    report_.requested_ratio = options_.ratio.value_or(std::min(
+        1.0,
+        static_cast<double>(slots_override_ >= 0 ? slots_override_ : options_.budget.value_or(0)) *
+            head_count() / static_cast<double>(report_.entries_before)));
   }
 
   /// Heads that a budget counts: streaming ones have an allocation of their own.
@@ -124,16 +125,6 @@ class Compaction {
       for (size_t h = 0; h + 1 < plan.offsets.size(); ++h)
         report_.kept.push_back(plan.offsets[h + 1] - plan.offsets[h]);
     return std::move(report_);
-  }
-
-  void check_combination() const {
-    for (size_t s = 0; s < preset_.stages.size(); ++s) {
-      check_comparable(preset_.stages[s], *scorers_[s], *allocators_[s], options_.normalize);
-      if (allocators_[s]->table() != TableUse::none && options_.head_shares.empty())
-        throw InvalidArgument(
-            "[compact] the allocator \"{}\" needs a table of the heads (head_shares)",
-            preset_.stages[s].allocator);
-    }
   }
 
   /// Slots a head of a span where nothing has been dropped yet.
@@ -394,7 +385,9 @@ class Compaction {
     report_.seconds.emplace_back(
         preset_.stages.size() == 1 ? "scores" : "scores " + preset_.stages[s].scorer, seconds);
     if (s == 0 && known_ == nullptr) keep_scores(seconds);
-    for (LayerPlan& plan : layers_) normalize_scores(options_.normalize, plan.scores, plan.offsets);
+    if (scorers_[s]->traits().normalizable)
+      for (LayerPlan& plan : layers_)
+        normalize_scores(options_.normalize, plan.scores, plan.offsets);
     if (s == 0) weigh_scores(layers_, options_.head_weights, head_power(preset_, kept_part()));
     contest(*allocators_[s], share);
     for (LayerPlan& plan : layers_) plan.earlier = plan.scores;
@@ -464,6 +457,7 @@ class Compaction {
     in.seen = seen;
     in.open_budget = open;
     in.head_weights = options_.head_weights.layer(plan.layer);
+    in.own_budgets = allocators_[s]->requires_comparable() == Comparable::none;
     in.own = own;
     in.recent = recent_;
     score_plan(*scorers_[s], preset_.stages[s].scorer, in, plan);

@@ -5,6 +5,8 @@
 #include "limbeck/compact/allocate/allocator.h"
 #include "limbeck/compact/compact.h"
 
+#include <memory>
+#include <span>
 #include <string_view>
 
 namespace limbeck {
@@ -21,6 +23,12 @@ bool method_needs_queries(const CompactOptions& options);
 /// Throws InvalidArgument for an allocator that ranks more widely than the stage's scores compare.
 void check_comparable(const Stage& stage, const Scorer& scorer, const Allocator& allocator,
                       std::string_view normalize);
+
+/// Throws InvalidArgument for parts that do not go together, and for options that none of them
+/// reads.
+void check_combination(const Preset& preset, std::span<const std::unique_ptr<Scorer>> scorers,
+                       std::span<const std::unique_ptr<Allocator>> allocators,
+                       const Builder& builder, const CompactOptions& options);
 
 /// Throws Mismatch for tables of heads of another shape.
 void check_head_tables(const CacheShape& shape, const CompactOptions& options);

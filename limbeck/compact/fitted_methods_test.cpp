@@ -290,21 +290,81 @@ TEST(FittedMethodsTest, SharesGivePublishedFitsNoMoreThanTheirCap) {
 }
 
 TEST(FittedMethodsTest, ABudgetOfEverythingCopiesEverything) {
-  for (const std::string method : {"am-omp", "wpc", "limbeck"}) {
+  for (const std::string method : {"am-omp", "wpc", "limbeck", "am-omp in pieces"}) {
     Read r;
     KvCache before = r.cache.clone();
-    CompactOptions o = Read::options(method, 0.5);
+    CompactOptions o = Read::options(method.substr(0, method.find(' ')), 0.5);
     o.ratio = {};
     o.budget = 10000;
+    if (method.ends_with("pieces")) o.chunk = 30;
     const CompactReport report = compact(r.model, r.cache, o);
     EXPECT_EQ(report.entries_after, report.entries_before) << method;
-    for (int64_t l = 0; l < r.cache.shape().layer_count(); ++l)
-      for (size_t s = 0; s < r.cache.segments().size(); ++s) {
-        const LayerSegment &a = *before.layer(l).segments[s], &b = *r.cache.layer(l).segments[s];
-        EXPECT_FALSE(b.bias.defined());
-        EXPECT_TRUE(at::equal(a.keys, b.keys) && at::equal(a.values, b.values)) << method;
-      }
+    const PositionRange all{0, before.logical_length()};
+    ASSERT_EQ(r.cache.logical_length(), all.end);
+    for (int64_t l = 0; l < r.cache.shape().layer_count(); ++l) {
+      const LayerSegment a = cache_gather(before, l, all), b = cache_gather(r.cache, l, all);
+      EXPECT_FALSE(b.bias.defined() && b.bias.count_nonzero().item<int64_t>() > 0) << method;
+      EXPECT_TRUE(at::equal(a.keys, b.keys) && at::equal(a.values, b.values)) << method;
+      EXPECT_TRUE(at::equal(a.positions, b.positions)) << method;
+    }
   }
+}
+
+std::string refusal(const CompactOptions& o) {
+  Read r;
+  try {
+    compact(r.model, r.cache, o);
+  } catch (const InvalidArgument& e) {
+    return e.what();
+  }
+  return "none";
+}
+
+TEST(FittedMethodsTest, OptionsThatNobodyReadsAreRefused) {
+  CompactOptions o = Read::options("am-hak", 0.3);
+  o.head_shares = {"shares", "manual", {}, {}, 3, 2, {0.5, 0.1, 0.1, 0.1, 0.1, 0.1}};
+  EXPECT_EQ(refusal(o),
+            "[compact] head_shares are read by the allocator \"table\"; found \"uniform\"");
+  o = Read::options("kvzip", 0.3);
+  o.on_policy = true;
+  EXPECT_EQ(refusal(o),
+            "[compact] on_policy refits the kept slots; the builder \"copy\" fits none");
+  o = Read::options("wpc", 0.3);
+  o.normalize = "zscore";
+  EXPECT_EQ(refusal(o),
+            "[compact] normalize would lose the order of \"wpc\" scores, which are on one scale "
+            "already; leave it out");
+  o = Read::options("am-hak", 0.3);
+  o.builder_options = {{"low", "2"}, {"high", "1"}};
+  EXPECT_EQ(refusal(o), "[fit-literal] low must be at most high; found 2 and 1");
+  o.builder_options = {{"low", "0"}};
+  EXPECT_NE(refusal(o), "none");
+}
+
+TEST(FittedMethodsTest, ReconstructionSpendsTheBudgetOfEachHead) {
+  Read r;
+  CompactOptions o = Read::options("wpc", 0.2);
+  o.allocator = "table";  // the first head has almost five times the mean
+  o.head_shares = {"shares", "manual", {}, {}, 3, 2, {0.75, 0.05, 0.05, 0.05, 0.05, 0.05}};
+  const CompactReport report = compact(r.model, r.cache, o);
+  // Beyond `reach` times the mean, where orders of heads that compete end.
+  EXPECT_GT(report.kept[0], 1.1 * 3 * static_cast<double>(report.entries_after) / 6);
+}
+
+TEST(FittedMethodsTest, ABudgetIsOneOfAllPiecesAndOfAllThatIsNew) {
+  Read r;
+  CompactOptions o = Read::options("knorm", 0.5);
+  o.ratio = {};
+  o.budget = 20;
+  o.chunk = 30;
+  const CompactReport report = compact(r.model, r.cache, o);
+  const double asked = 20.0 * 6 / static_cast<double>(report.entries_before);
+  EXPECT_NEAR(report.requested_ratio, asked, 1e-12);
+  EXPECT_EQ(report.entries_after, 20 * 6);
+  for (const SegmentInfo& s : r.cache.segments())
+    if (s.state == SpanState::compacted) {
+      EXPECT_NEAR(s.requested_ratio, asked, 0.1);
+    }
 }
 
 TEST(FittedMethodsTest, BudgetsFromATable) {

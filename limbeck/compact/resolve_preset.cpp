@@ -37,7 +37,7 @@ Preset resolve_preset(const CompactOptions& options) {
     throw InvalidArgument(
         "[compact] coverage is the first stage of methods of two stages; {} has {}", p.name,
         p.stages.size());
-  // Options of another scorer or allocator than the preset's own mean nothing.
+  // Options of another part than the preset's own mean nothing.
   const auto replace = [](std::string& part, OptionTexts& part_options, const std::string& by) {
     if (!by.empty() && by != part) part_options.clear();
     if (!by.empty()) part = by;
@@ -54,12 +54,10 @@ Preset resolve_preset(const CompactOptions& options) {
     for (const auto& [key, value] : options.coverage_allocator_options)
       p.stages[0].allocator_options[key] = value;
   }
-  if (!options.builder.empty()) p.builder = options.builder;
+  replace(p.builder, p.builder_options, options.builder);
   for (const auto& [key, value] : options.scorer_options) p.stages.back().options[key] = value;
   for (const auto& [key, value] : options.allocator_options)
     p.stages.back().allocator_options[key] = value;
-  // Options of another builder than the preset's own mean nothing.
-  if (!options.builder.empty()) p.builder_options.clear();
   for (const auto& [key, value] : options.builder_options) p.builder_options[key] = value;
   if (!options.coverage.empty() || !options.coverage_allocator.empty())
     p.name = fmt::format("{} ({} x {} first)", p.name, p.stages[0].scorer, p.stages[0].allocator);
@@ -85,6 +83,33 @@ void check_comparable(const Stage& stage, const Scorer& scorer, const Allocator&
         "{}; set normalize to zscore, rank or share",
         stage.scorer, traits.comparable == Comparable::none ? "head" : "layer", stage.allocator,
         comparable_name(need));
+}
+
+void check_combination(const Preset& preset, std::span<const std::unique_ptr<Scorer>> scorers,
+                       std::span<const std::unique_ptr<Allocator>> allocators,
+                       const Builder& builder, const CompactOptions& options) {
+  bool reads_table = false, normalizable = false;
+  for (size_t s = 0; s < preset.stages.size(); ++s) {
+    check_comparable(preset.stages[s], *scorers[s], *allocators[s], options.normalize);
+    normalizable |= scorers[s]->traits().normalizable;
+    if (allocators[s]->table() == TableUse::none) continue;
+    reads_table = true;
+    if (options.head_shares.empty())
+      throw InvalidArgument(
+          "[compact] the allocator \"{}\" needs a table of the heads (head_shares)",
+          preset.stages[s].allocator);
+  }
+  if (!options.normalize.empty() && !normalizable)
+    throw InvalidArgument(
+        "[compact] normalize would lose the order of \"{}\" scores, which are on one scale "
+        "already; leave it out",
+        preset.stages.back().scorer);
+  if (!options.head_shares.empty() && !reads_table)
+    throw InvalidArgument("[compact] head_shares are read by the allocator \"table\"; found \"{}\"",
+                          preset.stages.back().allocator);
+  if (options.on_policy && !builder.needs_queries())
+    throw InvalidArgument("[compact] on_policy refits the kept slots; the builder \"{}\" fits none",
+                          preset.builder);
 }
 
 void check_head_tables(const CacheShape& shape, const CompactOptions& options) {

@@ -48,6 +48,11 @@ TEST(ResolvePresetTest, AReplacedPartLosesTheOptionsOfThePreset) {
   o.allocator_options = {{"safe", "0.5"}};
   EXPECT_EQ(resolve_preset(o).stages[0].allocator_options, (OptionTexts{{"safe", "0.5"}}));
   EXPECT_EQ(resolve_preset(o).name, "knorm x adakv x copy");
+  // A builder by its own name is the preset's.
+  CompactOptions hak = named("am-hak");
+  hak.builder = "fit-literal";
+  EXPECT_EQ(resolve_preset(hak).builder_options, resolve_preset(named("am-hak")).builder_options);
+  EXPECT_FALSE(resolve_preset(hak).builder_options.empty());
 }
 
 TEST(ResolvePresetTest, WhereMuchIsKeptTheFirstStageHandsOutEverything) {

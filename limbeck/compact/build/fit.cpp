@@ -1,4 +1,6 @@
 #include "limbeck/compact/build/builder.h"
+
+#include "limbeck/base/error.h"
 #include "limbeck/compact/fit/choose_rows.h"
 #include "limbeck/compact/fit/fit_head.h"
 #include "limbeck/compact/score/head_problem.h"
@@ -51,7 +53,7 @@ struct LiteralBuilderOptions {
   void for_each_field(V&& v) {
     v("high", high, at_least(0), "upper bound of the weights");
     v("iterations", iterations, closed(0, 1000), "projected gradient steps");
-    v("low", low, at_least(0), "lower bound of the weights");
+    v("low", low, open_closed(0.0, 1e300), "lower bound of the weights");
     v("rows", rows, at_least(1), "most reference rows a KV head");
     v("values", values, one_of({"copy", "ls"}), "least squares, or untouched");
   }
@@ -130,6 +132,8 @@ std::unique_ptr<Builder> make_fit_builder(const std::map<std::string, std::strin
 }
 std::unique_ptr<Builder> make_literal_builder(const std::map<std::string, std::string>& options) {
   const auto o = options_from_texts<LiteralBuilderOptions>("fit-literal", options);
+  if (o.low > o.high)
+    throw InvalidArgument("[fit-literal] low must be at most high; found {} and {}", o.low, o.high);
   FitOptions fit;
   fit.weights = "literal";
   fit.iterations = o.iterations;

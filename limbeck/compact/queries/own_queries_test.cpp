@@ -180,7 +180,7 @@ TEST(OwnQueriesTest, RaggedHeadsAndEmptyOnesAreScored) {
       CompactOptions o = options_for(e.name, 0.5);
       o.span = PositionRange{0, kText};
       o.allocator = "layer";
-      o.normalize = "rank";
+      if (make_scorer(e.name)->traits().normalizable) o.normalize = "rank";
       o.protect_overflow = true;
       const CompactReport report = compact(r.model, r.cache, o);
       EXPECT_LE(report.entries_after, report.entries_before) << e.name;

@@ -50,6 +50,9 @@ struct ScorerTraits {
   int64_t recent = 0;            ///< last slots protected by default
   /// First full layers that keep everything, beyond the budget of the others.
   int64_t whole_layers = 0;
+  /// Whether the order survives a mean and a deviation: not that of scores on one scale some of
+  /// which stand far above all others.
+  bool normalizable = true;
   /// Whether scores may be taken over from a compaction with another budget (score_store.h).
   BudgetUse budget = BudgetUse::all;
 };
@@ -68,8 +71,9 @@ struct ScoreInput {
   /// later stages and the builder. Null when nobody asks for it, empty when nobody has been there.
   /// Coverage and readers may be missing.
   std::vector<HeadAttention>* seen = nullptr;
-  double open_budget = 0;                ///< mean slots per head that this stage hands out
-  std::span<const int64_t> budgets;      ///< [H] slots that each head keeps by its own share
+  double open_budget = 0;            ///< mean slots per head that this stage hands out
+  std::span<const int64_t> budgets;  ///< [H] slots that each head keeps by its own share
+  bool own_budgets = false;  ///< these are final: no other head's slots compete with a head's own
   std::span<const double> head_weights;  ///< [H] importance of the heads, or empty: all 1
   std::span<const uint8_t> forced;       ///< [n] 1 = kept already: protected or of an earlier stage
   std::span<const float> earlier;        ///< [n] scores of the stage before, or empty

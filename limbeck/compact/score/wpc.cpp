@@ -53,7 +53,7 @@ class WpcScorer : public Scorer {
  public:
   explicit WpcScorer(WpcScorerOptions o) : options_(std::move(o)) {}
   ScorerTraits traits() const override {
-    return {.comparable = Comparable::model, .needs_queries = true};
+    return {.comparable = Comparable::model, .needs_queries = true, .normalizable = false};
   }
 
   void score(const ScoreInput& in, const at::Tensor& out) const override {
@@ -77,8 +77,9 @@ class WpcScorer : public Scorer {
     WpcOptions o;
     o.forced = forced_pivots(in, h);
     const auto forced = static_cast<int64_t>(o.forced.size());
-    const int64_t open =
+    int64_t open =
         std::max(options_.floor, static_cast<int64_t>(std::ceil(options_.reach * in.open_budget)));
+    if (in.own_budgets) open = std::max(open, in.budgets[h] - forced);
     o.limit = std::min(size, forced + open);
     const bool large = size > options_.dense;
     if (options_.gram == "sampled" || (options_.gram == "auto" && large)) {
