@@ -152,9 +152,6 @@ int run_demo(const Globals& globals, const DemoArgs& args) {
   for (const auto& s : rows[0].report.seconds) seconds.push_back(s);
   if (args.compare) {
     CompactOptions repeat;
-    repeat.method = "kvzip";
-    repeat.ratio = options.ratio;
-    repeat.budget = options.budget;
     repeat.span = options.span;
     repeat.repeat = repeat_prompt(lm, text.frame);
     repeat.sources = QuerySources{};

@@ -365,6 +365,18 @@ TEST(FittedMethodsTest, ABudgetIsOneOfAllPiecesAndOfAllThatIsNew) {
     if (s.state == SpanState::compacted) {
       EXPECT_NEAR(s.requested_ratio, asked, 0.1);
     }
+  // Two runs of what is new around one that was compacted before.
+  Read parts;
+  const int64_t length = parts.cache.logical_length();
+  CompactOptions middle = Read::options("knorm", 0.5);
+  middle.span = PositionRange{30, 40};
+  compact(parts.model, parts.cache, middle);
+  CompactOptions rest = Read::options("knorm", 0.5);
+  rest.ratio = {};
+  rest.budget = 20;
+  rest.only_new = true;
+  rest.span = PositionRange{0, length};
+  EXPECT_EQ(compact(parts.model, parts.cache, rest).entries_after, 20 * 6);
 }
 
 TEST(FittedMethodsTest, BudgetsFromATable) {

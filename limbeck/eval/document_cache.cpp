@@ -96,8 +96,7 @@ DocumentCache::DocumentCache(const DocumentCache& text, std::span<const int32_t>
       options_(text.options_),
       full_(text.full_.clone()),
       shared_(text.shared_),
-      text_loss_(text.text_loss_),
-      shares_(false) {
+      text_loss_(text.text_loss_) {
   span_.end += static_cast<int64_t>(tokens.size());
   options_.span = span_;
   options_.query_aware = true;
@@ -218,7 +217,8 @@ void DocumentCache::compact_with(const EvalUnit& unit, CompactedDocument& out) {
     o.ratio = i == 0 ? targets[0] : targets[i] / targets[i - 1];
     // On-policy fits make their own; a compact cache causes others than the full one.
     o.queries = nullptr;
-    o.scores = i == 0 && shares_ ? &scores_ : nullptr;
+    // A cache with a question in it serves one unit: nobody would take over what it leaves.
+    o.scores = i == 0 && !o.query_aware ? &scores_ : nullptr;
     const bool learns = method_needs_queries(o) || o.polish > 0;
     if (i == 0 && learns && !o.on_policy) {
       const Captured& c = captured(*unit.method);

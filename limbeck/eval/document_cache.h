@@ -85,8 +85,7 @@ class DocumentCache {
   at::Tensor last_logits_;
   std::optional<SelfStudied> self_studied_;
   std::list<Captured> captured_;
-  ScoreStore scores_;   ///< of the full cache
-  bool shares_ = true;  ///< false: made for one unit, for which keeping scores is a waste
+  ScoreStore scores_;  ///< of the full cache
 };
 
 /// Keys, values and biases of the segments that lie in the span, and of streaming heads' entries.

@@ -115,6 +115,8 @@ def published(program, folder):
     check("no floors where they are not wanted",
           {r["method"] for r in rows(program.eval("--task", f"longbench-v2={v2}", "--no-floors"))} ==
           {"full", "none", "knorm", "streaming:scorer.sinks=2"})
+    by_seed = [program.eval("--task", f"helmet_rag={folder / 'nq.jsonl'}", "--task-seed", seeds) for seeds in ("42", "42,43")]
+    check("the questions of a file are asked once, whatever the seeds", len(rows(by_seed[0])) == len(rows(by_seed[1])) > 0)
     check("the full cache alone",
           {r["method"] for r in rows(program.eval("--task", f"longbench-v2={v2}", "--methods", "full", methods=[]))} ==
           {"full", "none"})
@@ -130,6 +132,10 @@ def broken_files(program, folder):
     errors = [r["error"] for r in full if r["error"]]
     check("with --keep-going the others are run", len(full) == 5 and len(errors) == 2 and text in errors[0])
     check("failures are counted", any(c["failed"] == 2 for c in cells(out)))
+    (folder / "classes").mkdir()
+    broken = jsonl(folder / "classes" / "trec.jsonl", {**qa_record(0), "answers": "Tim"}, {**qa_record(1), "all_classes": ["Tim", "Tom"]})
+    full = [r for r in rows(program.eval("--task", f"longbench={broken}", "--keep-going")) if r["method"] == "full"]
+    check("a record whose classes nobody knows fails alone", [bool(r["error"]) for r in full] == [True, False])
     empty = jsonl(folder / "narrativeqa.jsonl", "[")
     program.refuses("a file that cannot be read at all is named", 4, "narrativeqa.jsonl", "--task", f"longbench={empty}")
     out = program.eval("--task", f"longbench={empty},longbench={good}", "--keep-going")
@@ -155,6 +161,8 @@ def language_model(program, folder, texts):
     check("a length beyond the window is listed", "lm at 500 tokens was not run" in (out / "summary.md").read_text()
           and {c["length"] for c in cells(out)} == {128})
     check("the page has the fan", "KL divergence against bytes" in (out / "report.html").read_text())
+    check("the manifest names its inputs without their folders",
+          json.loads((out / "manifest.json").read_text())["run"]["inputs"] == {"texts": [texts.name]})
     short = jsonl(folder / "short.txt", "Once upon a time.\n" * 9)
     program.refuses("a text that is too short is said so", 2, "must have room for 1 excerpts of 208 tokens; found room for 0",
                     "--task", "lm:continuation=80", "--texts", short, "--lengths", "128")

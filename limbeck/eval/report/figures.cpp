@@ -21,7 +21,7 @@ struct XAxis {
 
 ChartPoint point_of(const SummaryGroup& g, const XAxis& axis) {
   const double x = axis.value(g);
-  const ScoreWithInterval& score = g.best_known().score;
+  const ScoreWithInterval& score = g.judged_or_all().score;
   return {x, 100 * score.mean, 100 * score.ci.low, 100 * score.ci.high,
           fmt::format("{} {}: {}; {} {}; {} of the entries", method_title(g.method),
                       budget_text(g.budget), percent_text(score.mean, score.ci), axis.column,
@@ -38,7 +38,7 @@ Chart chart_of(const Summary& s, const GroupKey& key, const MethodStyles& styles
   for (const SummaryGroup* g : group_rows(s, key)) {
     if (g->method == kFullLabel || g->method == kNoneLabel) {
       const bool full = g->method == kFullLabel;
-      const double mean = g->best_known().score.mean;
+      const double mean = g->judged_or_all().score.mean;
       if (std::isfinite(mean))
         chart.lines.push_back({fmt::format("{} {}", method_title(g->method), percent_text(mean)),
                                100 * mean, full ? "full" : "none"});
@@ -65,10 +65,11 @@ Table table_of(const Summary& s, const GroupKey& key, const XAxis& axis, const C
       drawn.push_back({p.x, p.y});
       places.push_back(out.rows.size());
     }
-    out.rows.push_back({{method_title(g->method)},
-                        {bound ? std::string("-") : budget_text(g->budget)},
-                        {three_digits(p.x)},
-                        {percent_text(g->best_known().score.mean, g->best_known().score.ci)}});
+    out.rows.push_back(
+        {{method_title(g->method)},
+         {bound ? std::string("-") : budget_text(g->budget)},
+         {three_digits(p.x)},
+         {percent_text(g->judged_or_all().score.mean, g->judged_or_all().score.ci)}});
     if (chart.front) out.rows.back().push_back({""});
   }
   if (chart.front)

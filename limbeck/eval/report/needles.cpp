@@ -97,9 +97,4 @@ std::vector<NeedleGrid> needle_grids(std::span<const SampleRow> rows) {
   return out;
 }
 
-std::string length_text(int64_t tokens) {
-  return tokens > 0 && tokens % 1024 == 0 ? fmt::format("{}K", tokens / 1024)
-                                          : std::to_string(tokens);
-}
-
 }  // namespace limbeck

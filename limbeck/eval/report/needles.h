@@ -30,7 +30,4 @@ struct NeedleGrid {
 /// By task and mode, then the full cache, methods by name and falling budget, floors.
 std::vector<NeedleGrid> needle_grids(std::span<const SampleRow> rows);
 
-/// "4K" for whole multiples of 1024.
-std::string length_text(int64_t tokens);
-
 }  // namespace limbeck

@@ -97,7 +97,7 @@ struct SummaryGroup : TasksMean {
   double compaction_seconds = 0;  ///< mean of the tasks' medians
 
   /// What there is to compare methods by: of the tasks that count; of all where none does.
-  const TasksMean& best_known() const { return tasks.empty() ? all : *this; }
+  const TasksMean& judged_or_all() const { return tasks.empty() ? all : *this; }
 };
 
 /// Unweighted mean over the tasks of one category of a benchmark, as its authors report it: no task

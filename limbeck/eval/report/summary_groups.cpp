@@ -76,6 +76,7 @@ TasksMean mean_of_tasks(const std::vector<const SummaryCell*>& cells,
   out.score = {kNan, {kNan, kNan}};
   out.relative = kNan;
   if (cells.empty() || std::find(cells.begin(), cells.end(), nullptr) != cells.end()) return out;
+  if (cells.size() == 1) return {cells[0]->score, cells[0]->relative, cells[0]->from_full};
   std::vector<std::vector<double>> scores, differences;
   double full_sum = 0, score_sum = 0;
   for (const SummaryCell* cell : cells) {

@@ -118,7 +118,7 @@ TEST(SummaryTest, GroupsAverageTasksAndNameThoseLeftOut) {
     EXPECT_DOUBLE_EQ(g.score.mean, 15.0 / 16);
     EXPECT_DOUBLE_EQ(g.all.score.mean, (15.0 / 16 + 15.0 / 16 + 0) / 3);
     EXPECT_EQ(g.all.from_full->documents, 24);
-    EXPECT_EQ(&g.best_known(), static_cast<const TasksMean*>(&g));
+    EXPECT_EQ(&g.judged_or_all(), static_cast<const TasksMean*>(&g));
     EXPECT_EQ(g.from_full->documents, 16);
     EXPECT_DOUBLE_EQ(g.relative, 100 * 15.0 / 16);
   }
@@ -128,7 +128,7 @@ TEST(SummaryTest, GroupsAverageTasksAndNameThoseLeftOut) {
   for (const SummaryGroup& g : summarise_samples(rows).groups) {
     EXPECT_TRUE(g.tasks.empty());
     EXPECT_TRUE(std::isnan(g.score.mean));
-    EXPECT_EQ(&g.best_known(), &g.all);
+    EXPECT_EQ(&g.judged_or_all(), &g.all);
     const bool whole = g.method == "full" || (g.method == "good" && g.budget == 0.25);
     EXPECT_EQ(std::isfinite(g.all.score.mean), whole);  // the others were not run on fwe
     EXPECT_EQ(std::isfinite(g.kv_bytes) && std::isfinite(g.compaction_seconds), whole);

@@ -64,7 +64,7 @@ std::vector<TableCell> group_row(const Summary& s, const SummaryGroup& g,
     row.push_back(task_cell(s.find({task, g.length, g.mode, g.method, g.budget})));
   row.push_back({percent_text(g.score.mean, g.score.ci)});
   if (all) row.push_back({percent_text(g.all.score.mean, g.all.score.ci)});
-  const auto& off = g.best_known().from_full;
+  const auto& off = g.judged_or_all().from_full;
   row.push_back({off ? signed_percent_text(off->mean, off->ci) : "-"});
   row.push_back({percent_text(g.kept_ratio)});
   row.push_back({mib_text(g.kv_bytes)});
@@ -321,6 +321,11 @@ std::string mib_text(double bytes) { return three_digits(bytes / (1024.0 * 1024.
 std::string budget_text(double ratio) {
   if (!std::isfinite(ratio)) return "-";
   return fmt::format("{:.6g} %", 100 * ratio);
+}
+
+std::string length_text(int64_t tokens) {
+  return tokens > 0 && tokens % 1024 == 0 ? fmt::format("{}K", tokens / 1024)
+                                          : std::to_string(tokens);
 }
 
 }  // namespace limbeck

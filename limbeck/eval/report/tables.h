@@ -81,7 +81,8 @@ std::string percent_text(double fraction, const ScoreInterval& ci);
 std::string signed_percent_text(double fraction,
                                 const ScoreInterval& ci);  ///< "-3.2 (-5.0 to -1.1)"
 std::string mib_text(double bytes);
-std::string three_digits(double x);     ///< three significant digits, without exponent
-std::string budget_text(double ratio);  ///< "25 %"
+std::string three_digits(double x);       ///< three significant digits, without exponent
+std::string budget_text(double ratio);    ///< "25 %"
+std::string length_text(int64_t tokens);  ///< "4K" for whole multiples of 1024
 
 }  // namespace limbeck

@@ -90,9 +90,9 @@ std::string text_of(const std::exception_ptr& error) {
   }
 }
 
-/// A unit that failed, one row a question.
+/// A unit that failed, one row a question. `known`: the questions are the document's own.
 SampleUnit failed_unit(const Task& task, const TaskDocument& document, const EvalUnit& unit,
-                       EvalMode mode, const std::string& error) {
+                       EvalMode mode, const std::string& error, bool known = true) {
   SampleUnit out;
   out.heads = {task.info().name, document.id, unit.label, document.length, unit.ratio, 0, 0, {}};
   for (const TaskQuestion& q : document.questions) {
@@ -112,7 +112,8 @@ SampleUnit failed_unit(const Task& task, const TaskDocument& document, const Eva
     row.error = error;
     set_facts(document, row);
     // Parts of a benchmark that its questions belong to count it as 0 like the whole.
-    for (const auto& [name, value] : task.score(q, "").more) row.metrics[name] = 0;
+    if (known)
+      for (const auto& [name, value] : task.score(q, "").more) row.metrics[name] = 0;
     out.rows.push_back(std::move(row));
   }
   return out;
@@ -173,7 +174,7 @@ class Runner {
           if (mine(ordinal(info, i, seed))) total_ += static_cast<int64_t>(units_.size());
         all.push_back(w);
       }
-      if (works == 0 && too_small) std::rethrow_exception(too_small);
+      if (works == 0 && too_small && !plan_.keep_going) std::rethrow_exception(too_small);
     }
     for (const Work& w : all)
       for (int64_t i = 0; i < w.documents; ++i)
@@ -252,7 +253,7 @@ class Runner {
       document.ordinal = ordinal(task.info(), index, seed_number);
       document.questions.emplace_back().id = "0";
       for (const EvalUnit& u : units_)
-        add(task, document, u, failed_unit(task, document, u, plan_.mode, e.what()));
+        add(task, document, u, failed_unit(task, document, u, plan_.mode, e.what(), false));
       return;
     }
     document.ordinal = ordinal(task.info(), index, seed_number);

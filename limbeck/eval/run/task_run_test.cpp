@@ -139,6 +139,18 @@ TEST(TaskRunTest, ALengthWithoutRoomForItsLastSampleIsNotBegun) {
   run(plan,
       [](std::unique_ptr<Task> task) { return std::make_unique<ShortTask>(std::move(task)); });
   EXPECT_EQ(rows_of(read_units(plan.folder)).size(), 2U * 5U);
+  // Nor does a task that no length fits end a run that is to go on.
+  plan.folder = folder.path() / "c";
+  plan.lengths = {64};
+  run(plan,
+      [](std::unique_ptr<Task> task) { return std::make_unique<ShortTask>(std::move(task)); });
+  EXPECT_TRUE(read_units(plan.folder).empty());
+  plan.keep_going = false;
+  plan.folder = folder.path() / "d";
+  EXPECT_THROW(
+      run(plan,
+          [](std::unique_ptr<Task> task) { return std::make_unique<ShortTask>(std::move(task)); }),
+      InvalidArgument);
 }
 
 /// Scores have a part, documents a depth; there are three kinds of them. Nothing but the full cache
@@ -164,6 +176,41 @@ class GridTask : public ShortTask {
  private:
   TaskInfo info_;
 };
+
+/// Its second document cannot be read, and scores look at what a record says of its question.
+class BrokenRecordTask : public ShortTask {
+ public:
+  using ShortTask::ShortTask;
+  TaskDocument document(int64_t length, int64_t index) override {
+    if (index == 1) throw FormatError("[tasks] x line 2: broken");
+    TaskDocument out = ShortTask::document(length, index);
+    out.questions[0].facts["part"] = "easy";
+    return out;
+  }
+  TaskScore score(const TaskQuestion& question, std::string_view text) const override {
+    TaskScore out = ShortTask::score(question, text);
+    out.more[question.facts.at("part").get<std::string>()] = 1;
+    return out;
+  }
+};
+
+TEST(TaskRunTest, ARecordThatCannotBeReadFailsWithoutItsParts) {
+  const ScratchFolder folder;
+  TaskPlan plan = plan_of(folder.path() / "a", {lm_task()});
+  plan.lengths = {80};
+  plan.keep_going = true;
+  run(plan, [](std::unique_ptr<Task> task) {
+    return std::make_unique<BrokenRecordTask>(std::move(task));
+  });
+  int64_t failed = 0;
+  for (const SampleRow& row : rows_of(read_units(plan.folder))) {
+    if (row.error.empty()) continue;
+    ++failed;
+    EXPECT_EQ(row.error, "[tasks] x line 2: broken");
+    EXPECT_FALSE(row.metrics.contains("easy"));
+  }
+  EXPECT_EQ(failed, 5);
+}
 
 TEST(TaskRunTest, WholeRoundsAreRunAndFailuresCountInEveryPart) {
   const ScratchFolder folder;

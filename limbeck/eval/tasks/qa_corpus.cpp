@@ -142,7 +142,7 @@ QaCorpus read_hotpotqa(const std::filesystem::path& path, std::vector<std::strin
   for (int64_t i = 0; i < file.size(); ++i)
     or_leave_out(builder, broken, [&] { add_hotpot_question(builder, file.record(i)); });
   if (builder.corpus.questions.empty())
-    throw FormatError("[tasks] {} must have a good question; found none", path.string());
+    throw FormatError("[tasks] {}: must have a question; found none", path.filename().string());
   return std::move(builder.corpus);
 }
 
