@@ -43,10 +43,11 @@ struct IclOptions : HelmetIclOptions {
   }
 };
 
-std::unique_ptr<Task> make_icl(const std::string& path, const IclOptions& options) {
+std::unique_ptr<Task> make_icl(const TaskResources& resources, const TaskRequest& request,
+                               const IclOptions& options, PromptCounter /*counter*/) {
   if (options.train.empty())
     throw InvalidArgument("[helmet_icl] train must name the file of the examples; found none");
-  return make_helmet_icl_task(options.train, path, options);
+  return make_helmet_icl_task(options.train, request.file, options, resources.broken);
 }
 
 /// Questions over paragraphs of a file; the other paragraphs fill the length.
@@ -92,8 +93,9 @@ std::vector<TaskEntry> make_entries() {
                        "context, question, options, answer, JSON lines", make_helmet_choice_task));
   out.push_back(helmet("helmet_rerank", "passages to be put in order for a query",
                        "qid, query, ctxs with labels, JSON lines", make_helmet_rerank_task));
-  out.push_back(of_file<IclOptions>("helmet_icl", "helmet", "a label learned from many examples",
-                                    "test items (text, label), JSON lines", make_icl));
+  out.push_back(task_entry<IclOptions>("helmet_icl", "helmet", "a label learned from many examples",
+                                       make_icl));
+  out.back().file = "test items (text, label), JSON lines";
   out.back().file_options = {"train"};
   return out;
 }

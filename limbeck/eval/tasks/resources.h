@@ -22,7 +22,8 @@ struct TaskResources {
   std::shared_ptr<const QaCorpus> squad;   ///< qa_1: paragraphs and questions about them
   std::shared_ptr<const QaCorpus> hotpot;  ///< qa_2: questions over several documents
   TaskTemplates templates;
-  /// Where given, corpora leave out records with errors and say here which (qa_corpus.h).
+  /// Where given, corpora (qa_corpus.h) and the examples of helmet_icl leave out records with
+  /// errors and say here which.
   std::vector<std::string>* broken = nullptr;
 };
 

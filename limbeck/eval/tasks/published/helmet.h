@@ -79,10 +79,12 @@ struct HelmetIclOptions {
 /// Two files of records text, label. A document holds examples in rounds that give every class one,
 /// in random order, and one mapping of labels to numbers; examples recur once a class has no more.
 /// Score: em of the parsed answer. Throws InvalidArgument for lengths without a published number of
-/// examples.
+/// examples. With `broken`, examples with an error are left out and the errors go there, once, when
+/// the first document is made.
 std::unique_ptr<Task> make_helmet_icl_task(const std::filesystem::path& train,
                                            const std::filesystem::path& test,
-                                           const HelmetIclOptions& options = {});
+                                           const HelmetIclOptions& options = {},
+                                           std::vector<std::string>* broken = nullptr);
 
 /// Units that the benchmark has at a length of 4096 ... 131072 tokens. Kinds: "json_kv" (pairs),
 /// "rag", "rerank" (passages), and the data sets of HelmetIclOptions (examples). Throws

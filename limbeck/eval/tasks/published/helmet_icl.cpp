@@ -23,10 +23,12 @@ constexpr std::string_view kPrefix = "label:";
 class IclTask : public Task {
  public:
   IclTask(const std::filesystem::path& train, const std::filesystem::path& test,
-          const HelmetIclOptions& options)
-      : train_(train),
+          const HelmetIclOptions& options, std::vector<std::string>* broken)
+      : train_path_(train),
+        train_(train),
         test_(test),
         options_(options),
+        broken_(broken),
         form_("helmet", options.form.empty() ? kForm : std::string_view(options.form),
               {"question"}) {
     options_validate("helmet", options);
@@ -96,11 +98,20 @@ class IclTask : public Task {
   void read_train() {
     if (!train_examples_.empty()) return;
     std::vector<Example> examples;
+    std::vector<std::string> left_out;
     std::map<std::string, std::vector<int64_t>> classes;
-    for (int64_t i = 0; i < train_.size(); ++i) {
-      examples.push_back(read(train_.record(i)));
-      classes[examples.back().label].push_back(i);
-    }
+    for (int64_t i = 0; i < train_.size(); ++i) try {
+        Example example = read(train_.record(i));
+        classes[example.label].push_back(static_cast<int64_t>(examples.size()));
+        examples.push_back(std::move(example));
+      } catch (const FormatError& e) {
+        if (broken_ == nullptr) throw;
+        left_out.emplace_back(e.what());
+      }
+    if (examples.empty())
+      throw FormatError("[tasks] {}: must have an example; found none",
+                        train_path_.filename().string());
+    if (broken_ != nullptr) broken_->insert(broken_->end(), left_out.begin(), left_out.end());
     train_examples_ = std::move(examples);
     classes_ = std::move(classes);
   }
@@ -147,8 +158,10 @@ class IclTask : public Task {
     return out;
   }
 
+  std::filesystem::path train_path_;
   JsonlFile train_, test_;
   HelmetIclOptions options_;
+  std::vector<std::string>* broken_;
   PromptForm form_;
   TaskInfo info_;
   std::vector<int64_t> order_;
@@ -160,8 +173,9 @@ class IclTask : public Task {
 
 std::unique_ptr<Task> make_helmet_icl_task(const std::filesystem::path& train,
                                            const std::filesystem::path& test,
-                                           const HelmetIclOptions& options) {
-  return std::make_unique<IclTask>(train, test, options);
+                                           const HelmetIclOptions& options,
+                                           std::vector<std::string>* broken) {
+  return std::make_unique<IclTask>(train, test, options, broken);
 }
 
 void add_helmet_icl_wording(WordingList& out) { out.emplace_back("helmet_icl", kForm); }

@@ -170,6 +170,35 @@ TEST(HelmetTest, IclRefusesUnknownLabels) {
             "[tasks] test.jsonl line 3: field \"label\" must be a label of the examples' file");
 }
 
+TEST(HelmetTest, IclLosesBrokenExamplesAloneWhereAsked) {
+  ScratchFolder folder;
+  HelmetIclOptions options;
+  options.shots = 12;
+  const auto whole = folder.write("train.jsonl", examples(3, 4, "train"));
+  const auto some = folder.write("some.jsonl", "{\"text\": \"x\"}\n" + examples(3, 4, "train") +
+                                                   "{\"text\": 1, \"label\": 2}\n");
+  const auto test = folder.write("test.jsonl", examples(3, 2, "test"));
+  EXPECT_EQ(
+      error_text<FormatError>([&] { make_helmet_icl_task(some, test, options)->document(0, 0); }),
+      "[tasks] some.jsonl line 1: field \"label\" is missing");
+  std::vector<std::string> broken;
+  const auto task = make_helmet_icl_task(some, test, options, &broken);
+  const TaskDocument document = task->document(0, 0),
+                     expected = make_helmet_icl_task(whole, test, options)->document(0, 0);
+  EXPECT_EQ(document.text, expected.text);
+  EXPECT_EQ(document.questions[0].outputs, expected.questions[0].outputs);
+  task->document(0, 0);
+  ASSERT_EQ(broken.size(), 2U);
+  EXPECT_TRUE(broken[1].starts_with("[tasks] some.jsonl line 14: field \"text\"")) << broken[1];
+  EXPECT_EQ(error_text<FormatError>([&] {
+              make_helmet_icl_task(folder.write("none.jsonl", "{\"text\": \"x\"}\n"), test, options,
+                                   &broken)
+                  ->document(0, 0);
+            }),
+            "[tasks] none.jsonl: must have an example; found none");
+  EXPECT_EQ(broken.size(), 2U);
+}
+
 TEST(HelmetTest, UnitsPerLength) {
   EXPECT_EQ(helmet_units("json_kv", 4096), 50);
   EXPECT_EQ(helmet_units("rerank", 131072), 1000);
