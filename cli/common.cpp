@@ -218,6 +218,7 @@ MethodQuality quality_of(const LanguageModel& lm, const CompactOptions& o,
                    quality.architecture);
   MethodEntry entry;
   entry.options = o;
+  entry.self_study = !o.references.empty();
   if (const MethodQuality* m = quality.find(method_fingerprint(entry))) return *m;
   std::string known;
   for (const MethodQuality& m : quality.methods) known += (known.empty() ? "" : ", ") + m.method;

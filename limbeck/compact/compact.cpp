@@ -137,6 +137,11 @@ std::vector<PositionRange> verbatim_runs(const KvCache& cache, PositionRange spa
 /// A contest, then training steps on what it built.
 CompactReport polished(const Model& model, KvCache& cache, const CompactOptions& options,
                        PositionRange span) {
+  const std::vector<ReferenceSuffix> suffixes = reference_suffixes(model, cache, span, options);
+  if (std::ranges::all_of(suffixes, &ReferenceSuffix::in_place))
+    throw InvalidArgument(
+        "[compact] polish learns from what follows the text (repeat, excerpts, sampled or other "
+        "references); found the text's own queries alone");
   KvCache result = cache.clone();
   CompactReport report = run_contest(model, result, options);
   if (report.entries_after == report.entries_before) return report;  // nothing was made to train
@@ -145,9 +150,7 @@ CompactReport polished(const Model& model, KvCache& cache, const CompactOptions&
   Stopwatch watch;
   PolishOptions steps;
   steps.steps = options.polish;
-  const PolishReport p =
-      polish(model, cache, result, segment, reference_suffixes(model, cache, span, options), steps,
-             options.progress);
+  const PolishReport p = polish(model, cache, result, segment, suffixes, steps, options.progress);
   report.seconds.emplace_back("polish", watch.seconds());
   report.statistics["polish_kl_before"] = p.before;
   report.statistics["polish_kl_after"] = p.after;

@@ -122,6 +122,27 @@ void check_head_tables(const CacheShape& shape, const CompactOptions& options) {
     throw InvalidArgument("[compact] head_power needs a table of the heads (head_weights)");
 }
 
+namespace {
+
+/// Reference queries as asked for; empty where they are the preset's own.
+std::string query_sources(const CompactOptions& o) {
+  if (!o.sources && o.references.empty() && o.sampled_tokens == 0 && !o.prefill_queries) return {};
+  const QuerySources from = o.sources.value_or(find_preset(o.method).queries);
+  const bool passes = !o.repeat.first.empty();
+  std::string out;
+  const auto add = [&](bool used, std::string_view name) {
+    if (used) out += fmt::format("{}{}", out.empty() ? "" : ",", name);
+  };
+  add(passes && from.repeat, "repeat");
+  add(passes && from.excerpts > 0, fmt::format("excerpts {}", from.excerpts));
+  add(!o.references.empty(), "references");
+  add(o.sampled_tokens > 0, fmt::format("sampled {}", o.sampled_tokens));
+  add(o.prefill_queries, "prefill");
+  return out;
+}
+
+}  // namespace
+
 SegmentInfo segment_info(const KvCache& cache, const Preset& preset, const CompactOptions& options,
                          const CompactReport& report) {
   SegmentInfo info;
@@ -144,6 +165,9 @@ SegmentInfo segment_info(const KvCache& cache, const Preset& preset, const Compa
     info.options["coverage_allocator"] = options.coverage_allocator;
   info.options["seed"] = std::to_string(options.seed);
   if (options.on_policy) info.options["on_policy"] = "true";
+  if (options.polish > 0) info.options["polish"] = std::to_string(options.polish);
+  if (const std::string queries = query_sources(options); !queries.empty())
+    info.options["queries"] = queries;
   if (!options.normalize.empty()) info.options["normalize"] = options.normalize;
   if (options.chunk > 0) info.options["chunk"] = std::to_string(options.chunk);
   info.requested_ratio = report.requested_ratio;

@@ -203,6 +203,10 @@ std::string method_fingerprint(const MethodEntry& method) {
   const QuerySources from = o.sources.value_or(find_preset(o.method).queries);
   if (!(from == QuerySources{}))
     add(hash, fmt::format("queries {} {}", from.repeat, from.excerpts));
+  if (o.prefill_queries) add(hash, "prefill queries");
+  if (o.sampled_tokens > 0)
+    add(hash, fmt::format("sampled queries {} {}", o.sampled_tokens, o.sampled_weight));
+  if (o.chunk > 0) add(hash, fmt::format("pieces of {}", o.chunk));
   if (!o.coverage.empty() || !o.coverage_allocator.empty() || !o.coverage_options.empty() ||
       !o.coverage_allocator_options.empty()) {
     add(hash, "coverage " + o.coverage + " x " + o.coverage_allocator);

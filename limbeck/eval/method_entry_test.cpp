@@ -105,6 +105,15 @@ TEST(MethodEntryTest, FingerprintSeesWhatDecides) {
   MethodEntry weighted = parse_method_entry("kvzip");
   weighted.options.head_weights.values = {1.0, 2.0};
   EXPECT_NE(method_fingerprint(weighted), of("kvzip"));
+  const auto with = [](auto change) {
+    MethodEntry entry = parse_method_entry("kvzip");
+    change(entry.options);
+    return method_fingerprint(entry);
+  };
+  EXPECT_EQ(with([](CompactOptions&) {}), of("kvzip"));
+  EXPECT_NE(with([](CompactOptions& o) { o.prefill_queries = true; }), of("kvzip"));
+  EXPECT_NE(with([](CompactOptions& o) { o.sampled_tokens = 8; }), of("kvzip"));
+  EXPECT_NE(with([](CompactOptions& o) { o.chunk = 512; }), of("kvzip"));
 }
 
 }  // namespace
