@@ -148,13 +148,13 @@ class Reader {
     o.logits = LogitsWanted::none;
     o.fold = fold_.get();
     model_.forward(cache_, tokens_.subspan(begin, rows), o);
-    CompactReport r = fold_->take_report();
+    const CompactReport r = fold_->take_report();
     double choosing = 0;
     for (const auto& [stage, seconds] : r.seconds) choosing += seconds;
     prefill_seconds_ += watch.seconds() - choosing;
     report_.bytes_peak = std::max(report_.bytes_peak, fold_->bytes_peak());
     ++report_.compactions;
-    add(std::move(r));
+    add(r);
     return true;
   }
 
@@ -189,32 +189,25 @@ class Reader {
       o.references = {{.tokens = options_.patch, .chunk = *o.span}};
       o.query_aware = true;
     }
-    CompactReport r = compact(model_, cache_, o);
+    const CompactReport r = compact(model_, cache_, o);
     ++report_.compactions;
     const bool asked = std::any_of(r.seconds.begin(), r.seconds.end(),
                                    [](const auto& s) { return s.first == "queries"; });
     if (!options_.patch.empty() && !asked)
       throw InvalidArgument("[prefill] a patch needs a method that learns from queries; found {}",
                             r.method);
-    add(std::move(r));
+    add(r);
   }
 
-  void add(CompactReport r) {
+  void add(const CompactReport& r) {
     CompactReport& sum = report_.compaction;
-    for (const auto& [stage, s] : r.seconds) {
-      const auto known = std::find_if(sum.seconds.begin(), sum.seconds.end(),
-                                      [&](const auto& x) { return x.first == stage; });
-      if (known == sum.seconds.end())
-        sum.seconds.emplace_back(stage, s);
-      else
-        known->second += s;
+    sum.add_costs(r);
+    // A chunk's fits stand, those of everything read so far are made anew with every chunk.
+    if (options_.rule == ChunkRule::everything) {
+      sum.statistics.clear();
+      sum.heads.clear();
     }
-    for (const std::string& note : r.notes)
-      if (std::find(sum.notes.begin(), sum.notes.end(), note) == sum.notes.end())
-        sum.notes.push_back(note);
-    sum.method = r.method;
-    sum.builder = r.builder;
-    sum.statistics = std::move(r.statistics);
+    sum.add_fits(r);
     sum.bytes_before = std::max(sum.bytes_before, r.bytes_before);
   }
 
@@ -222,6 +215,8 @@ class Reader {
   void finish() {
     CompactReport& sum = report_.compaction;
     const int64_t text = size() - options_.begin;
+    if (options_.rule == ChunkRule::chunk && report_.compactions > 0)
+      sum.settle_parts(report_.compactions);
     sum.span = {first_, cache_.logical_length()};
     sum.seconds.insert(sum.seconds.begin(), {"prefill", prefill_seconds_});
     for (int64_t l = 0; l < cache_.shape().layer_count(); ++l) {

@@ -132,6 +132,31 @@ TEST(BoundedPrefillTest, BudgetsOfChunksAddUp) {
   EXPECT_DOUBLE_EQ(r.measured_peak, r.nominal_peak);
 }
 
+TEST(BoundedPrefillTest, ReportsTheFitsThatStandAtTheEnd) {
+  const Model& model = long_model();
+  for (const auto& [rule, times] : {std::pair{ChunkRule::chunk, 3}, {ChunkRule::everything, 1}}) {
+    KvCache cache = model.new_cache();
+    BoundedPrefillOptions o = with_budget("kvzip-fit", 60, 100);
+    o.compact.repeat = repeat();
+    o.rule = rule;
+    const CompactReport r =
+        prefill_bounded(model, cache, test::random_tokens(300, 4), o).compaction;
+    EXPECT_EQ(r.heads.size(), 4U * times);
+    EXPECT_EQ(r.statistics.at("fitted_heads"), 4.0 * times);
+    double output = 0;
+    int64_t slots = 0;
+    bool held_out = true;
+    for (const HeadErrors& e : r.heads) {
+      held_out &= e.held_out;
+      output += e.output;
+      slots += e.slots;
+    }
+    EXPECT_EQ(slots, r.entries_after);
+    EXPECT_DOUBLE_EQ(r.statistics.at(held_out ? "held_out_output_error" : "in_sample_output_error"),
+                     output / (4.0 * times));
+  }
+}
+
 TEST(BoundedPrefillTest, PatchesChooseAndAreLabelledQueryAware) {
   const Model& model = long_model();
   const auto tokens = test::random_tokens(600, 6);

@@ -17,31 +17,11 @@ namespace {
 void join_reports(CompactReport& all, const CompactReport& part) {
   if (all.kept.empty()) all.kept.assign(part.kept.size(), 0);
   for (size_t i = 0; i < part.kept.size(); ++i) all.kept[i] += part.kept[i];
-  for (const auto& [name, value] : part.statistics) all.statistics[name] += value;
-  all.heads.insert(all.heads.end(), part.heads.begin(), part.heads.end());
-  for (const auto& [name, s] : part.seconds) {
-    const auto known = std::find_if(all.seconds.begin(), all.seconds.end(),
-                                    [&](const auto& x) { return x.first == name; });
-    if (known == all.seconds.end())
-      all.seconds.emplace_back(name, s);
-    else
-      known->second += s;
-  }
-  for (const std::string& note : part.notes)
-    if (std::find(all.notes.begin(), all.notes.end(), note) == all.notes.end())
-      all.notes.push_back(note);
-  all.method = part.method;
-  all.builder = part.builder;
+  all.add_costs(part);
+  all.add_fits(part);
   all.requested_ratio = part.requested_ratio;
   all.entries_before += part.entries_before;
   all.entries_after += part.entries_after;
-}
-
-/// Counts stay sums, everything else becomes a mean.
-void settle_statistics(CompactReport& all, size_t parts) {
-  for (auto& [name, value] : all.statistics)
-    if (!name.starts_with("fit")) value /= static_cast<double>(parts);
-  all.settle_errors();
 }
 
 /// The cache without what the span holds outside `piece`; positions and lengths stay.
@@ -104,7 +84,7 @@ CompactReport compact_pieces(const Model& model, KvCache& cache, const CompactOp
     report_progress(options.progress,
                     {"pieces", "tokens", pieces[i].end - span.begin, span.size()});
   }
-  settle_statistics(report, pieces.size());
+  report.settle_parts(static_cast<int64_t>(pieces.size()));
   if (options.budget)  // of the whole; each piece has its own in its segment
     report.requested_ratio = std::min(
         1.0, static_cast<double>(*options.budget) * static_cast<double>(report.kept.size()) /
@@ -198,6 +178,32 @@ void CompactReport::settle_errors() {
   statistics[rows + "_mass_error"] = mass / n;
 }
 
+void CompactReport::add_costs(const CompactReport& other) {
+  for (const auto& [stage, s] : other.seconds) {
+    const auto known = std::find_if(seconds.begin(), seconds.end(),
+                                    [&](const auto& x) { return x.first == stage; });
+    if (known == seconds.end())
+      seconds.emplace_back(stage, s);
+    else
+      known->second += s;
+  }
+  for (const std::string& note : other.notes)
+    if (std::find(notes.begin(), notes.end(), note) == notes.end()) notes.push_back(note);
+  method = other.method;
+  builder = other.builder;
+}
+
+void CompactReport::add_fits(const CompactReport& other) {
+  for (const auto& [name, value] : other.statistics) statistics[name] += value;
+  heads.insert(heads.end(), other.heads.begin(), other.heads.end());
+}
+
+void CompactReport::settle_parts(int64_t parts) {
+  for (auto& [name, value] : statistics)
+    if (!name.starts_with("fit")) value /= static_cast<double>(parts);
+  settle_errors();
+}
+
 void note_fits(const std::vector<BuildStatistics>& layers, CompactReport& report) {
   FitFallbacks sum;
   for (const BuildStatistics& s : layers) {
@@ -249,7 +255,7 @@ CompactReport compact(const Model& model, KvCache& cache, const CompactOptions& 
     if (options.budget) o.budget = std::max<int64_t>(1, budgets[i]);
     join_reports(report, compact_span(model, result, o));
   }
-  settle_statistics(report, runs.size());
+  report.settle_parts(static_cast<int64_t>(runs.size()));
   report.settle_ratio();
   report.bytes_before = cache.bytes().total();
   cache = std::move(result);

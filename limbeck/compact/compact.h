@@ -100,6 +100,12 @@ struct CompactReport {
   }
   /// The statistics that are means or a number of `heads`.
   void settle_errors();
+  /// Takes over what another compaction cost, its notes and its method.
+  void add_costs(const CompactReport& other);
+  /// Takes over another's statistics and head errors beside its own; settle_parts() once all of
+  /// `parts` are there: counts stay sums, everything else becomes a mean.
+  void add_fits(const CompactReport& other);
+  void settle_parts(int64_t parts);
 };
 
 /// Reference queries of a span as the options ask for them, to be shared by several compactions.

@@ -466,7 +466,8 @@ class Compaction {
   /// All slots compete; what wins is forced for later stages.
   void contest(const Allocator& allocator, double share) {
     std::vector<HeadContest> heads = contests_of(layers_, options_.head_shares);
-    force_floors(heads, options_.floors, share, allocator.requires_comparable());
+    force_floors(heads, options_.floors, share, allocator.requires_comparable(),
+                 allocator.shared_layers());
     mark_chosen(layers_, allocator.allocate(heads, share));
   }
 

@@ -1,6 +1,7 @@
 #include "limbeck/base/error.h"
 #include "limbeck/compact/build/builder.h"
 #include "limbeck/compact/methods/presets.h"
+#include "limbeck/compact/polish.h"
 #include "limbeck/compact/read_testing.h"
 #include "limbeck/compact/score/head_problem.h"
 
@@ -220,6 +221,39 @@ TEST(FittedMethodsTest, PolishLowersTheLossItTrainsOnAndKeepsKeysAndPositions) {
     EXPECT_FALSE(b.bias.requires_grad() || b.values.requires_grad());
   }
   EXPECT_EQ(r.cache.logical_length(), kText);
+}
+
+TEST(FittedMethodsTest, PolishReturnsTheBestItSawTheStartIncluded) {
+  Read r;
+  const KvCache full = r.cache.clone();
+  compact(r.model, r.cache, Read::options("limbeck", 0.2));
+  const auto segment = static_cast<int64_t>(span_index(r.cache));
+  const std::vector<ReferenceSuffix> suffixes = {{test::random_tokens(30, 9), {6, 84}, 1.0}};
+  const auto polished = [&](int64_t steps, double rate, PolishReport* report) {
+    KvCache out = r.cache.clone();
+    PolishOptions o;
+    o.steps = steps;
+    o.bias_rate = o.value_rate = rate;
+    o.block = 13;
+    *report = polish(r.model, full, out, segment, suffixes, o);
+    return out;
+  };
+  PolishReport wild, once;
+  const KvCache kept = polished(3, 30.0, &wild);
+  EXPECT_EQ(wild.after, wild.before);
+  for (int64_t l = 0; l < 3; ++l) {
+    EXPECT_TRUE(at::equal(span_segment(kept, l).values, span_segment(r.cache, l).values));
+    EXPECT_TRUE(at::equal(span_segment(kept, l).bias, span_segment(r.cache, l).bias));
+  }
+  // What one step left is what the next training starts from: the last step counts.
+  KvCache better = polished(1, 0.03, &once);
+  EXPECT_EQ(once.before, wild.before);
+  EXPECT_LT(once.after, once.before);
+  PolishOptions o;
+  o.steps = 1;
+  o.block = 13;
+  EXPECT_NEAR(polish(r.model, full, better, segment, suffixes, o).before, once.after,
+              1e-4 * once.after);
 }
 
 TEST(FittedMethodsTest, PolishNeedsWhatFollowsTheTextAndSegmentsSayWhatWasUsed) {

@@ -35,6 +35,7 @@ struct Parameter {
 
 struct LayerParameters {
   Parameter bias, values;
+  at::Tensor best_bias = {}, best_values = {};  ///< copies of those that had the lowest loss so far
 };
 
 class Polish {
@@ -60,7 +61,45 @@ class Polish {
     }
   }
 
-  double step(int64_t t) {
+  /// KL per token with the parameters as they stand, without gradients.
+  double loss() {
+    double sum = 0;
+    int64_t rows = 0;
+    for (size_t s = 0; s < suffixes_.size(); ++s) {
+      KvCache read = with_parameters(false);
+      const std::span<const int32_t> tokens(suffixes_[s].tokens);
+      const auto n = static_cast<int64_t>(tokens.size());
+      for (int64_t at = 0; at < n; at += options_.block) {
+        const auto block = tokens.subspan(at, std::min<int64_t>(options_.block, n - at));
+        ForwardOptions all;
+        all.logits = LogitsWanted::all;
+        sum += divergence(targets(s, at, block), model_.forward(read, block, all).logits)
+                   .item<double>();
+        rows += static_cast<int64_t>(block.size());
+      }
+    }
+    return sum / static_cast<double>(rows);
+  }
+
+  void remember() {
+    for (LayerParameters& layer : layers_) {
+      if (!layer.bias.value.defined()) continue;
+      layer.best_bias = layer.bias.value.detach().clone();
+      layer.best_values = layer.values.value.detach().clone();
+    }
+  }
+
+  void recall() {
+    const c10::NoGradGuard guard;
+    for (LayerParameters& layer : layers_) {
+      if (!layer.bias.value.defined()) continue;
+      layer.bias.value.copy_(layer.best_bias);
+      layer.values.value.copy_(layer.best_values);
+    }
+  }
+
+  /// KL per token with the parameters as they stand, whose gradients are left for update().
+  double gradients() {
     double loss = 0;
     int64_t rows = 0;
     for (size_t s = 0; s < suffixes_.size(); ++s) {
@@ -78,8 +117,7 @@ class Polish {
         ForwardOptions all;
         all.logits = LogitsWanted::all;
         const at::Tensor logits = model_.forward_differentiable(context, block, all).logits;
-        const at::Tensor kl =
-            (target.exp() * (target - at::log_softmax(logits, -1))).nan_to_num(0.0).sum();
+        const at::Tensor kl = divergence(target, logits);
         (kl * (suffixes_[s].weight / static_cast<double>(n))).backward();
         loss += kl.detach().item<double>();
         rows += static_cast<int64_t>(block.size());
@@ -88,6 +126,10 @@ class Polish {
         if (at + options_.block < n) model_.forward(read, block, none);
       }
     }
+    return loss / static_cast<double>(rows);
+  }
+
+  void update(int64_t t) {
     const double factor = 1.0 - 0.8 * static_cast<double>(t - 1) /
                                     static_cast<double>(std::max<int64_t>(1, options_.steps - 1));
     for (LayerParameters& layer : layers_) {
@@ -95,7 +137,6 @@ class Polish {
       layer.bias.step(t, factor);
       layer.values.step(t, factor);
     }
-    return loss / static_cast<double>(rows);
   }
 
   /// The compacted cache with the parameters in place; differentiable or detached and rounded.
@@ -120,6 +161,10 @@ class Polish {
   }
 
  private:
+  static at::Tensor divergence(const at::Tensor& target, const at::Tensor& logits) {
+    return (target.exp() * (target - at::log_softmax(logits, -1))).nan_to_num(0.0).sum();
+  }
+
   bool is_full(size_t l) const {
     return compacted_.layer(static_cast<int64_t>(l)).kind.type == LayerKind::Type::full;
   }
@@ -144,8 +189,7 @@ class Polish {
     ForwardOptions all;
     all.logits = LogitsWanted::all;
     const at::Tensor p = at::log_softmax(model_.forward(*behind_full_, block, all).logits, -1);
-    targets_[key] = p.to(at::kHalf);
-    return p;
+    return (targets_[key] = p.to(at::kHalf)).to(at::kFloat);  // every step against the same numbers
   }
 
   const Model& model_;
@@ -173,13 +217,21 @@ PolishReport polish(const Model& model, const KvCache& full, KvCache& compacted,
   if (behind.empty()) throw InvalidArgument("[polish] there is no suffix to learn from");
   Polish p(model, full, compacted, segment, behind, options);
   PolishReport report;
-  for (int64_t t = 1; t <= options.steps; ++t) {
-    const double kl = p.step(t);
-    if (!std::isfinite(kl)) throw NumericalError("[polish] the loss is not finite at step {}", t);
-    if (t == 1) report.before = kl;
+  const auto seen = [&](int64_t step, double kl) {
+    if (!std::isfinite(kl))
+      throw NumericalError("[polish] the loss is not finite at step {}", step);
+    if (step == 1) report.before = kl;
+    if (step > 1 && kl >= report.after) return;
     report.after = kl;
+    p.remember();
+  };
+  for (int64_t t = 1; t <= options.steps; ++t) {
+    seen(t, p.gradients());
+    p.update(t);
     report_progress(progress, {"polish", "steps", t, options.steps});
   }
+  seen(options.steps + 1, p.loss());
+  p.recall();
   compacted = p.with_parameters(false);
   return report;
 }

@@ -13,12 +13,14 @@ struct PolishOptions {
   int64_t block = 512;       ///< rows that are differentiated together
 };
 
+/// KL(full || compact) per token of the suffixes.
 struct PolishReport {
-  double before = 0,
-         after = 0;  ///< KL(full || compact) per token of the suffixes, first and last step
+  double before = 0;
+  double after = 0;  ///< of what is returned; never above `before`
 };
 
-/// Lowers KL(full || compact) on the suffixes' predictions. `compacted` holds in segment `segment`
+/// Lowers KL(full || compact) on the suffixes' predictions: of what the steps pass through, the
+/// start included, the one with the lowest is returned. `compacted` holds in segment `segment`
 /// what stands for the span in `full`; keys, positions and everything else stay. Gradients do not
 /// flow through the keys and values that earlier blocks of a suffix leave. On an error `compacted`
 /// is as it was. Throws InvalidArgument for steps or block below 1, or no suffix.

@@ -30,6 +30,9 @@ class Allocator {
   virtual TableUse table() const { return TableUse::none; }
   /// What one layer keeps depends on that layer alone: it may be chosen before others are known.
   virtual bool layer_by_layer() const { return false; }
+  /// So many layers in a row keep the same tokens in all their heads, chosen by the scores of the
+  /// first; 0 = every head has its own.
+  virtual int64_t shared_layers() const { return 0; }
   /// Heads in order (layer, head). Keeps all forced slots and at most `share` of the heads' budgets
   /// in all (a head that has no more candidates keeps fewer); share 1 is the whole. Forced slots
   /// are charged to the budget: what is left is handed out.

@@ -26,6 +26,7 @@ class ChunkAllocator : public Allocator {
   /// Scores of a layer's heads are added.
   Comparable requires_comparable() const override { return Comparable::layer; }
   bool layer_by_layer() const override { return options_.reuse == 1; }
+  int64_t shared_layers() const override { return options_.reuse; }
 
   Selection allocate(std::span<const HeadContest> heads, double share) const override {
     const auto layers = layer_ranges(heads);

@@ -44,6 +44,31 @@ void force_in_pool(std::span<HeadContest> pool, std::span<const PieceFloor> floo
   }
 }
 
+/// Where the layer of heads[begin] ends.
+size_t layer_end(std::span<const HeadContest> heads, size_t begin) {
+  size_t end = begin;
+  while (end < heads.size() && heads[end].layer == heads[begin].layer) ++end;
+  return end;
+}
+
+/// Heads of several layers that hold the same tokens and are to keep the same ones: those with the
+/// best sums over the heads of the first layer.
+void force_alike(std::span<HeadContest> heads, std::span<const PieceFloor> floors, double share) {
+  const std::span<HeadContest> first = heads.first(layer_end(heads, 0));
+  std::vector<float> sums(first[0].size(), 0.0F);
+  for (int64_t i = 0; i < first[0].size(); ++i)
+    for (const HeadContest& h : first) {
+      if (h.size() != first[0].size()) return;  // the allocator says what is wrong
+      sums[i] = h.scores[i] == kNoCandidate || sums[i] == kNoCandidate ? kNoCandidate
+                                                                       : sums[i] + h.scores[i];
+    }
+  HeadContest together = first[0];
+  together.scores = sums;
+  force_in_pool({&together, 1}, floors, share);
+  for (HeadContest& h : heads)
+    if (h.size() == together.size()) h.forced = together.forced;
+}
+
 }  // namespace
 
 QualityChoice choose_ratio(const QualityCurve& curve, const TextLoss& loss, double quality) {
@@ -70,13 +95,19 @@ QualityChoice choose_ratio(const QualityCurve& curve, const TextLoss& loss, doub
 }
 
 void force_floors(std::span<HeadContest> heads, std::span<const PieceFloor> floors, double share,
-                  Comparable together) {
+                  Comparable together, int64_t shared_layers) {
+  if (floors.empty()) return;
   for (size_t i = 0; i < heads.size();) {
     size_t end = i + 1;
     if (together == Comparable::model) end = heads.size();
-    if (together == Comparable::layer)
-      while (end < heads.size() && heads[end].layer == heads[i].layer) ++end;
-    force_in_pool(heads.subspan(i, end - i), floors, share);
+    if (together == Comparable::layer || shared_layers > 0) end = layer_end(heads, i);
+    for (int64_t more = 1; more < shared_layers && end < heads.size(); ++more)
+      end = layer_end(heads, end);
+    const std::span<HeadContest> pool = heads.subspan(i, end - i);
+    if (shared_layers > 0)
+      force_alike(pool, floors, share);
+    else
+      force_in_pool(pool, floors, share);
     i = end;
   }
 }

@@ -32,8 +32,9 @@ struct QualityChoice {
 QualityChoice choose_ratio(const QualityCurve& curve, const TextLoss& loss, double quality);
 
 /// Marks the best slots of every piece as forced until it has `share` of its floor, in each head,
-/// in each layer or in the whole model together; never beyond `share` of the budget.
+/// in each layer or in the whole model together; never beyond `share` of the budget. With
+/// `shared_layers` (Allocator::shared_layers) the same tokens in all heads of so many layers.
 void force_floors(std::span<HeadContest> heads, std::span<const PieceFloor> floors, double share,
-                  Comparable together);
+                  Comparable together, int64_t shared_layers = 0);
 
 }  // namespace limbeck

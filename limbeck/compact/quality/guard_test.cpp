@@ -63,10 +63,32 @@ TEST(GuardTest, FloorsForceTheBestOfEachPiece) {
   EXPECT_EQ(std::accumulate(heads[0].forced.begin(), heads[0].forced.end(), 0), 2);
 }
 
+TEST(GuardTest, LayersThatKeepTheSameTokensAreForcedAlike) {
+  const std::vector<int32_t> positions = {0, 1, 2, 3, 4, 5};
+  const std::vector<float> a = {5, 1, 0, 0, 1, 3}, b = {0, 7, 1, 0, 4, 2}, other(6, 1.0F);
+  const std::vector<PieceFloor> floors = {{{0, 3}, 1}, {{3, 6}, 2}};
+  const auto head = [&](int64_t layer, int64_t number, std::span<const float> scores) {
+    return HeadContest{layer, number, scores, positions, std::vector<uint8_t>(6, 0), 4};
+  };
+  std::vector<HeadContest> heads = {head(0, 0, a),     head(0, 1, b),     head(1, 0, other),
+                                    head(1, 1, other), head(2, 0, other), head(2, 1, b)};
+  force_floors(heads, floors, 1.0, Comparable::layer, 2);
+  for (size_t h = 0; h < 4; ++h)  // sums of the first layer: 5 8 1 | 0 5 5
+    EXPECT_EQ(heads[h].forced, (std::vector<uint8_t>{0, 1, 0, 0, 1, 1})) << h;
+  for (size_t h = 4; h < 6; ++h)  // 1 8 2 | 1 5 3
+    EXPECT_EQ(heads[h].forced, (std::vector<uint8_t>{0, 1, 0, 0, 1, 1})) << h;
+  heads = {head(0, 0, b)};
+  heads[0].forced[0] = 1;
+  force_floors(heads, floors, 0.5, Comparable::layer, 1);
+  EXPECT_EQ(heads[0].forced, (std::vector<uint8_t>{1, 0, 0, 0, 1, 0}));
+}
+
 TEST(GuardTest, MethodsKeepTheFloorsOneHeadOrAllTogether) {
-  for (const char* method : {"keydiff", "kvzip", "limbeck"}) {
+  for (const char* method : {"keydiff", "kvzip", "limbeck", "chunkkv"}) {
     test::Read r({0, 0}, DType::f32, 90);
-    CompactOptions o = test::compact_options(method, 0.3, 50);
+    // chunkkv's recent window takes more than its piece's floor.
+    const double ratio = std::string_view(method) == "chunkkv" ? 0.5 : 0.3;
+    CompactOptions o = test::compact_options(method, ratio, 50);
     for (int64_t i = 0; i < 3; ++i) o.floors.push_back({{30 * i, 30 * (i + 1)}, 8});
     compact(r.model, r.cache, o);
     for (const PieceFloor& f : o.floors) {
