@@ -105,16 +105,18 @@ Indices QaTask::choose(Random& random, const Question& question, int64_t x) cons
   return out;
 }
 
-/// Others whose documents are all there, in random order.
+/// Others whose documents are all there, or those that hold the answer where there are fewer
+/// documents than their own; in random order.
 std::vector<const Question*> QaTask::more_questions(Random& random, const Question& first,
                                                     const Indices& documents) const {
   const std::set<int64_t> there(documents.begin(), documents.end());
   std::vector<const Question*> out;
-  for (const Question& question : corpus_->questions)
-    if (question.text != first.text && !question.gold.empty() &&
-        std::all_of(question.gold.begin(), question.gold.end(),
-                    [&](int64_t i) { return there.contains(i); }))
+  for (const Question& question : corpus_->questions) {
+    const Indices& own = documents.size() < question.gold.size() ? question.needed : question.gold;
+    if (question.text != first.text && !own.empty() &&
+        std::all_of(own.begin(), own.end(), [&](int64_t i) { return there.contains(i); }))
       out.push_back(&question);
+  }
   const auto count = std::min(static_cast<int64_t>(out.size()), options_.questions - 1);
   std::vector<const Question*> drawn;
   for (const int64_t i : sample_indices(random, static_cast<int64_t>(out.size()), count))

@@ -263,6 +263,31 @@ TEST(RulerQaTest, ManyQuestionsAreAboutDocumentsThatAreThere) {
   EXPECT_EQ(texts.size(), 8U);
 }
 
+TEST(RulerQaTest, FurtherQuestionsOfAShortTextNeedTheirAnswersAlone) {
+  auto corpus = test::made_up_corpus(20, false);
+  QaCorpus::Question &first = corpus->questions[0], &answered = corpus->questions[300],
+                     &not_there = corpus->questions[303];
+  first.gold = first.needed = {30, 31};
+  answered.needed = {31};
+  not_there.needed = {100};
+  answered.gold = {31};
+  not_there.gold = {30, 31, 100};
+  for (int64_t i = 60; i < 90; ++i) answered.gold.push_back(i);
+  // Of all others no document is there.
+  for (QaCorpus::Question& q : corpus->questions)
+    if (&q != &first && &q != &answered && &q != &not_there) q.gold = q.needed = {119, 118, 117};
+  first.preferred.clear();
+  for (int64_t i = 0; i < 30; ++i) first.preferred.push_back(i);
+  TaskResources resources = made_up_resources();
+  resources.hotpot = corpus;
+  RulerOptions options;
+  options.questions = 3;
+  const TaskDocument d = make("qa_2", options, resources)->document(1024, 0);
+  ASSERT_LT(d.facts["documents"].get<int64_t>(), 30);
+  ASSERT_EQ(d.questions.size(), 2U);
+  EXPECT_EQ(d.questions[1].outputs, answered.answers);
+}
+
 TEST(RulerQaTest, RefusesDocumentsThatTheCorpusHasNot) {
   auto corpus = test::made_up_corpus(1, false);
   corpus->questions[2].gold = {6};
