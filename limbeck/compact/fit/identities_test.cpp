@@ -119,6 +119,27 @@ TEST(RepeatedSlotTest, AFitGivesBothTheSameCompactHead) {
   }
 }
 
+/// A block of mass m and output y beside mass f and output 0: an error eps in log m moves the whole
+/// output by p (1 - p) eps y to first order, p = m / (m + f) (arXiv 2602.16284).
+TEST(MassErrorTest, MovesTheOutputByThePartsOfBothSides) {
+  const auto f32 = at::TensorOptions(at::kFloat);
+  HeadRows rows;
+  rows.queries = at::zeros({1, 32}, f32);  // three slots of logit 0: m = 3
+  Random random(5);
+  rows.keys = normal({3, 32}, random);
+  rows.values = at::ones({3, 32}, f32);
+  rows.elsewhere = at::zeros({1}, f32);  // f = 1
+  const auto output = [&](double eps) {
+    rows.bias = at::full({3}, eps, f32);
+    const HeadAttention a = head_attention(rows), plain = head_attention_plain(rows);
+    EXPECT_NEAR(a.part[0].item<double>(), plain.part[0].item<double>(), 1e-6);
+    return a.part[0].item<double>() * a.outputs[0][0].item<double>();
+  };
+  EXPECT_NEAR(output(0.0), 0.75, 1e-6);
+  EXPECT_NEAR(output(0.01) - output(0.0), .0018703, 2e-7);
+  EXPECT_NEAR(output(0.01) - output(0.0), 0.75 * 0.25 * 0.01, 5e-6);
+}
+
 TEST(MasslessSlotTest, ChangesNothing) {
   for (uint64_t seed = 320; seed < 323; ++seed) {
     HeadProblem p = synthetic_head(seed, 0.5, 80, 500, 1, 16).train;
