@@ -41,7 +41,7 @@ struct OneHead {
     in.slots = &slots;
     in.span = {0, kSlots};
     in.queries = &queries;
-    in.open_budget = kPicks;
+    in.open_budget = picks;
     in.budgets = budgets;
     in.forced = forced;
     in.earlier = earlier;
@@ -51,13 +51,13 @@ struct OneHead {
     return {p, p + kSlots};
   }
 
-  /// The forced slots and the first kPicks of a ranking.
+  /// The forced slots and the first picks of a ranking.
   std::vector<int64_t> kept(const std::vector<float>& scores) const {
     std::vector<int64_t> all(kSlots), out;
     std::iota(all.begin(), all.end(), 0);
     std::stable_sort(all.begin(), all.end(),
                      [&](int64_t a, int64_t b) { return scores[a] > scores[b]; });
-    for (int64_t i = 0; i < kPicks; ++i) out.push_back(all[i]);
+    for (int64_t i = 0; i < picks; ++i) out.push_back(all[i]);
     for (int64_t i = 0; i < forced_count; ++i) out.push_back(order[i]);
     return out;
   }
@@ -81,7 +81,7 @@ struct OneHead {
   std::vector<int> order;
   std::vector<uint8_t> forced;
   std::vector<int64_t> budgets;
-  int64_t forced_count;
+  int64_t forced_count, picks = kPicks;
 };
 
 TEST(WpcScorerTest, SampledRowsPickAboutAsWellAsTheWholeGram) {
@@ -98,6 +98,31 @@ TEST(WpcScorerTest, SampledRowsPickAboutAsWellAsTheWholeGram) {
     // Few rows lose something, but stay far from a random choice.
     const auto few = h.kept(h.scores({{"gram", "sampled"}, {"rows", "250"}, {"pool", "1"}}));
     EXPECT_LT(h.residual(few), 1.25 * h.residual(full));
+  }
+}
+
+/// Where little is kept: the sketch chooses the pool, exact features of the pool the slots.
+TEST(WpcScorerTest, ASketchAndItsPoolPickAboutAsWellAsTheWholeGram) {
+  for (uint64_t seed : {1, 2, 3}) {
+    OneHead h(seed, 10);
+    h.picks = 20;
+    h.budgets = {30};
+    const auto full = h.kept(h.scores({{"gram", "full"}}));
+    const std::vector<float> by_sketch = h.scores({{"gram", "sketch"}});
+    EXPECT_NE(by_sketch, h.scores({{"gram", "full"}}));
+    const auto few = h.kept(by_sketch);
+    EXPECT_LT(h.residual(few), 1.05 * h.residual(full));
+    // What the pool has not is no candidate: at most three times the slots.
+    const auto ranked = std::count_if(by_sketch.begin(), by_sketch.end(),
+                                      [](float s) { return s != kNoCandidate; });
+    EXPECT_GE(ranked, 20);
+    EXPECT_LE(ranked, 3 * 30);
+    // The same without forced slots.
+    OneHead open(seed, 0);
+    open.picks = 30;
+    open.budgets = {30};
+    EXPECT_LT(open.residual(open.kept(open.scores({{"gram", "sketch"}}))),
+              1.05 * open.residual(open.kept(open.scores({{"gram", "full"}}))));
   }
 }
 
