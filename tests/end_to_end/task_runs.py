@@ -92,6 +92,21 @@ def interrupted(limbeck, folder):
     check("between two units", done_units(folder) < UNITS and (folder / "samples.jsonl").read_bytes().endswith(b"\n"))
 
 
+def smoke_plan(limbeck, folder):
+    """The plan that ships for a first try, whole."""
+    run(limbeck, "eval", "--plan", "smoke", "--texts", "assets/demo/story.txt", "-o", folder)
+    cells = summary(folder)["cells"]
+    rows = {(c["task"], c["method"]) for c in cells}
+    tasks = ("niah_single_2", "niah_multikey_1", "json_kv", "lm")
+    methods = ("full", "limbeck", "kvzip", "random", "streaming", "none")
+    check("the plan smoke has four tasks under two methods, the floors and the bounds",
+          len(cells) == len(rows) and rows == {(t, m) for t in tasks for m in methods})
+    check("none of its answers failed", all(c["failed"] == 0 for c in cells))
+    kl = {c["method"]: c["metrics"]["kl"] for c in cells if c["task"] == "lm"}
+    check(f"methods are ordered on the text's continuation: {kl}",
+          kl["full"] == 0 and kl["limbeck"] < kl["kvzip"] < kl["none"])
+
+
 def main():
     limbeck = sys.argv[1]
     models = pathlib.Path(os.environ.get("LIMBECK_MODELS", pathlib.Path.home() / ".cache/limbeck/models"))
@@ -133,6 +148,7 @@ def main():
         check("the page says what was joined", "Methods of 2 runs joined" in (folder / "both/report.html").read_text())
         other = subprocess.run(command(limbeck, folder / "whole", "--task-seed", "7"), capture_output=True, text=True)
         check("another seed in the same folder is refused", other.returncode == 3 and "seed" in other.stderr)
+        smoke_plan(limbeck, folder / "smoke")
     return 0
 
 
