@@ -199,11 +199,13 @@ class Reader {
     add(r);
   }
 
+  bool fits_stay() const { return options_.rule == ChunkRule::chunk || compact_.only_new; }
+
   void add(const CompactReport& r) {
     CompactReport& sum = report_.compaction;
     sum.add_costs(r);
     // A chunk's fits stand, those of everything read so far are made anew with every chunk.
-    if (options_.rule == ChunkRule::everything) {
+    if (!fits_stay()) {
       sum.statistics.clear();
       sum.heads.clear();
     }
@@ -215,8 +217,7 @@ class Reader {
   void finish() {
     CompactReport& sum = report_.compaction;
     const int64_t text = size() - options_.begin;
-    if (options_.rule == ChunkRule::chunk && report_.compactions > 0)
-      sum.settle_parts(report_.compactions);
+    if (fits_stay() && report_.compactions > 0) sum.settle_parts(report_.compactions);
     sum.span = {first_, cache_.logical_length()};
     sum.seconds.insert(sum.seconds.begin(), {"prefill", prefill_seconds_});
     for (int64_t l = 0; l < cache_.shape().layer_count(); ++l) {

@@ -114,11 +114,17 @@ std::vector<PositionRange> verbatim_runs(const KvCache& cache, PositionRange spa
   return runs;
 }
 
+/// Whether some reference queries come from text behind the span, which polish needs.
+bool has_suffixes(const CompactOptions& o) {
+  if (!o.references.empty() || o.sampled_tokens > 0) return true;
+  const QuerySources from = o.sources.value_or(find_preset(o.method).queries);
+  return (from.repeat || from.excerpts > 0) && (!o.repeat.first.empty() || !o.prefill_queries);
+}
+
 /// A contest, then training steps on what it built.
 CompactReport polished(const Model& model, KvCache& cache, const CompactOptions& options,
                        PositionRange span) {
-  const std::vector<ReferenceSuffix> suffixes = reference_suffixes(model, cache, span, options);
-  if (std::ranges::all_of(suffixes, &ReferenceSuffix::in_place))
+  if (!has_suffixes(options))
     throw InvalidArgument(
         "[compact] polish learns from what follows the text (repeat, excerpts, sampled or other "
         "references); found the text's own queries alone");
@@ -130,10 +136,15 @@ CompactReport polished(const Model& model, KvCache& cache, const CompactOptions&
   Stopwatch watch;
   PolishOptions steps;
   steps.steps = options.polish;
-  const PolishReport p = polish(model, cache, result, segment, suffixes, steps, options.progress);
+  const PolishReport p =
+      polish(model, cache, result, segment, reference_suffixes(model, cache, span, options), steps,
+             options.progress);
   report.seconds.emplace_back("polish", watch.seconds());
   report.statistics["polish_kl_before"] = p.before;
   report.statistics["polish_kl_after"] = p.after;
+  if (p.diverged_at > 0)
+    report.notes.push_back(
+        fmt::format("polish diverged at step {}; the best state before it is kept", p.diverged_at));
   cache = std::move(result);
   report.bytes_after = cache.bytes().total();
   return report;

@@ -8,6 +8,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 namespace limbeck {
 namespace {
 
@@ -274,6 +276,45 @@ TEST(FittedMethodsTest, PolishNeedsWhatFollowsTheTextAndSegmentsSayWhatWasUsed) 
   o.repeat = {};
   EXPECT_THROW(compact(own.model, own.cache, o), InvalidArgument);
   EXPECT_TRUE(cache_equal(before, own.cache));
+  for (const PositionRange span : {PositionRange{6, 1000}, {20, 20}, {-4, 30}}) {
+    o = Read::options("limbeck", 0.3);
+    o.polish = 1;
+    o.span = span;
+    EXPECT_THROW(compact(own.model, own.cache, o), InvalidArgument) << span.begin;
+    EXPECT_TRUE(cache_equal(before, own.cache));
+  }
+  // What nothing reads is not recorded.
+  o = Read::options("keydiff", 0.3);
+  o.sources = QuerySources{.repeat = true};
+  compact(own.model, own.cache, o);
+  EXPECT_EQ(span_info(own.cache).options.count("queries"), 0U);
+}
+
+TEST(FittedMethodsTest, PolishMeasuresAllStatesAlikeInBf16) {
+  test::Read r({0, 0}, DType::bf16, kText);
+  const KvCache full = r.cache.clone();
+  compact(r.model, r.cache, Read::options("limbeck", 0.2));
+  const auto segment = static_cast<int64_t>(span_index(r.cache));
+  const std::vector<ReferenceSuffix> suffixes = {{test::random_tokens(30, 9), {6, 84}, 3.0},
+                                                 {test::random_tokens(20, 10), {6, 84}, 1.0}};
+  PolishOptions o;
+  o.steps = 1;
+  o.bias_rate = o.value_rate = 0;  // nothing moves
+  KvCache still = r.cache.clone();
+  const PolishReport same = polish(r.model, full, still, segment, suffixes, o);
+  EXPECT_EQ(same.after, same.before);
+  o.steps = 3;
+  o.bias_rate = o.value_rate = 0.03;
+  const PolishReport better = polish(r.model, full, still, segment, suffixes, o);
+  EXPECT_EQ(better.before, same.before);
+  EXPECT_LE(better.after, better.before);
+  // No number after the first step: the start is what there is.
+  o.bias_rate = o.value_rate = std::numeric_limits<double>::infinity();
+  KvCache wild = r.cache.clone();
+  const PolishReport lost = polish(r.model, full, wild, segment, suffixes, o);
+  EXPECT_EQ(lost.diverged_at, 1);
+  EXPECT_EQ(lost.after, lost.before);
+  EXPECT_TRUE(at::equal(span_segment(wild, 1).values, span_segment(r.cache, 1).values));
 }
 
 TEST(FittedMethodsTest, WhatIsCompactStaysWhenOnlyTheNewIsAskedFor) {

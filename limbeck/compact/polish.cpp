@@ -61,26 +61,6 @@ class Polish {
     }
   }
 
-  /// KL per token with the parameters as they stand, without gradients.
-  double loss() {
-    double sum = 0;
-    int64_t rows = 0;
-    for (size_t s = 0; s < suffixes_.size(); ++s) {
-      KvCache read = with_parameters(false);
-      const std::span<const int32_t> tokens(suffixes_[s].tokens);
-      const auto n = static_cast<int64_t>(tokens.size());
-      for (int64_t at = 0; at < n; at += options_.block) {
-        const auto block = tokens.subspan(at, std::min<int64_t>(options_.block, n - at));
-        ForwardOptions all;
-        all.logits = LogitsWanted::all;
-        sum += divergence(targets(s, at, block), model_.forward(read, block, all).logits)
-                   .item<double>();
-        rows += static_cast<int64_t>(block.size());
-      }
-    }
-    return sum / static_cast<double>(rows);
-  }
-
   void remember() {
     for (LayerParameters& layer : layers_) {
       if (!layer.bias.value.defined()) continue;
@@ -98,10 +78,9 @@ class Polish {
     }
   }
 
-  /// KL per token with the parameters as they stand, whose gradients are left for update().
-  double gradients() {
-    double loss = 0;
-    int64_t rows = 0;
+  /// The loss with the parameters as they stand; with `learn` its gradients are left for update().
+  double loss(bool learn) {
+    double sum = 0, weights = 0;
     for (size_t s = 0; s < suffixes_.size(); ++s) {
       // What the suffix sees of itself comes from the compact cache, block by block.
       KvCache read = with_parameters(false);
@@ -118,15 +97,16 @@ class Polish {
         all.logits = LogitsWanted::all;
         const at::Tensor logits = model_.forward_differentiable(context, block, all).logits;
         const at::Tensor kl = divergence(target, logits);
-        (kl * (suffixes_[s].weight / static_cast<double>(n))).backward();
-        loss += kl.detach().item<double>();
-        rows += static_cast<int64_t>(block.size());
+        const double weight = suffixes_[s].weight / static_cast<double>(n);
+        if (learn) (kl * weight).backward();
+        sum += weight * kl.detach().item<double>();
         ForwardOptions none;
         none.logits = LogitsWanted::none;
         if (at + options_.block < n) model_.forward(read, block, none);
       }
+      weights += suffixes_[s].weight;
     }
-    return loss / static_cast<double>(rows);
+    return sum / weights;
   }
 
   void update(int64_t t) {
@@ -162,7 +142,8 @@ class Polish {
 
  private:
   static at::Tensor divergence(const at::Tensor& target, const at::Tensor& logits) {
-    return (target.exp() * (target - at::log_softmax(logits, -1))).nan_to_num(0.0).sum();
+    const at::Tensor terms = target.exp() * (target - at::log_softmax(logits, -1));
+    return at::where(target.isneginf(), 0.0, terms).sum();  // 0 log 0
   }
 
   bool is_full(size_t l) const {
@@ -217,20 +198,23 @@ PolishReport polish(const Model& model, const KvCache& full, KvCache& compacted,
   if (behind.empty()) throw InvalidArgument("[polish] there is no suffix to learn from");
   Polish p(model, full, compacted, segment, behind, options);
   PolishReport report;
-  const auto seen = [&](int64_t step, double kl) {
-    if (!std::isfinite(kl))
-      throw NumericalError("[polish] the loss is not finite at step {}", step);
-    if (step == 1) report.before = kl;
-    if (step > 1 && kl >= report.after) return;
-    report.after = kl;
-    p.remember();
-  };
-  for (int64_t t = 1; t <= options.steps; ++t) {
-    seen(t, p.gradients());
+  for (int64_t t = 1; t <= options.steps + 1; ++t) {
+    const bool last = t > options.steps;
+    const double loss = p.loss(/*learn=*/!last);
+    if (!std::isfinite(loss)) {
+      if (t == 1) throw NumericalError("[polish] the loss is not finite before the first step");
+      report.diverged_at = t - 1;
+      break;
+    }
+    if (t == 1) report.before = loss;
+    if (t == 1 || loss < report.after) {
+      report.after = loss;
+      p.remember();
+    }
+    if (last) break;
     p.update(t);
     report_progress(progress, {"polish", "steps", t, options.steps});
   }
-  seen(options.steps + 1, p.loss());
   p.recall();
   compacted = p.with_parameters(false);
   return report;

@@ -13,10 +13,11 @@ struct PolishOptions {
   int64_t block = 512;       ///< rows that are differentiated together
 };
 
-/// KL(full || compact) per token of the suffixes.
+/// KL(full || compact): the mean over a suffix's tokens, suffixes by their weights.
 struct PolishReport {
   double before = 0;
-  double after = 0;  ///< of what is returned; never above `before`
+  double after = 0;         ///< of what is returned; never above `before`
+  int64_t diverged_at = 0;  ///< step after which the loss was no number; 0: none
 };
 
 /// Lowers KL(full || compact) on the suffixes' predictions: of what the steps pass through, the

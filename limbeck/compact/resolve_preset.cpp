@@ -166,8 +166,9 @@ SegmentInfo segment_info(const KvCache& cache, const Preset& preset, const Compa
   info.options["seed"] = std::to_string(options.seed);
   if (options.on_policy) info.options["on_policy"] = "true";
   if (options.polish > 0) info.options["polish"] = std::to_string(options.polish);
-  if (const std::string queries = query_sources(options); !queries.empty())
-    info.options["queries"] = queries;
+  if (options.polish > 0 || method_needs_queries(options))
+    if (const std::string queries = query_sources(options); !queries.empty())
+      info.options["queries"] = queries;
   if (!options.normalize.empty()) info.options["normalize"] = options.normalize;
   if (options.chunk > 0) info.options["chunk"] = std::to_string(options.chunk);
   info.requested_ratio = report.requested_ratio;

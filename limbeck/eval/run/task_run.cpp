@@ -404,7 +404,7 @@ void run_tasks(const LanguageModel& lm, const TaskPlan& plan, const TaskMaker& m
   const int64_t units = runner.run();
   std::vector<std::string> missing = runner.skipped();
   if (plan.broken != nullptr)
-    for (const std::string& error : *plan.broken)
+    for (const std::string& error : std::set<std::string>(plan.broken->begin(), plan.broken->end()))
       missing.push_back(fmt::format("A record was left out: {}.", error));
   end_run(plan.folder, units, missing);
   if (plan.shards == 1) write_reports(plan.folder, plan.summary);

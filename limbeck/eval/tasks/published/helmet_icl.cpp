@@ -108,6 +108,7 @@ class IclTask : public Task {
         if (broken_ == nullptr) throw;
         left_out.emplace_back(e.what());
       }
+    if (!left_out.empty() && examples.empty()) throw FormatError("{}", left_out[0]);
     if (examples.empty())
       throw FormatError("[tasks] {}: must have an example; found none",
                         train_path_.filename().string());

@@ -195,7 +195,7 @@ TEST(HelmetTest, IclLosesBrokenExamplesAloneWhereAsked) {
                                    &broken)
                   ->document(0, 0);
             }),
-            "[tasks] none.jsonl: must have an example; found none");
+            "[tasks] none.jsonl line 1: field \"label\" is missing");
   EXPECT_EQ(broken.size(), 2U);
 }
 
