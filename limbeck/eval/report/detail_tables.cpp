@@ -246,6 +246,7 @@ std::vector<Table> detail_tables(const Summary& summary, const GroupKey& key) {
   for (Table& t : lm_tables(summary, key)) out.push_back(std::move(t));
   out.push_back(category_table(summary, key));
   out.push_back(other_scores_table(summary, key));
+  out.push_back(critical_kept_table(summary, key));
   out.push_back(critical_table(summary, key));
   out.push_back(cost_table(summary, key));
   std::erase_if(out, [](const Table& t) { return t.rows.empty(); });

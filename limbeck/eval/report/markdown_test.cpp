@@ -83,6 +83,9 @@ TEST(MarkdownTest, CriticalFootprintsCarryTheirSign) {
             std::string::npos)
       << text;
   EXPECT_NE(text.find("| good | &lt; 66.25 | &lt; 66.25 | 2 |"), std::string::npos) << text;
+  EXPECT_NE(
+      text.find("### Critical kept part, % of the entries, at 90 % of the full cache's score"),
+      std::string::npos);
   EXPECT_NE(text.find("| bad | &gt; 77.5 | &gt; 77.5 | 2 |"), std::string::npos) << text;
 }
 

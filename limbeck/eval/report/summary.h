@@ -117,7 +117,9 @@ struct LeftOutTask {
   double full_score = 0;
 };
 
-/// Critical footprint of a method on a task: over its budgets (limbeck/footprint/critical.h).
+/// Critical footprint of a method on a task: over its budgets (limbeck/footprint/critical.h). The
+/// same over the part of the entries that is kept: where a method compacts after the prefill, that
+/// makes up most of a footprint, which then says little about the budget.
 struct SummaryCritical {
   std::string group, task;
   int64_t length = 0;
@@ -133,7 +135,8 @@ struct Summary {
   std::vector<SummaryGroup> groups;
   std::vector<SummaryCategory> categories;
   std::vector<LeftOutTask> left_out;
-  std::vector<SummaryCritical> critical;
+  std::vector<SummaryCritical> critical;       ///< over footprint_total
+  std::vector<SummaryCritical> critical_kept;  ///< over kept_ratio, which stands for footprints
   std::vector<NeedleGrid> needles;
 
   const SummaryCell* find(const CellKey& key) const;

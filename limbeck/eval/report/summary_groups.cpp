@@ -175,7 +175,8 @@ std::vector<SummaryCategory> category_means(std::span<const SummaryCell> cells) 
   return out;
 }
 
-std::vector<SummaryCritical> critical_footprints(std::span<const SummaryCell> cells, double phi) {
+std::vector<SummaryCritical> critical_values(std::span<const SummaryCell> cells,
+                                             double SummaryCell::*what, double phi) {
   std::vector<SummaryCritical> out;
   for (const SummaryCell& c : cells) {
     if (c.key.method == kFullLabel || c.key.method == kNoneLabel) continue;
@@ -187,7 +188,7 @@ std::vector<SummaryCritical> critical_footprints(std::span<const SummaryCell> ce
       known = out.insert(
           out.end(),
           {c.group, c.key.task, c.key.length, c.key.mode, c.key.method, kNan, {}, {}, {}});
-    known->grid.push_back({c.footprint_total, c.score.mean});
+    known->grid.push_back({c.*what, c.score.mean});
   }
   for (SummaryCritical& s : out) {
     for (const SummaryCell& c : cells)

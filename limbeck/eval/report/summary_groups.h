@@ -19,7 +19,8 @@ std::vector<LeftOutTask> left_out_tasks(std::span<const SummaryCell> cells,
 std::vector<SummaryGroup> group_averages(std::span<const CellRows> rows, const Summary& summary);
 /// Of cells that have a category, in order of appearance.
 std::vector<SummaryCategory> category_means(std::span<const SummaryCell> cells);
-/// Of every task and method but the bounds, in the cells' order.
-std::vector<SummaryCritical> critical_footprints(std::span<const SummaryCell> cells, double phi);
+/// Of every task and method but the bounds, in the cells' order, over `what` of a cell.
+std::vector<SummaryCritical> critical_values(std::span<const SummaryCell> cells,
+                                             double SummaryCell::*what, double phi);
 
 }  // namespace limbeck

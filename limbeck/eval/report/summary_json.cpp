@@ -2,6 +2,7 @@
 #include "limbeck/eval/report/escape.h"
 #include "limbeck/eval/report/record_fields.h"
 #include "limbeck/eval/report/summary.h"
+#include "limbeck/eval/report/summary_groups.h"
 
 #include <cmath>
 
@@ -12,7 +13,7 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 
 /// 2 has needle grids and the means over all tasks.
-constexpr int64_t kVersion = 2;
+constexpr int64_t kVersion = 3;
 constexpr const char* kKindNames[] = {"not available", "exact", "above", "below"};
 
 ordered_json to_json(const ScoreInterval& i) {
@@ -138,11 +139,10 @@ ordered_json to_json(const CriticalFootprint& c) {
           {"dropped", c.dropped}};
 }
 
-ordered_json to_json(const SummaryCritical& c, double phi) {
+ordered_json to_json(const SummaryCritical& c, double phi, const char* what) {
   ordered_json grid = ordered_json::array();
   for (const FootprintPoint& p : c.grid)
-    grid.push_back(
-        {{"footprint_total", number_or_null(p.footprint)}, {"score", number_or_null(p.score)}});
+    grid.push_back({{what, number_or_null(p.footprint)}, {"score", number_or_null(p.score)}});
   return {{"group", valid_utf8(c.group)},
           {"task", valid_utf8(c.task)},
           {"length", c.length},
@@ -401,8 +401,11 @@ void read_list(RowFields& f, const char* field, std::vector<Value>& out,
 }  // namespace
 
 ordered_json summary_to_json(const Summary& s) {
-  ordered_json critical = ordered_json::array();
-  for (const SummaryCritical& c : s.critical) critical.push_back(to_json(c, s.options.phi));
+  ordered_json critical = ordered_json::array(), kept = ordered_json::array();
+  for (const SummaryCritical& c : s.critical)
+    critical.push_back(to_json(c, s.options.phi, "footprint_total"));
+  for (const SummaryCritical& c : s.critical_kept)
+    kept.push_back(to_json(c, s.options.phi, "kept_ratio"));
   return {{"limbeck_summary", kVersion},
           {"options", {{"min_full_score", s.options.min_full_score}, {"phi", s.options.phi}}},
           {"resamples", kResamples},
@@ -412,6 +415,7 @@ ordered_json summary_to_json(const Summary& s) {
           {"categories", list_of(s.categories)},
           {"left_out", list_of(s.left_out)},
           {"critical", std::move(critical)},
+          {"critical_kept", std::move(kept)},
           {"needles", list_of(s.needles)}};
 }
 
@@ -431,7 +435,8 @@ Summary summary_from_json(const json& j, std::string_view what) {
   read_list(f, "left_out", out.left_out, read_left_out);
   read_list(f, "critical", out.critical, read_critical);
   if (version > 1) read_list(f, "needles", out.needles, read_needles);
-  f.refuse_others({"resamples", "confidence", "run"});
+  out.critical_kept = critical_values(out.cells, &SummaryCell::kept_ratio, out.options.phi);
+  f.refuse_others({"resamples", "confidence", "run", "critical_kept"});
   return out;
 }
 

@@ -200,8 +200,8 @@ TEST(SummaryTest, BrokenJsonNamesItsField) {
   b["critical"][0]["critical"]["kind"] = "often";
   EXPECT_NE(error(b).find("kind must be one of"), std::string::npos);
   b = j;
-  b["limbeck_summary"] = 3;
-  EXPECT_EQ(error(b), "[summary] s.json: field limbeck_summary must be 1 to 2; found 3");
+  b["limbeck_summary"] = 4;
+  EXPECT_EQ(error(b), "[summary] s.json: field limbeck_summary must be 1 to 3; found 4");
   EXPECT_NE(error(json()), "no error");
 }
 
@@ -214,6 +214,24 @@ TEST(SummaryTest, CriticalFootprintsAreOverTheBudgetsOfAMethod) {
   EXPECT_EQ(s.critical[0].grid.size(), 2U);
   EXPECT_EQ(s.critical[0].critical.kind, CriticalFootprint::Kind::exact);
   EXPECT_NEAR(s.critical[0].critical.value, 0.6625 + 0.9 * (0.775 - 0.6625), 1e-12);
+}
+
+/// Footprints that grow while less is kept, as those of short answers behind a long prefill do.
+TEST(SummaryTest, CriticalKeptPartsAreOverWhatIsKept) {
+  std::vector<SampleRow> rows{row("vt", 0, "full", 1, 1), row("vt", 0, "good", 0.5, 1),
+                              row("vt", 0, "good", 0.25, 0.5), row("vt", 0, "good", 0.125, 0)};
+  for (SampleRow& r : rows)
+    if (r.method == "good") {
+      r.kept_ratio = r.budget;
+      r.footprint_total = 4 - r.budget;
+    }
+  const Summary s = summarise_samples(rows);
+  EXPECT_EQ(s.critical[0].critical.kind, CriticalFootprint::Kind::above);
+  ASSERT_EQ(s.critical_kept.size(), 1U);
+  EXPECT_EQ(s.critical_kept[0].critical.kind, CriticalFootprint::Kind::exact);
+  EXPECT_NEAR(s.critical_kept[0].critical.value, 0.25 + 0.8 * 0.25, 1e-12);
+  const Summary again = summary_from_json(json::parse(summary_to_json(s).dump()), "s");
+  EXPECT_EQ(summary_to_json(again), summary_to_json(s));
 }
 
 TEST(SummaryTest, ModesDoNotMix) {

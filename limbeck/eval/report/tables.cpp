@@ -246,17 +246,19 @@ Table interval_table(const Summary& s, const GroupKey& key) {
   return out;
 }
 
-Table critical_table(const Summary& s, const GroupKey& key) {
+namespace {
+
+/// Methods by tasks; `what` names what the values are.
+Table critical_values_table(const Summary& s, const GroupKey& key,
+                            std::span<const SummaryCritical> values, std::string_view what) {
   Table out;
-  out.title = fmt::format("Critical footprint, % of the full cache's, at {} of its score",
-                          budget_text(s.options.phi));
   const std::vector<std::string> tasks = tasks_of(s, key);
   out.columns = {"method"};
   out.columns.insert(out.columns.end(), tasks.begin(), tasks.end());
   out.columns.emplace_back("censored");
   std::vector<std::string> methods;
   std::map<std::pair<std::string, std::string>, const SummaryCritical*> found;
-  for (const SummaryCritical& c : s.critical) {
+  for (const SummaryCritical& c : values) {
     if (c.group != key.group || c.length != key.length || c.mode != key.mode) continue;
     if (std::find(methods.begin(), methods.end(), c.method) == methods.end())
       methods.push_back(c.method);
@@ -276,8 +278,8 @@ Table critical_table(const Summary& s, const GroupKey& key) {
       c.value *= 100;
       std::string grid;
       for (const FootprintPoint& p : it->second->grid)
-        grid += fmt::format("{}{} at footprint {}", grid.empty() ? "score " : ", ",
-                            percent_text(p.score), percent_text(p.footprint));
+        grid += fmt::format("{}{} at {} {}", grid.empty() ? "score " : ", ", percent_text(p.score),
+                            what, percent_text(p.footprint));
       row.push_back({c.text(), false, grid});
     }
     row.push_back({std::to_string(censored)});
@@ -286,6 +288,25 @@ Table critical_table(const Summary& s, const GroupKey& key) {
   out.notes = {
       "First failure from the right over the measured budgets; < and > mark results at the end of "
       "the grid, which are bounds and not averaged."};
+  return out;
+}
+
+}  // namespace
+
+Table critical_table(const Summary& s, const GroupKey& key) {
+  Table out = critical_values_table(s, key, s.critical, "footprint");
+  out.title = fmt::format("Critical footprint, % of the full cache's, at {} of its score",
+                          budget_text(s.options.phi));
+  out.notes.emplace_back(
+      "Footprints are over time: those of methods that compact after the prefill hardly fall with "
+      "what is kept.");
+  return out;
+}
+
+Table critical_kept_table(const Summary& s, const GroupKey& key) {
+  Table out = critical_values_table(s, key, s.critical_kept, "kept part");
+  out.title = fmt::format("Critical kept part, % of the entries, at {} of the full cache's score",
+                          budget_text(s.options.phi));
   return out;
 }
 

@@ -59,6 +59,8 @@ Table interval_table(const Summary& summary, const GroupKey& key);
 /// Critical footprints in % of the full cache's, methods by tasks. Censored ones keep their sign
 /// and are counted, never averaged.
 Table critical_table(const Summary& summary, const GroupKey& key);
+/// The same over the part of the entries that is kept.
+Table critical_kept_table(const Summary& summary, const GroupKey& key);
 
 /// Means of the categories of a benchmark (LongBench); no rows where there are none.
 Table category_table(const Summary& summary, const GroupKey& key);
@@ -72,7 +74,7 @@ Table needle_table(std::span<const NeedleGrid> grids);
 /// What every row of the scores cost, and what of its answers could be used.
 Table cost_table(const Summary& summary, const GroupKey& key);
 /// The tables behind the scores of a group, empty ones left out: intervals, language-model metrics,
-/// categories, other scores, critical footprints, costs.
+/// categories, other scores, critical kept parts and footprints, costs.
 std::vector<Table> detail_tables(const Summary& summary, const GroupKey& key);
 
 /// Numbers as tables show them; "-" for NaN.
