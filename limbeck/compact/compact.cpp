@@ -114,13 +114,6 @@ std::vector<PositionRange> verbatim_runs(const KvCache& cache, PositionRange spa
   return runs;
 }
 
-/// Whether some reference queries come from text behind the span, which polish needs.
-bool has_suffixes(const CompactOptions& o) {
-  if (!o.references.empty() || o.sampled_tokens > 0) return true;
-  const QuerySources from = o.sources.value_or(find_preset(o.method).queries);
-  return (from.repeat || from.excerpts > 0) && (!o.repeat.first.empty() || !o.prefill_queries);
-}
-
 /// A contest, then training steps on what it built.
 CompactReport polished(const Model& model, KvCache& cache, const CompactOptions& options,
                        PositionRange span) {

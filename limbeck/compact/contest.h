@@ -37,6 +37,10 @@ void check_head_tables(const CacheShape& shape, const CompactOptions& options);
 SegmentInfo segment_info(const KvCache& cache, const Preset& preset, const CompactOptions& options,
                          const CompactReport& report);
 
+/// Passes over the span that give reference queries: those asked for, else the preset's.
+QuerySources sources_of(const CompactOptions& options);
+/// Whether any reference queries come from tokens behind the span, which polish learns from.
+bool has_suffixes(const CompactOptions& options);
 /// What the model reads behind the cache for the sake of its queries.
 std::vector<ReferenceSuffix> reference_suffixes(const Model& model, const KvCache& cache,
                                                 PositionRange span, const CompactOptions& options);

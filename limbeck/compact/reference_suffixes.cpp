@@ -10,11 +10,31 @@ PositionRange span_of(const KvCache& cache, const CompactOptions& o) {
   return o.span.value_or(PositionRange{0, cache.logical_length()});
 }
 
+QuerySources sources_of(const CompactOptions& o) {
+  return o.sources.value_or(find_preset(o.method).queries);
+}
+
+namespace {
+
+/// A prompt for them, or nothing else to learn from (which is refused for want of a prompt).
+bool wants_passes(const CompactOptions& o) {
+  return !o.repeat.first.empty() ||
+         (o.references.empty() && !o.prefill_queries && o.sampled_tokens == 0);
+}
+
+}  // namespace
+
+bool has_suffixes(const CompactOptions& o) {
+  const QuerySources from = sources_of(o);
+  return !o.references.empty() || o.sampled_tokens > 0 ||
+         (wants_passes(o) && (from.repeat || from.excerpts > 0));
+}
+
 std::vector<ReferenceSuffix> reference_suffixes(const Model& model, const KvCache& cache,
                                                 PositionRange span, const CompactOptions& o) {
   std::vector<ReferenceSuffix> out = o.references;
-  if (!o.repeat.first.empty() || (out.empty() && !o.prefill_queries && o.sampled_tokens == 0)) {
-    const QuerySources from = o.sources.value_or(find_preset(o.method).queries);
+  if (wants_passes(o)) {
+    const QuerySources from = sources_of(o);
     std::vector<ReferenceSuffix> passes;
     if (from.repeat) passes = repeat_suffixes(model, cache, span, o.repeat, o.repeat_chunk);
     if (from.excerpts > 0)

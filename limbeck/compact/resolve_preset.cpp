@@ -127,7 +127,7 @@ namespace {
 /// Reference queries as asked for; empty where they are the preset's own.
 std::string query_sources(const CompactOptions& o) {
   if (!o.sources && o.references.empty() && o.sampled_tokens == 0 && !o.prefill_queries) return {};
-  const QuerySources from = o.sources.value_or(find_preset(o.method).queries);
+  const QuerySources from = sources_of(o);
   const bool passes = !o.repeat.first.empty();
   std::string out;
   const auto add = [&](bool used, std::string_view name) {

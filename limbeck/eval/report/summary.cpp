@@ -190,7 +190,6 @@ Summary summarise_samples(std::span<const SampleRow> rows, const SummaryOptions&
   out.groups = group_averages(cells, out);
   out.categories = category_means(out.cells);
   out.critical = critical_values(out.cells, &SummaryCell::footprint_total, options.phi);
-  out.critical_kept = critical_values(out.cells, &SummaryCell::kept_ratio, options.phi);
   out.needles = needle_grids(rows);
   return out;
 }

@@ -135,8 +135,7 @@ struct Summary {
   std::vector<SummaryGroup> groups;
   std::vector<SummaryCategory> categories;
   std::vector<LeftOutTask> left_out;
-  std::vector<SummaryCritical> critical;       ///< over footprint_total
-  std::vector<SummaryCritical> critical_kept;  ///< over kept_ratio, which stands for footprints
+  std::vector<SummaryCritical> critical;  ///< over footprint_total
   std::vector<NeedleGrid> needles;
 
   const SummaryCell* find(const CellKey& key) const;

@@ -201,4 +201,8 @@ std::vector<SummaryCritical> critical_values(std::span<const SummaryCell> cells,
   return out;
 }
 
+std::vector<SummaryCritical> critical_kept(const Summary& summary) {
+  return critical_values(summary.cells, &SummaryCell::kept_ratio, summary.options.phi);
+}
+
 }  // namespace limbeck

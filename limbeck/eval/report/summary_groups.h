@@ -22,5 +22,7 @@ std::vector<SummaryCategory> category_means(std::span<const SummaryCell> cells);
 /// Of every task and method but the bounds, in the cells' order, over `what` of a cell.
 std::vector<SummaryCritical> critical_values(std::span<const SummaryCell> cells,
                                              double SummaryCell::*what, double phi);
+/// Over kept_ratio, which stands in the place of footprints.
+std::vector<SummaryCritical> critical_kept(const Summary& summary);
 
 }  // namespace limbeck

@@ -404,7 +404,7 @@ ordered_json summary_to_json(const Summary& s) {
   ordered_json critical = ordered_json::array(), kept = ordered_json::array();
   for (const SummaryCritical& c : s.critical)
     critical.push_back(to_json(c, s.options.phi, "footprint_total"));
-  for (const SummaryCritical& c : s.critical_kept)
+  for (const SummaryCritical& c : critical_kept(s))
     kept.push_back(to_json(c, s.options.phi, "kept_ratio"));
   return {{"limbeck_summary", kVersion},
           {"options", {{"min_full_score", s.options.min_full_score}, {"phi", s.options.phi}}},
@@ -435,7 +435,7 @@ Summary summary_from_json(const json& j, std::string_view what) {
   read_list(f, "left_out", out.left_out, read_left_out);
   read_list(f, "critical", out.critical, read_critical);
   if (version > 1) read_list(f, "needles", out.needles, read_needles);
-  out.critical_kept = critical_values(out.cells, &SummaryCell::kept_ratio, out.options.phi);
+  // critical_kept follows from the cells.
   f.refuse_others({"resamples", "confidence", "run", "critical_kept"});
   return out;
 }

@@ -1,4 +1,5 @@
 #include "limbeck/eval/report/tables.h"
+#include "limbeck/eval/report/summary_groups.h"
 
 #include "limbeck/base/error.h"
 
@@ -304,7 +305,7 @@ Table critical_table(const Summary& s, const GroupKey& key) {
 }
 
 Table critical_kept_table(const Summary& s, const GroupKey& key) {
-  Table out = critical_values_table(s, key, s.critical_kept, "kept part");
+  Table out = critical_values_table(s, key, critical_kept(s), "kept part");
   out.title = fmt::format("Critical kept part, % of the entries, at {} of the full cache's score",
                           budget_text(s.options.phi));
   return out;

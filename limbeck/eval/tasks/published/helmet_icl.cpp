@@ -24,8 +24,7 @@ class IclTask : public Task {
  public:
   IclTask(const std::filesystem::path& train, const std::filesystem::path& test,
           const HelmetIclOptions& options, std::vector<std::string>* broken)
-      : train_path_(train),
-        train_(train),
+      : train_(train),
         test_(test),
         options_(options),
         broken_(broken),
@@ -108,10 +107,7 @@ class IclTask : public Task {
         if (broken_ == nullptr) throw;
         left_out.emplace_back(e.what());
       }
-    if (!left_out.empty() && examples.empty()) throw FormatError("{}", left_out[0]);
-    if (examples.empty())
-      throw FormatError("[tasks] {}: must have an example; found none",
-                        train_path_.filename().string());
+    if (examples.empty()) throw FormatError("{}", left_out.front());  // a file has a record
     if (broken_ != nullptr) broken_->insert(broken_->end(), left_out.begin(), left_out.end());
     train_examples_ = std::move(examples);
     classes_ = std::move(classes);
@@ -159,7 +155,6 @@ class IclTask : public Task {
     return out;
   }
 
-  std::filesystem::path train_path_;
   JsonlFile train_, test_;
   HelmetIclOptions options_;
   std::vector<std::string>* broken_;
