@@ -79,6 +79,19 @@ std::vector<double> PairedScores::differences() const {
   return out;
 }
 
+namespace {
+
+/// Whether two rows of one number ask the same. Versions that did not record a field leave it
+/// empty.
+bool asks_the_same(const SampleRow& a, const SampleRow& b) {
+  const auto agree = [](const std::string& x, const std::string& y) {
+    return x.empty() || y.empty() || x == y;
+  };
+  return a.outputs == b.outputs && agree(a.question, b.question) && agree(a.source, b.source);
+}
+
+}  // namespace
+
 PairedScores paired_scores(const CellRows& first, const CellRows& second) {
   std::map<std::pair<std::string, std::string>, const SampleRow*> known;
   for (const CellDocument& d : first.documents)
@@ -89,7 +102,7 @@ PairedScores paired_scores(const CellRows& first, const CellRows& second) {
     for (const SampleRow* r : d.rows) {
       const auto it = known.find({d.id, r->q_id});
       if (it == known.end()) continue;
-      if (it->second->outputs != r->outputs) {
+      if (!asks_the_same(*it->second, *r)) {
         ++out.others;
         continue;
       }

@@ -71,6 +71,21 @@ TEST(CompareTest, QuestionsThatExpectSomethingElseAreNotPaired) {
   EXPECT_EQ(c.without_common.size(), 10U);
 }
 
+TEST(CompareTest, OtherQuestionsOfOneNumberAreNotPaired) {
+  // Letters agree by chance, and excerpts expect nothing at all.
+  for (const auto field : {&SampleRow::question, &SampleRow::source}) {
+    std::vector<SampleRow> a = small_run(), b = small_run();
+    for (SampleRow& r : a) r.*field = "one";
+    for (SampleRow& r : b) r.*field = r.task == "vt" && r.ordinal > 0 ? "two" : "one";
+    RunComparison c = compare_runs(a, b);
+    EXPECT_EQ(cell(c, "vt", "good", 0.5).documents, 1);
+    EXPECT_EQ(cell(c, "cwe", "good", 0.5).documents, 8);
+    EXPECT_EQ(c.others, 7 * 5);
+    for (SampleRow& r : a) (r.*field).clear();  // of a version that did not record it
+    EXPECT_EQ(compare_runs(a, b).others, 0);
+  }
+}
+
 TEST(CompareTest, FewDocumentsAreNeverSignificant) {
   std::vector<SampleRow> a = small_run(5), b = small_run(5);
   for (SampleRow& r : b)

@@ -42,6 +42,7 @@ ordered_json sample_to_json(const SampleRow& r) {
   j["doc_id"] = valid_utf8(r.doc_id);
   j["q_id"] = valid_utf8(r.q_id);
   if (!r.question.empty()) j["question"] = valid_utf8(r.question);
+  if (!r.source.empty()) j["source"] = valid_utf8(r.source);
   j["ordinal"] = r.ordinal;
   j["length"] = r.length;
   j["method"] = valid_utf8(r.method);
@@ -89,6 +90,7 @@ SampleRow sample_from_json(const json& j, std::string_view what) {
   r.doc_id = f.name("doc_id");
   r.q_id = f.text("q_id");
   if (j.contains("question")) r.question = f.text("question");
+  if (j.contains("source")) r.source = f.text("source");
   r.ordinal = f.count("ordinal");
   r.length = f.count("length");
   r.method = f.name("method");

@@ -23,6 +23,7 @@ inline constexpr std::string_view kFloorMethods[] = {"random", "streaming"};
 struct SampleRow {
   std::string task, group, doc_id, q_id;
   std::string question;  ///< as asked, for judges; empty in runs of versions without
+  std::string source;    ///< TaskDocument::source
   std::string category;  ///< part of the benchmark with a mean of its own; may be empty
   int64_t ordinal = 0;   ///< of the document in its task and length
   int64_t length = 0;    ///< tokens asked for; 0 = as the file has it

@@ -70,16 +70,20 @@ EvalMode parse_eval_mode(std::string_view name) {
   return static_cast<EvalMode>(at - kModeNames.begin());
 }
 
+void check_mode(const TaskInfo& info, EvalMode mode) {
+  if (mode != EvalMode::agnostic && info.answer == AnswerKind::continue_text)
+    throw InvalidArgument("[eval] {} asks nothing, so that its mode must be agnostic; found {}",
+                          info.name, eval_mode_name(mode));
+  if (mode == EvalMode::in_prompt && info.answer != AnswerKind::generate)
+    throw InvalidArgument("[eval] mode in-prompt needs answers that are generated; {} chooses",
+                          info.name);
+}
+
 DocumentEval::DocumentEval(const LanguageModel& lm, const Task& task, const TaskPrompt& prompt,
                            const TaskDocument& document, const DocumentSettings& settings)
     : lm_(lm), task_(task), prompt_(prompt), document_(document), settings_(settings) {
   const TaskInfo& info = task.info();
-  if (settings.mode != EvalMode::agnostic && info.answer == AnswerKind::continue_text)
-    throw InvalidArgument("[eval] {} asks nothing, so that its mode must be agnostic; found {}",
-                          info.name, eval_mode_name(settings.mode));
-  if (settings.mode == EvalMode::in_prompt && info.answer != AnswerKind::generate)
-    throw InvalidArgument("[eval] mode in-prompt needs answers that are generated; {} chooses",
-                          info.name);
+  check_mode(info, settings.mode);
   for (const TaskQuestion& q : document.questions)
     references_.push_back({prompt.question(q.text, q.answer_prefix), {}, {}});
   cut(document);
@@ -281,6 +285,7 @@ SampleRow DocumentEval::row_of(const EvalUnit& unit, const Compacted& compacted,
   row.q_id = document_.questions[question].id;
   row.question = document_.questions[question].text;
   row.outputs = document_.questions[question].outputs;
+  row.source = document_.source;
   row.prompt_tokens = static_cast<int64_t>(prompt_.before().size() + ids_.size() +
                                            references_[question].prompt.size());
   row.task = task_.info().name;

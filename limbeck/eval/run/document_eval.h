@@ -28,6 +28,9 @@ std::string_view eval_mode_name(EvalMode mode);
 /// Throws InvalidArgument listing the names.
 EvalMode parse_eval_mode(std::string_view name);
 
+/// Throws InvalidArgument when a task of this kind cannot be run in this mode.
+void check_mode(const TaskInfo& info, EvalMode mode);
+
 struct DocumentSettings {
   EvalMode mode = EvalMode::agnostic;
   int64_t window = 0;  ///< tokens of prompt and answer; 0 = the model's

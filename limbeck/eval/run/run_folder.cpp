@@ -4,6 +4,7 @@
 #include "limbeck/eval/report/html.h"
 #include "limbeck/eval/report/markdown.h"
 #include "limbeck/eval/report/summary.h"
+#include "limbeck/io/append_file.h"
 #include "limbeck/io/atomic_file.h"
 #include "limbeck/io/json.h"
 #include "limbeck/io/sha256.h"
@@ -14,6 +15,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <optional>
 #include <set>
 
 namespace limbeck {
@@ -149,6 +151,9 @@ void begin_run(const std::filesystem::path& folder, const ordered_json& manifest
 }
 
 void forget_run(const std::filesystem::path& folder) {
+  // Holds the record, or throws where a run that is going on does.
+  std::optional<AppendFile> record;
+  if (std::filesystem::exists(folder / kSamples)) record.emplace(folder / kSamples, "[eval]");
   for (const char* name :
        {kManifest, kSamples, "heads.jsonl", "summary.json", "summary.md", "report.html"})
     std::filesystem::remove(folder / name);
@@ -259,12 +264,29 @@ std::map<SampleKey, SampleUnit> finished_units(const std::filesystem::path& fold
   return units;
 }
 
+/// The same record, seconds included.
+bool same_unit(const SampleUnit& a, const SampleUnit& b) {
+  return heads_to_json(a.heads) == heads_to_json(b.heads) &&
+         std::equal(a.rows.begin(), a.rows.end(), b.rows.begin(), b.rows.end(),
+                    [](const SampleRow& x, const SampleRow& y) {
+                      return sample_to_json(x) == sample_to_json(y);
+                    });
+}
+
 void write_joined(const std::filesystem::path& out, ordered_json manifest,
                   std::map<SampleKey, SampleUnit> units) {
   std::filesystem::create_directories(out);
   manifest["run"]["units"] = units.size();
   begin_run(out, manifest);
   SampleLog log(out / kSamples, manifest.at("manifest_id"));
+  for (const auto& [key, unit] : log.units()) {
+    const auto same = units.find(key);
+    if (same == units.end() || !same_unit(same->second, unit))
+      throw Mismatch(
+          "[eval] {} holds another {} {} of {} at ratio {}, from an earlier join; name another "
+          "folder, or remove this one",
+          out.string(), key.task, key.document, key.method, key.budget);
+  }
   for (auto& [key, unit] : units)
     if (!log.has(key)) log.append(key, std::move(unit));
   write_reports(out, summary_options(out));

@@ -21,7 +21,8 @@ void seal_manifest(nlohmann::ordered_json& manifest);
 /// naming the first field that differs or another shard, ResourceError, FormatError.
 void begin_run(const std::filesystem::path& folder, const nlohmann::ordered_json& manifest);
 
-/// Removes the files of a run from a folder, and nothing else.
+/// Removes the files of a run from a folder, and nothing else. ResourceError while a run that is
+/// going on holds its record.
 void forget_run(const std::filesystem::path& folder);
 
 /// Notes in the manifest that the shard is whole, how many units it has, and what was not run.
@@ -44,8 +45,8 @@ SummaryOptions summary_options(const std::filesystem::path& folder);
 void write_reports(const std::filesystem::path& folder, const SummaryOptions& options = {});
 
 /// Joins the folders of all shards of one run into `out` and writes its reports. Throws Mismatch
-/// when manifests differ, InvalidArgument when units overlap, a shard is missing, or a shard has
-/// not come to its end.
+/// when manifests differ or `out` holds other units of the run, InvalidArgument when units overlap,
+/// a shard is missing, or a shard has not come to its end.
 void merge_runs(const std::vector<std::filesystem::path>& folders,
                 const std::filesystem::path& out);
 
@@ -54,8 +55,9 @@ void merge_runs(const std::vector<std::filesystem::path>& folders,
 /// Where two have the same method and ratio the later folder's counts; a method of the same label
 /// with other options is replaced as a whole. The manifest lists the runs as "parts". Throws
 /// Mismatch when anything else of the manifests differs (build options and torch included), or the
-/// documents, or the answers of the full cache; InvalidArgument for a shard, a run that has not
-/// come to its end, and one that would replace a method and has not run all that it replaces.
+/// documents, or the answers of the full cache, or when `out` holds other units; InvalidArgument
+/// for a shard, a run that has not come to its end, and one that would replace a method and has not
+/// run all that it replaces.
 void join_methods(const std::vector<std::filesystem::path>& folders,
                   const std::filesystem::path& out);
 

@@ -146,6 +146,18 @@ TEST(RunFolderTest, ForgettingRemovesTheRunAlone) {
   forget_run(folder.path() / "nothing");
 }
 
+TEST(RunFolderTest, ARunThatIsGoingOnIsNotForgotten) {
+  const test::ScratchFolder folder;
+  const auto a = shard_of(folder.path() / "a", "1/1", {"512-0"});
+  {
+    const SampleLog held(a / "samples.jsonl", read_manifest(a).at("manifest_id"));
+    expect_error<ResourceError>([&] { forget_run(a); }, "is held by another run");
+    EXPECT_EQ(read_units(a).size(), held.units().size());
+  }
+  forget_run(a);
+  EXPECT_FALSE(std::filesystem::exists(a / "manifest.json"));
+}
+
 struct MadeUpRun {
   std::string commit = "one";
   std::vector<std::pair<std::string, int>> methods = {{"x", 1}};  ///< with an option
@@ -217,6 +229,17 @@ TEST(RunFolderTest, MethodsOfLaterRunsAreAddedOrTakeTheirPlace) {
   nlohmann::ordered_json sealed = m;
   seal_manifest(sealed);
   EXPECT_EQ(sealed.at("manifest_id"), m.at("manifest_id"));
+}
+
+TEST(RunFolderTest, AJoinDoesNotKeepOtherUnitsOfAnEarlierOne) {
+  const test::ScratchFolder folder;
+  const auto a = run_of(folder.path() / "a", {.methods = {{"x", 1}}}),
+             again = run_of(folder.path() / "again", {.methods = {{"x", 1}}, .answers = " later"}),
+             out = folder.path() / "out";
+  merge_runs({a}, out);
+  merge_runs({a}, out);
+  expect_error<Mismatch>([&] { merge_runs({again}, out); }, "holds another vt 512-0 of x");
+  EXPECT_EQ(read_units(out).at({"vt", 512, "512-0", "x", 0.5}).rows[0].prediction, "x1");
 }
 
 TEST(RunFolderTest, RunsOfOneCommitStayItsRunsWhenTheyAreJoined) {

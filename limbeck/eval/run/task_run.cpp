@@ -107,7 +107,9 @@ SampleUnit failed_unit(const Task& task, const TaskDocument& document, const Eva
     row.length = document.length;
     row.method = unit.label;
     row.budget = unit.ratio;
+    row.question = q.text;
     row.outputs = q.outputs;
+    row.source = document.source;
     row.finish = "error";
     row.error = error;
     set_facts(document, row);
@@ -150,6 +152,7 @@ class Runner {
         throw InvalidArgument(
             "[eval] tasks must have names of their own; found {} twice, give one \":as=NAME\"",
             info.name);
+      if (!has_mode(info)) continue;
       std::exception_ptr too_small;
       size_t works = 0;
       for (const int64_t length : info.sized ? plan_.lengths : std::vector<int64_t>{0}) {
@@ -165,11 +168,7 @@ class Runner {
         }
         ++works;
         Work w{&task, length, documents, seed};
-        if (w.documents == 0)
-          skipped_.push_back(
-              fmt::format("{} at {} tokens was not run: it has no document of this "
-                          "length.",
-                          info.name, length));
+        note_size(info, w.documents, length);
         for (int64_t i = 0; i < w.documents; ++i)
           if (mine(ordinal(info, i, seed))) total_ += static_cast<int64_t>(units_.size());
         all.push_back(w);
@@ -186,6 +185,37 @@ class Runner {
   const std::vector<std::string>& skipped() const { return skipped_; }
 
  private:
+  /// What no document can be run in is found before any work.
+  bool has_mode(const TaskInfo& info) {
+    try {
+      check_mode(info, plan_.mode);
+    } catch (const InvalidArgument& e) {
+      if (!plan_.keep_going) throw;
+      skipped_.push_back(fmt::format("{} was not run: {}.", info.name, e.what()));
+      return false;
+    }
+    return true;
+  }
+  /// Fewer documents than were asked for are listed.
+  void note_size(const TaskInfo& info, int64_t documents, int64_t length) {
+    const std::string what =
+        info.sized ? fmt::format("{} at {} tokens", info.name, length) : info.name;
+    if (documents == 0)
+      skipped_.push_back(fmt::format("{} was not run: it has no document of this length.", what));
+    else if (documents < samples_of(info))
+      skipped_.push_back(fmt::format("{} has {} documents of the {} that were asked for.", what,
+                                     documents, samples_of(info)));
+  }
+  /// Where the question is compacted with the document and asked again, it counts twice.
+  PromptCounter counter() const {
+    PromptCounter once = chat_.counter();
+    if (plan_.mode != EvalMode::aware) return once;
+    return [once, this](std::string_view document, std::string_view question,
+                        std::string_view answer_prefix) {
+      return once(document, question, answer_prefix) +
+             static_cast<int64_t>(chat_.document(question).size());
+    };
+  }
   /// Which of the plan's seeds a task has; one of its own, or none, counts as the first.
   size_t seed_of(const TaskRequest& request) const {
     const auto option = request.options.find("seed");
@@ -214,7 +244,7 @@ class Runner {
 
   std::unique_ptr<Task> make_task(const TaskRequest& request) {
     try {
-      return make_(request, chat_.counter());
+      return make_(request, counter());
     } catch (const FormatError& e) {
       if (!plan_.keep_going) throw;
       return make_broken_task(request, e.what());

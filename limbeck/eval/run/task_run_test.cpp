@@ -291,6 +291,49 @@ TEST(TaskRunTest, SeveralSeedsAreDocumentsOfOneCell) {
             test::read_file(folder.path() / "both" / "heads.jsonl"));
 }
 
+TEST(TaskRunTest, AModeThatATaskCannotHaveIsFoundBeforeAnyWork) {
+  const ScratchFolder folder;
+  TaskPlan plan = plan_of(folder.path() / "a", {{"json_kv", "", "", {}}, lm_task()});
+  plan.lengths = {1200};
+  plan.samples = 1;
+  plan.mode = EvalMode::aware;
+  const std::string error =
+      "[eval] lm asks nothing, so that its mode must be agnostic; found aware";
+  EXPECT_EQ(error_text<InvalidArgument>([&] { run(plan); }), error);
+  EXPECT_TRUE(read_units(plan.folder).empty());
+  plan.folder = folder.path() / "b";
+  plan.keep_going = true;
+  run(plan);
+  for (const SampleRow& row : rows_of(read_units(plan.folder))) EXPECT_EQ(row.task, "json_kv");
+  EXPECT_EQ(read_manifest(plan.folder)["run"]["skipped"][0], "lm was not run: " + error + ".");
+}
+
+TEST(TaskRunTest, AQuestionThatIsAskedAgainHasRoomInTheWindow) {
+  const ScratchFolder folder;
+  TaskPlan plan = plan_of(folder.path() / "a", {{"json_kv", "", "", {}}});
+  plan.lengths = {1200};
+  plan.window = 1200;
+  plan.samples = 1;
+  plan.mode = EvalMode::aware;
+  run(plan);
+  const std::vector<SampleRow> rows = rows_of(read_units(plan.folder));
+  EXPECT_EQ(rows.size(), 5U);
+  for (const SampleRow& row : rows) EXPECT_EQ(row.error, "");
+}
+
+TEST(TaskRunTest, FewerDocumentsThanAskedForAreListed) {
+  const ScratchFolder folder;
+  TaskPlan plan = plan_of(folder.path() / "a", {lm_task()});
+  plan.samples = 100000;
+  plan.shards = 100;
+  plan.shard = 1;
+  run(plan);
+  const std::string note = read_manifest(plan.folder)["run"]["skipped"][0];
+  EXPECT_TRUE(note.starts_with("lm at 64 tokens has ") &&
+              note.ends_with(" documents of the 100000 that were asked for."))
+      << note;
+}
+
 TEST(TaskRunTest, TwoSettingsOfATaskNeedNames) {
   const ScratchFolder folder;
   TaskPlan plan = plan_of(folder.path() / "a", {lm_task(), lm_task()});
@@ -318,6 +361,11 @@ TEST(TaskRunTest, ABrokenFileStopsTheRunOrBecomesAFailedTask) {
   }
   EXPECT_EQ(failed, 5);
   EXPECT_EQ(good, 10);
+  // One of no bytes at all is broken as well.
+  folder.write("qasper.jsonl", "");
+  plan.folder = folder.path() / "b";
+  run(plan);
+  EXPECT_EQ(read_units(plan.folder).size(), 15U);
 }
 
 TEST(TaskRunTest, DecodingTogetherChangesNothingButTimes) {

@@ -2,9 +2,11 @@
 
 #include "limbeck/base/error.h"
 #include "limbeck/eval/tasks/stream.h"
+#include "limbeck/io/checksum.h"
 
 #include <algorithm>
 #include <map>
+#include <span>
 
 namespace limbeck {
 namespace {
@@ -15,15 +17,19 @@ constexpr size_t kProbe = 1 << 14;
 /// An excerpt has so many times the bytes that its tokens should need.
 constexpr double kMargin = 1.25;
 
+/// Bytes that a border moves at most to stand between words.
+constexpr size_t kLongestWord = 256;
+
+bool is_inside_character(std::string_view text, size_t at) {
+  return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0U) == 0x80U;
+}
+
 /// Bytes of the middle of a text, whole characters of UTF-8.
 std::string_view probe_of(std::string_view text) {
-  const auto inside = [&](size_t at) {  // a character
-    return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0U) == 0x80U;
-  };
   size_t begin = text.size() / 2 - std::min(text.size() / 2, kProbe / 2);
   size_t end = std::min(text.size(), begin + kProbe);
-  while (inside(begin)) ++begin;
-  while (inside(end)) ++end;
+  while (is_inside_character(text, begin)) ++begin;
+  while (is_inside_character(text, end)) ++end;
   return text.substr(begin, end - begin);
 }
 
@@ -32,6 +38,26 @@ bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; 
 struct Piece {
   size_t text = 0, begin = 0, end = 0;  ///< bytes
 };
+
+/// Narrowed to whole words, except where the text begins or ends with it; to whole characters where
+/// no blank is near, as in scripts that write none.
+void narrow_to_words(std::string_view text, Piece& piece) {
+  size_t begin = piece.begin, end = piece.end;
+  if (begin > 0) {
+    const size_t last = std::min(end, begin + kLongestWord);
+    while (begin < last && !is_blank(text[begin - 1])) ++begin;
+    if (begin == last)
+      for (begin = piece.begin; is_inside_character(text, begin);) ++begin;
+  }
+  if (end < text.size()) {
+    const size_t first = std::max(begin, end - std::min(end, kLongestWord));
+    while (end > first && !is_blank(text[end])) --end;
+    if (end == first)
+      for (end = piece.end; end > begin && is_inside_character(text, end);) --end;
+  }
+  piece.begin = begin;
+  piece.end = end;
+}
 
 class LmTask : public Task {
  public:
@@ -103,11 +129,7 @@ std::vector<Piece> LmTask::pieces_of(int64_t length) const {
     size_t at = random.below(text.size() - count * bytes + 1);
     for (size_t k = 0; k < count; ++k, at += bytes) {
       Piece piece{i, at, at + bytes};
-      // Whole words, except where the text begins with the piece.
-      while (piece.begin > 0 && piece.begin < piece.end && !is_blank(text[piece.begin - 1]))
-        ++piece.begin;
-      while (piece.end < text.size() && piece.end > piece.begin && !is_blank(text[piece.end]))
-        --piece.end;
+      narrow_to_words(text, piece);
       out.push_back(piece);
     }
   }
@@ -142,6 +164,8 @@ TaskDocument LmTask::document(int64_t length, int64_t index) {
   out.length = length;
   out.text = text_of(piece);
   out.questions.emplace_back().id = "0";
+  out.source = fmt::format("{} +{}", hash_hex(xxh3_64(std::as_bytes(std::span(out.text)))),
+                           options_.continuation);
   out.facts["tokens"] = length;
   out.facts["text"] = piece.text;
   out.facts["byte"] = piece.begin;

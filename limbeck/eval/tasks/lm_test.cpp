@@ -88,6 +88,36 @@ TEST(LmTaskTest, NoCharacterIsCutAnywhere) {
   EXPECT_TRUE(whole(task->document(128, 1).text));
 }
 
+TEST(LmTaskTest, TextsWithoutBlanksAreCutBetweenCharacters) {
+  TaskResources r;
+  std::string text;
+  for (int i = 0; i < 6000; ++i) text += i % 3 == 0 ? "\u4e2d" : i % 7 == 0 ? "\u3002" : "\u6587";
+  r.texts = std::make_shared<std::vector<std::string>>(std::vector<std::string>{text});
+  LmOptions options;
+  options.continuation = 64;
+  const PromptCounter characters = [](std::string_view document, std::string_view,
+                                      std::string_view) {
+    EXPECT_EQ(document.size() % 3, 0U);
+    return static_cast<int64_t>(document.size() / 3);
+  };
+  const auto task = make_lm_task(r, options, characters);
+  ASSERT_GT(task->size(256), 4);
+  for (int64_t i = 0; i < task->size(256); ++i) EXPECT_GE(task->document(256, i).text.size(), 960U);
+}
+
+TEST(LmTaskTest, ADocumentSaysWhichExcerptItIs) {
+  const std::string source = make()->document(256, 0).source;
+  EXPECT_EQ(make()->document(256, 0).source, source);
+  EXPECT_NE(make()->document(256, 1).source, source);
+  EXPECT_NE(make(7)->document(256, 0).source, source);
+  LmOptions longer;
+  longer.continuation = 65;
+  EXPECT_TRUE(source.ends_with(" +64")) << source;
+  EXPECT_TRUE(make_lm_task(resources(), longer, test::word_counter())
+                  ->document(256, 0)
+                  .source.ends_with(" +65"));
+}
+
 TEST(LmTaskTest, TheSamePlacesEachTimeAndOthersForAnotherSeed) {
   const auto a = make(), b = make();
   b->document(256, 3);  // the order of asking does not matter

@@ -28,7 +28,13 @@ TaskEntry of_file(std::string_view name, std::string_view group, std::string_vie
 template <class Make>
 TaskEntry helmet(std::string_view name, std::string_view summary, std::string_view file,
                  Make make) {
-  TaskEntry out = of_file<HelmetOptions>(name, "helmet", summary, file, make);
+  TaskEntry out =
+      task_entry<HelmetOptions>(name, "helmet", summary,
+                                [make](const TaskResources& resources, const TaskRequest& request,
+                                       const HelmetOptions& options, PromptCounter /*counter*/) {
+                                  return make(request.file, options, resources.broken);
+                                });
+  out.file = file;
   out.file_options = {"demonstrations"};
   return out;
 }

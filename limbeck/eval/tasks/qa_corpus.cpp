@@ -40,7 +40,7 @@ void add_article(CorpusBuilder& builder, const JsonRecord& article) {
       if (qa.has("is_impossible") && qa.integer("is_impossible", 0, 1) == 1) continue;
       QaCorpus::Question question{qa.text("question"), {}, {own}, {own}, {}};
       for (const JsonRecord& answer : qa.records("answers"))
-        add_distinct(question.answers, answer.text("text"));
+        add_distinct(question.answers, answer.filled_text("text"));
       if (!question.answers.empty()) builder.corpus.questions.push_back(std::move(question));
     }
   }
@@ -95,7 +95,7 @@ std::vector<int64_t> supporting(const QaCorpus& corpus, const JsonRecord& record
 }
 
 void add_hotpot_question(CorpusBuilder& builder, const JsonRecord& record) {
-  QaCorpus::Question question{record.text("question"), {record.text("answer")}, {}, {}, {}};
+  QaCorpus::Question question{record.text("question"), {record.filled_text("answer")}, {}, {}, {}};
   if (record.has("context")) {
     add_titled(builder, record, "context", question.gold);
     question.needed = supporting(builder.corpus, record, question.gold);

@@ -77,7 +77,8 @@ TEST(QaCorpusTest, ErrorsNameFileAndField) {
         read_hotpotqa(folder.write(
             "h.json", "[\n{\"question\": \"q\", \"answer\": \"a\", \"context\": [[\"T\"]]}]"));
       }),
-      "[tasks] h.json line 2: field \"context[0]\" must be a title and a list of sentences");
+      "[tasks] h.json line 2, record 1: field \"context[0]\" must be a title and a list of "
+      "sentences");
   EXPECT_EQ(
       error_text<FormatError>([&] {
         read_hotpotqa(folder.write("h.json",
@@ -86,6 +87,22 @@ TEST(QaCorpusTest, ErrorsNameFileAndField) {
       }),
       "[tasks] h.json line 1: field \"supporting_facts\" must hold lists that begin with a "
       "title");
+}
+
+TEST(QaCorpusTest, AnAnswerMustNotBeEmpty) {
+  ScratchFolder folder;
+  EXPECT_EQ(error_text<FormatError>([&] {
+              read_squad(folder.write(
+                  "s.json",
+                  R"({"data": [{"paragraphs": [{"context": "one", "qas": [{"question": "a",
+                      "answers": [{"text": ""}]}]}]}]})"));
+            }),
+            "[tasks] s.json: field \"data[0].paragraphs[0].qas[0].answers[0].text\" must not be "
+            "empty");
+  EXPECT_EQ(error_text<FormatError>([&] {
+              read_hotpotqa(folder.write("h.json", R"([{"question": "q", "answer": ""}])"));
+            }),
+            "[tasks] h.json line 1, record 1: field \"answer\" must not be empty");
 }
 
 TEST(QaCorpusTest, BrokenRecordsAreLeftOutWhereAskedFor) {

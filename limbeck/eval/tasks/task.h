@@ -73,6 +73,9 @@ struct TaskDocument {
   /// sees. Never depends on the question.
   std::string text;
   std::vector<TaskQuestion> questions;
+  /// What tells it from a document of another run with the same id, where questions and answers do
+  /// not: excerpts, of which nothing is asked. May be empty.
+  std::string source;
   nlohmann::ordered_json facts;  ///< of the generator, for the records: size x, depths
 };
 

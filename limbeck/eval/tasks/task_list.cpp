@@ -1,9 +1,8 @@
 #include "limbeck/eval/tasks/task_list.h"
 
 #include "limbeck/base/error.h"
+#include "limbeck/eval/tasks/published/jsonl_file.h"
 #include "limbeck/eval/tasks/published/longbench.h"
-#include "limbeck/io/checksum.h"
-#include "limbeck/io/mapped_file.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -57,12 +56,6 @@ void add_folder(const TaskRequest& request, std::vector<TaskRequest>& out,
     out.push_back(request);
     out.back().file = path.string();
   }
-}
-
-std::string file_hash(const fs::path& path) {
-  Hasher128 hash;
-  hash.update(MappedFile::open(path)->bytes());
-  return hash_hex(hash.digest());
 }
 
 class BrokenTask : public Task {

@@ -39,23 +39,30 @@ struct HelmetOptions {
   }
 };
 
+/// All of one question a record. With `broken`, demonstrations with an error are left out and the
+/// errors go there, once, when the first document is made.
+///
 /// Records: question, answers, ctxs [{title, text}]. Score: subem of the answer or its parsed form.
 std::unique_ptr<Task> make_helmet_rag_task(const std::filesystem::path& path,
-                                           const HelmetOptions& options = {});
+                                           const HelmetOptions& options = {},
+                                           std::vector<std::string>* broken = nullptr);
 
 /// Records: context, question (or input), answers (or answer). Score: options.metric of the answer
 /// or its parsed form; the other one in `more`.
 std::unique_ptr<Task> make_helmet_qa_task(const std::filesystem::path& path,
-                                          const HelmetOptions& options = {});
+                                          const HelmetOptions& options = {},
+                                          std::vector<std::string>* broken = nullptr);
 
 /// Records: context, question (or input), options [4], answer (a letter, an option, or a list of
 /// them). Score: the letter, or "X. option".
 std::unique_ptr<Task> make_helmet_choice_task(const std::filesystem::path& path,
-                                              const HelmetOptions& options = {});
+                                              const HelmetOptions& options = {},
+                                              std::vector<std::string>* broken = nullptr);
 
 /// Records: qid, query, ctxs [{id, text, label, and maybe title}]. Score: NDCG@10.
 std::unique_ptr<Task> make_helmet_rerank_task(const std::filesystem::path& path,
-                                              const HelmetOptions& options = {});
+                                              const HelmetOptions& options = {},
+                                              std::vector<std::string>* broken = nullptr);
 
 struct HelmetIclOptions {
   std::string dataset = "trec_coarse";

@@ -9,9 +9,10 @@
 namespace limbeck {
 
 HelmetFileTask::HelmetFileTask(const std::filesystem::path& path, const HelmetOptions& options,
-                               const Kind& kind)
+                               std::vector<std::string>* broken, const Kind& kind)
     : file_(path),
       options_(options),
+      broken_(broken),
       answer_prefix_(kind.answer_prefix),
       form_("helmet", options.form.empty() ? kind.form : std::string_view(options.form),
             {"demonstrations", "question"}) {
@@ -28,6 +29,7 @@ HelmetFileTask::HelmetFileTask(const std::filesystem::path& path, const HelmetOp
 }
 
 TaskDocument HelmetFileTask::document(int64_t /*length*/, int64_t index) {
+  read_demonstrations();
   const JsonRecord record = file_.record(index);
   TaskDocument out;
   out.id = file_document_id(index);
@@ -46,16 +48,30 @@ std::string HelmetFileTask::parse(std::string_view prediction) const {
   return helmet_parse(prediction, answer_prefix_);
 }
 
+/// A broken one must not cost the questions that would show it.
+void HelmetFileTask::read_demonstrations() {
+  if (!shown_from_ || !examples_.empty()) return;
+  std::vector<std::string> left_out;
+  for (int64_t i = 0; i < shown_from_->size(); ++i) try {
+      examples_.push_back(ask(shown_from_->record(i)));
+    } catch (const FormatError& e) {
+      if (broken_ == nullptr) throw;
+      left_out.emplace_back(e.what());
+    }
+  if (examples_.empty()) throw FormatError("{}", left_out.front());  // a file has a record
+  if (broken_ != nullptr) broken_->insert(broken_->end(), left_out.begin(), left_out.end());
+}
+
 /// The same ones for the same question, wherever it stands in the file.
 std::string HelmetFileTask::demonstrations(const std::string& question) const {
-  if (!shown_from_) return "";
   Random random(fnv1a64(fmt::format("{}|helmet|{}", options_.seed, question)));
-  std::vector<int64_t> order = sample_indices(random, shown_from_->size(), shown_from_->size());
+  const auto count = static_cast<int64_t>(examples_.size());
+  const std::vector<int64_t> order = sample_indices(random, count, count);
   std::string out;
   int64_t shown = 0;
   for (const int64_t i : order) {
     if (shown == options_.shown) break;
-    const Asked example = ask(shown_from_->record(i));
+    const Asked& example = examples_[static_cast<size_t>(i)];
     if (example.text == question) continue;  // would give the answer away
     out += example.text + "\n" + answer_prefix_ + " " + example.answer + "\n\n";
     ++shown;

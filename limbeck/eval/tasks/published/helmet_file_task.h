@@ -31,7 +31,8 @@ class HelmetFileTask : public Task {
     TaskQuestion question;
   };
 
-  HelmetFileTask(const std::filesystem::path& path, const HelmetOptions& options, const Kind& kind);
+  HelmetFileTask(const std::filesystem::path& path, const HelmetOptions& options,
+                 std::vector<std::string>* broken, const Kind& kind);
 
   virtual std::string context(const JsonRecord& record) const = 0;
   virtual Asked ask(const JsonRecord& record) const = 0;
@@ -39,11 +40,14 @@ class HelmetFileTask : public Task {
   std::string parse(std::string_view prediction) const;
 
  private:
+  void read_demonstrations();
   std::string demonstrations(const std::string& question) const;
 
   JsonlFile file_;
   std::optional<JsonlFile> shown_from_;
+  std::vector<Asked> examples_;  ///< what can be shown
   HelmetOptions options_;
+  std::vector<std::string>* broken_;
   std::string answer_prefix_;
   PromptForm form_;
   TaskInfo info_;

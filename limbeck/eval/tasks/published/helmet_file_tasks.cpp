@@ -38,13 +38,16 @@ std::vector<std::string> answers_of(const JsonRecord& record) {
   const char* field = record.has("answers") ? "answers" : "answer";
   const std::vector<std::string> out = record.text_or_texts(field);
   if (out.empty()) record.fail(field, "must have an answer; found none");
+  if (std::find(out.begin(), out.end(), "") != out.end())
+    record.fail(field, "must not have an empty answer, which stands in every other");
   return out;
 }
 
 class RagTask : public HelmetFileTask {
  public:
-  RagTask(const std::filesystem::path& path, const HelmetOptions& options)
-      : HelmetFileTask(path, options, {kRagForm, "subem", 20, "Answer:"}) {}
+  RagTask(const std::filesystem::path& path, const HelmetOptions& options,
+          std::vector<std::string>* broken)
+      : HelmetFileTask(path, options, broken, {kRagForm, "subem", 20, "Answer:"}) {}
 
   TaskScore score(const TaskQuestion& question, std::string_view prediction) const override {
     TaskScore out;
@@ -68,8 +71,9 @@ class RagTask : public HelmetFileTask {
 
 class ReadingTask : public HelmetFileTask {
  public:
-  ReadingTask(const std::filesystem::path& path, const HelmetOptions& options)
-      : HelmetFileTask(path, options, {kReadingForm, metric_of(options), 100, "Answer:"}) {}
+  ReadingTask(const std::filesystem::path& path, const HelmetOptions& options,
+              std::vector<std::string>* broken)
+      : HelmetFileTask(path, options, broken, {kReadingForm, metric_of(options), 100, "Answer:"}) {}
 
   TaskScore score(const TaskQuestion& question, std::string_view prediction) const override {
     TaskScore out;
@@ -99,8 +103,9 @@ class ReadingTask : public HelmetFileTask {
 
 class ChoiceTask : public HelmetFileTask {
  public:
-  ChoiceTask(const std::filesystem::path& path, const HelmetOptions& options)
-      : HelmetFileTask(path, options, {kChoiceForm, "accuracy", 10, "Answer:"}) {}
+  ChoiceTask(const std::filesystem::path& path, const HelmetOptions& options,
+             std::vector<std::string>* broken)
+      : HelmetFileTask(path, options, broken, {kChoiceForm, "accuracy", 10, "Answer:"}) {}
 
   TaskScore score(const TaskQuestion& question, std::string_view prediction) const override {
     TaskScore out;
@@ -140,8 +145,9 @@ class ChoiceTask : public HelmetFileTask {
 
 class RerankTask : public HelmetFileTask {
  public:
-  RerankTask(const std::filesystem::path& path, const HelmetOptions& options)
-      : HelmetFileTask(path, options, {kRerankForm, "ndcg@10", 200, "Ranking:"}) {}
+  RerankTask(const std::filesystem::path& path, const HelmetOptions& options,
+             std::vector<std::string>* broken)
+      : HelmetFileTask(path, options, broken, {kRerankForm, "ndcg@10", 200, "Ranking:"}) {}
 
   TaskScore score(const TaskQuestion& question, std::string_view prediction) const override {
     TaskScore out;
@@ -182,23 +188,27 @@ class RerankTask : public HelmetFileTask {
 }  // namespace
 
 std::unique_ptr<Task> make_helmet_rag_task(const std::filesystem::path& path,
-                                           const HelmetOptions& options) {
-  return std::make_unique<RagTask>(path, options);
+                                           const HelmetOptions& options,
+                                           std::vector<std::string>* broken) {
+  return std::make_unique<RagTask>(path, options, broken);
 }
 
 std::unique_ptr<Task> make_helmet_qa_task(const std::filesystem::path& path,
-                                          const HelmetOptions& options) {
-  return std::make_unique<ReadingTask>(path, options);
+                                          const HelmetOptions& options,
+                                          std::vector<std::string>* broken) {
+  return std::make_unique<ReadingTask>(path, options, broken);
 }
 
 std::unique_ptr<Task> make_helmet_choice_task(const std::filesystem::path& path,
-                                              const HelmetOptions& options) {
-  return std::make_unique<ChoiceTask>(path, options);
+                                              const HelmetOptions& options,
+                                              std::vector<std::string>* broken) {
+  return std::make_unique<ChoiceTask>(path, options, broken);
 }
 
 std::unique_ptr<Task> make_helmet_rerank_task(const std::filesystem::path& path,
-                                              const HelmetOptions& options) {
-  return std::make_unique<RerankTask>(path, options);
+                                              const HelmetOptions& options,
+                                              std::vector<std::string>* broken) {
+  return std::make_unique<RerankTask>(path, options, broken);
 }
 
 void add_helmet_wording(WordingList& out) {

@@ -199,6 +199,32 @@ TEST(HelmetTest, IclLosesBrokenExamplesAloneWhereAsked) {
   EXPECT_EQ(broken.size(), 2U);
 }
 
+TEST(HelmetTest, LosesBrokenDemonstrationsAloneWhereAsked) {
+  ScratchFolder folder;
+  const std::string good =
+      "{\"question\": \"a?\", \"answers\": [\"x\"]}\n{\"question\": \"b?\", \"answers\": \"y\"}\n";
+  const auto path = folder.write("nq.jsonl", kRag);
+  const auto shown_of = [&](const std::string& name, const std::string& text,
+                            std::vector<std::string>* broken) {
+    HelmetOptions options;
+    options.demonstrations = folder.write(name, text).string();
+    const auto task = make_helmet_rag_task(path, options, broken);
+    task->document(0, 1);
+    return task->document(0, 0).questions[0].text;
+  };
+  const std::string some =
+      "{\"answers\": [\"x\"]}\n" + good + "{\"question\": \"c?\", \"answers\": [\"z\", \"\"]}\n";
+  EXPECT_EQ(error_text<FormatError>([&] { shown_of("some.jsonl", some, nullptr); }),
+            "[tasks] some.jsonl line 1: field \"input\" is missing");
+  std::vector<std::string> broken;
+  EXPECT_EQ(shown_of("some.jsonl", some, &broken), shown_of("good.jsonl", good, nullptr));
+  ASSERT_EQ(broken.size(), 2U);
+  EXPECT_EQ(broken[1],
+            "[tasks] some.jsonl line 4: field \"answers\" must not have an empty answer, which "
+            "stands in every other");
+  EXPECT_THROW(shown_of("none.jsonl", "{}\n", &broken), FormatError);
+}
+
 TEST(HelmetTest, UnitsPerLength) {
   EXPECT_EQ(helmet_units("json_kv", 4096), 50);
   EXPECT_EQ(helmet_units("rerank", 131072), 1000);

@@ -1,6 +1,7 @@
 #include "limbeck/eval/tasks/published/jsonl_file.h"
 
 #include "limbeck/base/error.h"
+#include "limbeck/io/checksum.h"
 #include "limbeck/io/json.h"
 #include "limbeck/io/mapped_file.h"
 #include "limbeck/io/quote.h"
@@ -21,6 +22,19 @@ std::string_view view_of(const MappedFile& file) {
 
 std::string file_what(const std::filesystem::path& path) {
   return "[tasks] " + path.filename().string();
+}
+
+bool is_empty_file(const std::filesystem::path& path) {
+  std::error_code error;  // what is no file is for the one that opens it to say
+  return std::filesystem::is_regular_file(path, error) &&
+         std::filesystem::file_size(path, error) == 0;
+}
+
+/// What is wrong with an empty file is its content.
+std::shared_ptr<const MappedFile> open_filled(const std::filesystem::path& path) {
+  if (is_empty_file(path))
+    throw FormatError("{}: must have a record; found an empty file", file_what(path));
+  return MappedFile::open(path);
 }
 
 }  // namespace
@@ -60,6 +74,12 @@ const std::string& JsonRecord::text(std::string_view field) const {
   const json& found = value(field);
   if (!found.is_string()) fail(field, fmt::format("must be a text; found {}", found.type_name()));
   return found.get_ref<const std::string&>();
+}
+
+const std::string& JsonRecord::filled_text(std::string_view field) const {
+  const std::string& found = text(field);
+  if (found.empty()) fail(field, "must not be empty");
+  return found;
 }
 
 std::string JsonRecord::text_or(std::string_view field, std::string_view otherwise) const {
@@ -116,11 +136,11 @@ std::vector<JsonRecord> JsonRecord::records(std::string_view field) const {
   return out;
 }
 
-JsonlFile::JsonlFile(const std::filesystem::path& path)
-    : path_(path), file_(MappedFile::open(path)) {
+JsonlFile::JsonlFile(const std::filesystem::path& path) : path_(path), file_(open_filled(path)) {
   const std::string_view all = text();
   const auto first = std::find_if_not(all.begin(), all.end(), is_json_blank);
-  if (first != all.end() && *first == '[')
+  is_array_ = first != all.end() && *first == '[';
+  if (is_array_)
     index_array(all);
   else
     index_lines(all);
@@ -149,9 +169,14 @@ void JsonlFile::index_array(std::string_view all) {
     if (item.line > 0) places_.push_back({item.begin, end, item.line});
     item.line = 0;
   };
-  for (size_t at = 0; at < all.size() && !ended; ++at) {
+  for (size_t at = 0; at < all.size(); ++at) {
     const char c = all[at];
     if (c == '\n') ++line;
+    if (ended) {
+      if (is_json_blank(c)) continue;
+      throw FormatError("{} line {}: must have nothing behind the list that begins the file",
+                        file_what(path_), line);
+    }
     if (in_text) {
       if (c == '\\') ++at;
       if (c == '"') in_text = false;
@@ -174,7 +199,9 @@ void JsonlFile::index_array(std::string_view all) {
 
 std::string JsonlFile::what(int64_t index) const {
   check_document_index(path_.filename().string(), index, size());
-  return fmt::format("{} line {}", file_what(path_), places_[static_cast<size_t>(index)].line);
+  const std::string line =
+      fmt::format("{} line {}", file_what(path_), places_[static_cast<size_t>(index)].line);
+  return is_array_ ? fmt::format("{}, record {}", line, index + 1) : line;
 }
 
 std::string JsonlFile::stem() const { return path_.stem().string(); }
@@ -185,8 +212,14 @@ JsonRecord JsonlFile::record(int64_t index) const {
   return {parse_json(text().substr(at.begin, at.end - at.begin), place), place};
 }
 
+std::string file_hash(const std::filesystem::path& path) {
+  Hasher128 hash;
+  if (!is_empty_file(path)) hash.update(MappedFile::open(path)->bytes());
+  return hash_hex(hash.digest());
+}
+
 JsonRecord read_json_object(const std::filesystem::path& path) {
-  const auto file = MappedFile::open(path);
+  const auto file = open_filled(path);
   const std::string what = file_what(path);
   return {parse_json(view_of(*file), what), what};
 }

@@ -36,6 +36,8 @@ class JsonRecord {
   int64_t integer(std::string_view field, int64_t low, int64_t high) const;
   /// A text, or a whole number as a text: ids and labels of some files are either.
   std::string name(std::string_view field) const;
+  /// A text that has something in it: an empty answer would stand in every other.
+  const std::string& filled_text(std::string_view field) const;
   std::vector<std::string> texts(std::string_view field) const;
   /// A list of texts or one text.
   std::vector<std::string> text_or_texts(std::string_view field) const;
@@ -55,15 +57,16 @@ class JsonRecord {
 
 class JsonlFile {
  public:
-  /// Throws ResourceError when it cannot be opened, FormatError when it holds no record or an array
-  /// that does not end.
+  /// Throws ResourceError when it cannot be opened, FormatError when it holds no record, an array
+  /// that does not end, or something behind one.
   explicit JsonlFile(const std::filesystem::path& path);
 
   int64_t size() const { return static_cast<int64_t>(places_.size()); }
   /// Record `index` (from 0). Throws FormatError for a broken one, InvalidArgument for an index out
   /// of range.
   JsonRecord record(int64_t index) const;
-  /// "[tasks] file.jsonl line 3", as errors name it.
+  /// "[tasks] file.jsonl line 3", as errors name it; "[tasks] file.json line 1, record 17" of an
+  /// array, whose items may share a line.
   std::string what(int64_t index) const;
   /// The file's name without folder and extension.
   std::string stem() const;
@@ -80,7 +83,11 @@ class JsonlFile {
   std::filesystem::path path_;
   std::shared_ptr<const MappedFile> file_;
   std::vector<Place> places_;
+  bool is_array_ = false;
 };
+
+/// The hash of a file's bytes, for the manifest; an empty file has one too. ResourceError.
+std::string file_hash(const std::filesystem::path& path);
 
 /// A whole file as one JSON object. Throws ResourceError and FormatError.
 JsonRecord read_json_object(const std::filesystem::path& path);

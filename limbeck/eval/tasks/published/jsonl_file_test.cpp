@@ -31,7 +31,7 @@ TEST(JsonlFileTest, ReadsAnArrayWithBracketsInTexts) {
   ASSERT_EQ(file.size(), 2);
   EXPECT_EQ(file.record(0).text("a"), "],}\"[");
   EXPECT_EQ(file.record(1).text("a"), "\\");
-  EXPECT_EQ(file.what(1), "[tasks] x.json line 4");
+  EXPECT_EQ(file.what(1), "[tasks] x.json line 4, record 2");
 }
 
 TEST(JsonlFileTest, ABrokenRecordCostsOnlyItself) {
@@ -55,6 +55,29 @@ TEST(JsonlFileTest, RefusesFilesWithoutRecords) {
   const JsonlFile one(folder.write("x", "{}"));
   EXPECT_EQ(error_text<InvalidArgument>([&] { one.record(1); }),
             "[tasks] x has documents 0 to 0; found 1");
+}
+
+TEST(JsonlFileTest, ItemsOfOneLineHaveNumbers) {
+  ScratchFolder folder;
+  const JsonlFile file(folder.write("f.json", R"([{"a": 1}, {"a": 2}, 5])"));
+  EXPECT_EQ(error_text<FormatError>([&] { file.record(1).text("a"); }),
+            "[tasks] f.json line 1, record 2: field \"a\" must be a text; found number");
+  EXPECT_EQ(error_text<FormatError>([&] { file.record(2); }),
+            "[tasks] f.json line 1, record 3: must be an object; found number");
+}
+
+TEST(JsonlFileTest, RefusesWhatFollowsAListAndAnEmptyFile) {
+  ScratchFolder folder;
+  const auto error = [&](const char* text) {
+    return error_text<FormatError>([&] { JsonlFile(folder.write("f.json", text)); });
+  };
+  EXPECT_EQ(error("[{}]\n [{}]"),
+            "[tasks] f.json line 2: must have nothing behind the list that begins the file");
+  EXPECT_EQ(JsonlFile(folder.write("f.json", "[{}] \n")).size(), 1);
+  EXPECT_EQ(error(""), "[tasks] f.json: must have a record; found an empty file");
+  EXPECT_EQ(error_text<FormatError>([&] { read_json_object(folder.write("f.json", "")); }),
+            "[tasks] f.json: must have a record; found an empty file");
+  EXPECT_EQ(file_hash(folder.write("f.json", "")).size(), 32U);
 }
 
 TEST(JsonlFileTest, DamagedBytesNeverCrash) {

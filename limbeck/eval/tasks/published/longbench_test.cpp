@@ -136,7 +136,24 @@ TEST(LongBenchV2Test, AsksWithFourOptionsAndReadsTheClosingSentence) {
   EXPECT_FALSE(none.found);
   EXPECT_EQ(none.more.at("compensated"), 0.25);
   EXPECT_EQ(error_text<FormatError>([&] { task->document(0, 1); }),
-            "[tasks] v2.json line 4: field \"answer\" must be a letter from A to D");
+            "[tasks] v2.json line 4, record 2: field \"answer\" must be a letter from A to D");
+}
+
+TEST(LongBenchV2Test, PartsOfTheBenchmarkHaveItsNames) {
+  ScratchFolder folder;
+  const auto document = [&](const std::string& parts) {
+    return make_longbench_v2_task(
+               folder.write("v2.jsonl", R"({"question": "q", "choice_A": "", "choice_B": "", )"
+                                        R"("choice_C": "", "choice_D": "", "answer": "A", )"
+                                        R"("context": "x")" +
+                                            parts + "}"))
+        ->document(0, 0);
+  };
+  EXPECT_FALSE(document("").questions[0].facts.contains("length"));
+  EXPECT_EQ(document(R"(, "length": "medium")").questions[0].facts.at("length"), "medium");
+  EXPECT_EQ(error_text<FormatError>([&] { document(R"(, "difficulty": "Easy")"); }),
+            "[tasks] v2.jsonl line 1: field \"difficulty\" must be one of easy, hard; found "
+            "\"Easy\"");
 }
 
 }  // namespace

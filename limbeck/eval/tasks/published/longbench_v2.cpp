@@ -1,10 +1,16 @@
 #include "limbeck/eval/tasks/published/longbench_v2.h"
 
+#include "limbeck/base/error.h"
 #include "limbeck/eval/metrics/multiple_choice.h"
 #include "limbeck/eval/metrics/text_norm.h"
 #include "limbeck/eval/tasks/published/jsonl_file.h"
 #include "limbeck/eval/tasks/published/prompt_form.h"
 #include "limbeck/eval/tasks/published/wording.h"
+#include "limbeck/io/quote.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 namespace limbeck {
 namespace {
@@ -52,8 +58,10 @@ class LongBenchV2Task : public Task {
     if (answer.size() != 1 || answer[0] < 'A' || answer[0] > 'D')
       record.fail("answer", "must be a letter from A to D");
     question.outputs = {answer};
-    for (const char* field : {"_id", "domain", "sub_domain", "difficulty", "length"})
+    for (const char* field : {"_id", "domain", "sub_domain"})
       if (record.has(field)) question.facts[field] = record.name(field);
+    add_part(record, "difficulty", {"easy", "hard"}, question);
+    add_part(record, "length", {"short", "medium", "long"}, question);
     out.questions.push_back(std::move(question));
     return out;
   }
@@ -73,6 +81,17 @@ class LongBenchV2Task : public Task {
   }
 
  private:
+  /// A part of the benchmark that the question belongs to, unless the record leaves it out.
+  static void add_part(const JsonRecord& record, const char* field,
+                       std::initializer_list<std::string_view> names, TaskQuestion& question) {
+    if (!record.has(field)) return;
+    const std::string& name = record.text(field);
+    if (std::find(names.begin(), names.end(), name) == names.end())
+      record.fail(field,
+                  fmt::format("must be one of {}; found {}", fmt::join(names, ", "), quote(name)));
+    question.facts[field] = name;
+  }
+
   JsonlFile file_;
   PromptForm form_;
   TaskInfo info_;
