@@ -129,6 +129,7 @@ CompactReport polished(const Model& model, KvCache& cache, const CompactOptions&
   Stopwatch watch;
   PolishOptions steps;
   steps.steps = options.polish;
+  steps.verbatim = options.protect;
   const PolishReport p =
       polish(model, cache, result, segment, reference_suffixes(model, cache, span, options), steps,
              options.progress);

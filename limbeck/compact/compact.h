@@ -44,7 +44,7 @@ struct CompactOptions {
   std::optional<double> ratio;         ///< in (0, 1]; exactly one of ratio and budget
   std::optional<int64_t> budget;       ///< slots kept per head, mean over heads
   std::optional<PositionRange> span;   ///< default: everything
-  std::vector<PositionRange> protect;  ///< always kept, charged to the budget
+  std::vector<PositionRange> protect;  ///< always kept, bit for bit; charged to the budget
   std::vector<PieceFloor> floors;      ///< what parts of the text keep at least (quality/guard.h)
   bool only_new = false;               ///< leave alone what of the span has been compacted before
   bool protect_overflow = false;  ///< keep protected slots beyond the budget instead of refusing

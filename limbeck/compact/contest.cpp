@@ -476,15 +476,19 @@ class Compaction {
   /// A layer's slots and what was chosen of them.
   struct LayerBuild {
     LayerBuild(const KvCache& cache, PositionRange span, const LayerPlan& plan)
-        : layer(plan.layer), slots(cache_gather(cache, plan.layer, span)), kept(plan.kept()) {
+        : layer(plan.layer),
+          tokens(span.size()),
+          slots(cache_gather(cache, plan.layer, span)),
+          kept(plan.kept()),
+          verbatim(plan.kept_verbatim()) {
       for (const auto& [name, values] : plan.carried) slots.extras[name] = values;
     }
     BuildInput input(const LayerQueries* queries, const std::vector<HeadAttention>* seen) const {
-      return {layer, &slots, kept, queries, seen};
+      return {layer, &slots, kept, queries, seen, verbatim, tokens};
     }
-    int64_t layer;
+    int64_t layer, tokens;
     LayerSegment slots;
-    std::vector<std::vector<int32_t>> kept;
+    std::vector<std::vector<int32_t>> kept, verbatim;
   };
 
   void build() {

@@ -348,6 +348,18 @@ TEST(FittedMethodsTest, ACompactedSpanCanBeCompactedAgainWithItsBiases) {
 
 /// arXiv 2602.16284, the settings of the table of its methods; docs/methods.md says how to add
 /// self-study, on-policy fits and a schedule of budgets.
+TEST(FittedMethodsTest, HalfOfTheTextIsWhatIsCopiedNotHalfOfWhatIsLeft) {
+  Read r;
+  CompactOptions o = Read::options("limbeck", 0.5);
+  compact(r.model, r.cache, o);
+  o.ratio = 0.8;  // of what is left: two fifths of the text
+  EXPECT_GT(compact(r.model, r.cache, o).statistics.at("fitted_heads"), 0);
+  Read whole;
+  o = Read::options("kvzip-fit", 0.8);
+  o.allocator = "uniform";
+  EXPECT_FALSE(compact(whole.model, whole.cache, o).statistics.contains("fitted_heads"));
+}
+
 TEST(FittedMethodsTest, PublishedPresetsHaveTheirPublishedSettings) {
   const auto defaults = [](const std::vector<FieldInfo>& fields) {
     std::map<std::string, std::string> out;

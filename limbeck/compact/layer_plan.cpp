@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 
@@ -19,12 +20,22 @@ int64_t LayerPlan::forced_count(int64_t head) const {
   return std::count(forced.begin() + offsets[head], forced.begin() + offsets[head + 1], uint8_t{1});
 }
 
-std::vector<std::vector<int32_t>> LayerPlan::kept() const {
-  std::vector<std::vector<int32_t>> out(heads());
-  for (int64_t h = 0; h < heads(); ++h)
-    for (int64_t i = offsets[h]; i < offsets[h + 1]; ++i)
-      if (forced[i] != 0) out[h].push_back(static_cast<int32_t>(i - offsets[h]));
+namespace {
+
+/// Numbers, within each head, of the slots that are marked.
+std::vector<std::vector<int32_t>> marked(const LayerPlan& plan, const std::vector<uint8_t>& marks) {
+  std::vector<std::vector<int32_t>> out(plan.heads());
+  for (int64_t h = 0; h < plan.heads(); ++h)
+    for (int64_t i = plan.offsets[h]; i < plan.offsets[h + 1]; ++i)
+      if (marks[i] != 0) out[h].push_back(static_cast<int32_t>(i - plan.offsets[h]));
   return out;
+}
+
+}  // namespace
+
+std::vector<std::vector<int32_t>> LayerPlan::kept() const { return marked(*this, forced); }
+std::vector<std::vector<int32_t>> LayerPlan::kept_verbatim() const {
+  return marked(*this, verbatim);
 }
 
 LayerPlan plan_layer(int64_t layer, const LayerSegment& slots, const LayerStream& stream) {
@@ -35,6 +46,7 @@ LayerPlan plan_layer(int64_t layer, const LayerSegment& slots, const LayerStream
   plan.members = slots.kv_heads() - static_cast<int64_t>(stream.heads.size());
   plan.scores.resize(slots.slots());
   plan.forced.resize(slots.slots(), 0);
+  plan.verbatim.resize(slots.slots(), 0);
   return plan;
 }
 
@@ -42,7 +54,7 @@ void protect_ranges(LayerPlan& plan, std::span<const PositionRange> ranges) {
   const int32_t* p = plan.positions.const_data_ptr<int32_t>();
   for (size_t i = 0; i < plan.forced.size(); ++i)
     for (const PositionRange& r : ranges)
-      if (r.contains(p[i])) plan.forced[i] = 1;
+      if (r.contains(p[i])) plan.forced[i] = plan.verbatim[i] = 1;
 }
 
 DefaultProtection default_protection(std::span<const ScorerTraits> scorers, int64_t budget) {
@@ -119,10 +131,34 @@ void set_mean_budgets(std::span<LayerPlan> layers, int64_t slots) {
 }
 
 void set_ratio_budgets(std::span<LayerPlan> layers, double ratio) {
+  std::vector<int64_t> slots;
+  for (const LayerPlan& plan : layers)
+    for (int64_t h = 0; h < plan.heads(); ++h) slots.push_back(plan.slots(h));
+  std::vector<int64_t> budgets;
+  for (const int64_t n : slots) budgets.push_back(kept_of_ratio(ratio, n));
+  // Heads of one size keep equally many. Of heads that an earlier compaction left different, many
+  // hold so few that each would lose the better part of a slot.
+  if (std::ranges::adjacent_find(slots, std::ranges::not_equal_to{}) != slots.end()) {
+    const int64_t all = std::accumulate(slots.begin(), slots.end(), int64_t{0});
+    int64_t left =
+        kept_of_ratio(ratio, all) - std::accumulate(budgets.begin(), budgets.end(), int64_t{0});
+    std::vector<size_t> order(slots.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    const auto rest = [&](size_t i) {
+      return ratio * static_cast<double>(slots[i]) - static_cast<double>(budgets[i]);
+    };
+    std::ranges::stable_sort(order, [&](size_t a, size_t b) { return rest(a) > rest(b); });
+    for (const size_t i : order)
+      if (left > 0 && budgets[i] < slots[i]) {
+        ++budgets[i];
+        --left;
+      }
+  }
+  size_t i = 0;
   for (LayerPlan& plan : layers) {
-    plan.budgets.clear();
-    for (int64_t h = 0; h < plan.heads(); ++h)
-      plan.budgets.push_back(kept_of_ratio(ratio, plan.slots(h)));
+    plan.budgets.assign(budgets.begin() + static_cast<int64_t>(i),
+                        budgets.begin() + static_cast<int64_t>(i) + plan.heads());
+    i += static_cast<size_t>(plan.heads());
   }
 }
 
@@ -192,7 +228,10 @@ std::vector<HeadContest> contests_of(std::span<LayerPlan> layers, const HeadTabl
                      {plan.positions.const_data_ptr<int32_t>() + begin, static_cast<size_t>(n)},
                      {plan.forced.begin() + begin, plan.forced.begin() + begin + n},
                      plan.budgets[h],
-                     weights.empty() ? 0.0 : weights.at(plan.layer, h)});
+                     weights.empty() ? 0.0 : weights.at(plan.layer, h),
+                     plan.earlier.empty()
+                         ? std::span<const float>()
+                         : std::span<const float>(plan.earlier).subspan(begin, n)});
     }
   return out;
 }

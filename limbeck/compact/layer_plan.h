@@ -16,13 +16,14 @@ namespace limbeck {
 
 struct LayerPlan {
   int64_t layer = 0;
-  std::vector<int64_t> offsets;  ///< [H + 1]
-  at::Tensor positions;          ///< [n] i32
-  int64_t members = 0;           ///< heads that do not stream: those that a budget counts
-  std::vector<float> scores;     ///< [n], of the current stage
-  std::vector<float> earlier;    ///< [n], of the stage before
-  std::vector<uint8_t> forced;   ///< [n] 1 = kept already: protected or of an earlier stage
-  std::vector<int64_t> budgets;  ///< [H] slots that each head keeps by its own share
+  std::vector<int64_t> offsets;   ///< [H + 1]
+  at::Tensor positions;           ///< [n] i32
+  int64_t members = 0;            ///< heads that do not stream: those that a budget counts
+  std::vector<float> scores;      ///< [n], of the current stage
+  std::vector<float> earlier;     ///< [n], of the stage before
+  std::vector<uint8_t> forced;    ///< [n] 1 = kept already: protected or of an earlier stage
+  std::vector<uint8_t> verbatim;  ///< [n] 1 = of a protected range: kept bit for bit, never fitted
+  std::vector<int64_t> budgets;   ///< [H] slots that each head keeps by its own share
   std::map<std::string, at::Tensor> carried;  ///< [n] f32 side values for the new segment
 
   int64_t heads() const { return static_cast<int64_t>(offsets.size()) - 1; }
@@ -31,10 +32,13 @@ struct LayerPlan {
   int64_t forced_count(int64_t head) const;
   /// Ascending numbers, within each head, of the slots that are kept.
   std::vector<std::vector<int32_t>> kept() const;
+  /// The same of those that are kept verbatim.
+  std::vector<std::vector<int32_t>> kept_verbatim() const;
 };
 
 LayerPlan plan_layer(int64_t layer, const LayerSegment& slots, const LayerStream& stream);
 
+/// Slots of these positions are kept, and kept verbatim.
 void protect_ranges(LayerPlan& plan, std::span<const PositionRange> ranges);
 
 /// First and last positions of the span that a method protects by default.
@@ -55,7 +59,8 @@ void check_protected(const LayerPlan& plan);
 /// `slots` a head on the average: heads that hold fewer leave their rest to the others of their
 /// layer, and what a layer cannot hold goes to other layers.
 void set_mean_budgets(std::span<LayerPlan> layers, int64_t slots);
-/// The part `ratio` of what each head holds.
+/// The part `ratio` of what each head holds, rounded down; where heads hold different numbers, to
+/// the part of them all by largest remainder.
 void set_ratio_budgets(std::span<LayerPlan> layers, double ratio);
 
 /// Calls the scorer and writes its scores into the plan. `in` needs everything but budgets, forced

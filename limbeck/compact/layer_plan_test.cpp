@@ -40,6 +40,23 @@ TEST(LayerPlanTest, HeadsThatHoldLessThanTheMeanLeaveTheRestToOthers) {
   EXPECT_EQ(layers[0].budgets, (std::vector<int64_t>{2, 5}));
 }
 
+TEST(LayerPlanTest, ARatioOfUnequalHeadsIsThePartOfThemAll) {
+  std::vector<LayerPlan> layers = {plan_of({4, 4, 4}, 100), plan_of({4, 5}, 100)};
+  set_ratio_budgets(layers, 0.9);  // 3.6 3.6 3.6 3.6 4.5: 18 of 21
+  EXPECT_EQ(layers[0].budgets, (std::vector<int64_t>{4, 4, 3}));
+  EXPECT_EQ(layers[1].budgets, (std::vector<int64_t>{3, 4}));
+  // Equal heads keep equally many.
+  layers = {plan_of({4, 4, 4}, 100), plan_of({4, 4}, 100)};
+  set_ratio_budgets(layers, 0.9);
+  EXPECT_EQ(layers[0].budgets, (std::vector<int64_t>{3, 3, 3}));
+  // Every head keeps one, more than its part if need be.
+  layers = {plan_of({1, 2, 90}, 100)};
+  set_ratio_budgets(layers, 0.1);
+  EXPECT_EQ(layers[0].budgets, (std::vector<int64_t>{1, 1, 9}));
+  set_ratio_budgets(layers, 1.0);
+  EXPECT_EQ(layers[0].budgets, (std::vector<int64_t>{1, 2, 90}));
+}
+
 TEST(LayerPlanTest, DefaultsProtectAtMostHalfOfAHeadsBudget) {
   ScorerTraits wants;
   wants.sinks = 4;
@@ -77,6 +94,7 @@ TEST(LayerPlanTest, WhatTheCallerProtectsIsChargedFirst) {
   protect_ranges(plan, {&user, 1});
   EXPECT_TRUE(protect_default(plan, {0, 20}, {0, 8, false}));
   EXPECT_EQ(plan.kept()[0], (std::vector<int32_t>{0, 1, 2, 3, 4, 19}));
+  EXPECT_EQ(plan.kept_verbatim()[0], (std::vector<int32_t>{0, 1, 2, 3, 4}));
 }
 
 }  // namespace

@@ -20,10 +20,11 @@ struct Parameter {
         first(at::zeros_like(value)),
         second(at::zeros_like(value)),
         rate(rate_) {}
-  void step(int64_t t, double factor) {
-    const at::Tensor g = value.grad();
-    if (!g.defined()) return;
+  /// `open` [n] f32: 0 = stays as it is.
+  void step(int64_t t, double factor, const at::Tensor& open) {
+    if (!value.grad().defined()) return;
     const c10::NoGradGuard guard;
+    const at::Tensor g = value.grad() * (value.dim() == 1 ? open : open.unsqueeze(1));
     first.mul_(0.9).add_(g, 0.1);
     second.mul_(0.99).addcmul_(g, g, 0.01);
     const auto n = static_cast<double>(t);
@@ -35,6 +36,7 @@ struct Parameter {
 
 struct LayerParameters {
   Parameter bias, values;
+  at::Tensor open = {};                         ///< [n] f32: 0 = of a slot that is kept verbatim
   at::Tensor best_bias = {}, best_values = {};  ///< copies of those that had the lowest loss so far
 };
 
@@ -57,7 +59,7 @@ class Polish {
       const double rms =
           s.slots() > 0 ? s.values.to(at::kFloat).square().mean().sqrt().item<double>() : 1.0;
       layers_[l] = {Parameter(bias, options.bias_rate),
-                    Parameter(s.values, options.value_rate * rms)};
+                    Parameter(s.values, options.value_rate * rms), open_slots(s)};
     }
   }
 
@@ -114,8 +116,8 @@ class Polish {
                                     static_cast<double>(std::max<int64_t>(1, options_.steps - 1));
     for (LayerParameters& layer : layers_) {
       if (!layer.bias.value.defined()) continue;
-      layer.bias.step(t, factor);
-      layer.values.step(t, factor);
+      layer.bias.step(t, factor, layer.open);
+      layer.values.step(t, factor, layer.open);
     }
   }
 
@@ -141,6 +143,14 @@ class Polish {
   }
 
  private:
+  at::Tensor open_slots(const LayerSegment& s) const {
+    at::Tensor open = at::ones({s.slots()}, at::kFloat);
+    for (const auto& ranges : {options_.verbatim, compacted_.protected_ranges()})
+      for (const PositionRange& r : ranges)
+        open.masked_fill_(s.positions.ge(r.begin).logical_and_(s.positions.lt(r.end)), 0.0);
+    return open;
+  }
+
   static at::Tensor divergence(const at::Tensor& target, const at::Tensor& logits) {
     const at::Tensor terms = target.exp() * (target - at::log_softmax(logits, -1));
     return at::where(target.isneginf(), 0.0, terms).sum();  // 0 log 0

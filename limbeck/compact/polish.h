@@ -11,6 +11,8 @@ struct PolishOptions {
   double bias_rate = 0.03;   ///< first rate of the biases
   double value_rate = 0.03;  ///< of the values, times the rms of the span's values
   int64_t block = 512;       ///< rows that are differentiated together
+  /// Slots at these positions stay as they are, and so do the protected ranges of the cache.
+  std::vector<PositionRange> verbatim = {};
 };
 
 /// KL(full || compact): the mean over a suffix's tokens, suffixes by their weights.

@@ -46,6 +46,9 @@ struct HeadContest {
       forced;          ///< [size] 1 = always kept (protected, or chosen by an earlier stage)
   int64_t budget = 0;  ///< slots this head would keep by its own share, forced included
   double weight = 0;   ///< its number in the table of heads, where there is one
+  /// [size] scores of the stage before, or empty: they rank what this stage has no score for, where
+  /// a floor asks for more slots than have one.
+  std::span<const float> earlier = {};
   int64_t size() const { return static_cast<int64_t>(scores.size()); }
   int64_t forced_count() const;
 };

@@ -25,6 +25,12 @@ struct BuildInput {
   std::span<const std::vector<int32_t>> kept;        ///< [H]
   const LayerQueries* queries = nullptr;             ///< for builders that fit
   const std::vector<HeadAttention>* seen = nullptr;  ///< [H] of these queries, if known
+  /// [H] of the kept ones, ascending, those that stay bit for bit: what is fitted stands for the
+  /// slots without them. Empty: none in any head.
+  std::span<const std::vector<int32_t>> verbatim = {};
+  /// Tokens of the text that the slots are left of, before any compaction; 0: as many as a head has
+  /// slots.
+  int64_t tokens = 0;
 };
 
 /// What a fit left.

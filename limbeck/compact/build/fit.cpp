@@ -7,6 +7,9 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <iterator>
+
 namespace limbeck {
 namespace {
 
@@ -31,7 +34,8 @@ struct FitBuilderOptions {
       "most reference rows a KV head to choose from; all of a text of some tens of thousands of "
       "tokens, so that the query that reads a slot most is among them");
     v("lm_steps", lm_steps, closed(0, 100), "Levenberg-Marquardt steps on the biases");
-    v("most", most, closed(0.0, 1.0), "a head that keeps more than this part is copied");
+    v("most", most, closed(0.0, 1.0),
+      "a head that keeps more than this part of the text is copied");
     v("part_power", part_power, closed(0.0, 4.0),
       "rows weigh by this power of the part of their attention that lies in the span");
     v("reader_weight", reader_weight, closed(0.0, 1e6),
@@ -80,14 +84,43 @@ class FitBuilder : public Builder {
 
   std::optional<FittedHead> fit(const BuildInput& in, int64_t h) const override {
     const auto t = static_cast<int64_t>(in.kept[h].size()), all = in.slots->slots(h);
-    if (t == 0 || t == all || static_cast<double>(t) > most_ * static_cast<double>(all))
+    // Of the text: slots that an earlier compaction left stand for several tokens each, and what
+    // they stood for must not be lost when some of them go.
+    const int64_t text = std::max(in.tokens, all);
+    if (t == 0 || t == all || static_cast<double>(t) > most_ * static_cast<double>(text))
       return {};  // nothing to fit, or so much kept that a copy is as good
-    return fitted(in, h);
+    if (in.verbatim.empty() || in.verbatim[h].empty()) return fitted(in, h, in.kept[h], {});
+    std::vector<int32_t> open;
+    std::set_difference(in.kept[h].begin(), in.kept[h].end(), in.verbatim[h].begin(),
+                        in.verbatim[h].end(), std::back_inserter(open));
+    if (open.empty()) return {};
+    return with_verbatim(in, h, open, fitted(in, h, open, in.verbatim[h]));
   }
 
  private:
-  FitResult fitted(const BuildInput& in, int64_t h) const {
+  /// What the other slots got, among those that keep what they have.
+  static FitResult with_verbatim(const BuildInput& in, int64_t h, const std::vector<int32_t>& open,
+                                 FitResult r) {
     const std::vector<int32_t>& kept = in.kept[h];
+    const LayerSegment& slots = *in.slots;
+    const int64_t begin = slots.offsets[h], n = slots.slots(h);
+    const at::Tensor all = at::tensor(std::vector<int64_t>(kept.begin(), kept.end()), at::kLong);
+    std::vector<int64_t> places;
+    for (const int32_t slot : open)
+      places.push_back(std::lower_bound(kept.begin(), kept.end(), slot) - kept.begin());
+    const at::Tensor at_places = at::tensor(places, at::kLong);
+    const at::Tensor bias = slots.bias.defined()
+                                ? slots.bias.narrow(0, begin, n).index_select(0, all)
+                                : at::zeros({all.size(0)}, at::kFloat);
+    const at::Tensor values = slots.values.narrow(0, begin, n).index_select(0, all).to(at::kFloat);
+    r.bias = bias.index_copy(0, at_places, r.bias);
+    r.values = values.index_copy(0, at_places, r.values);
+    return r;
+  }
+
+  /// Slots `kept` stand for all of the head's slots but `without`.
+  FitResult fitted(const BuildInput& in, int64_t h, const std::vector<int32_t>& kept,
+                   const std::vector<int32_t>& without) const {
     HeadAttention own;
     const HeadAttention* seen = in.seen != nullptr && !in.seen->empty() ? &(*in.seen)[h] : nullptr;
     if (plan_.readers && (seen == nullptr || !seen->reader.defined())) {
@@ -101,14 +134,37 @@ class FitBuilder : public Builder {
     const auto held = plan_.hold_out ? in.queries->held_out(group) : std::vector<uint8_t>{};
     const int64_t uniform =
         std::max(plan_.rows, plan_.rows_per_slot * static_cast<int64_t>(kept.size()));
-    if (uniform >= n && !plan_.readers) return fit_head(p, kept, held, fit_);
+    if (uniform >= n && !plan_.readers) {
+      leave_out(p, without);
+      return fit_head(p, numbers_without(kept, without), held, fit_);
+    }
     std::vector<int32_t> readers;
     if (seen != nullptr && seen->reader.defined())
       for (int32_t slot : kept) readers.push_back(seen->reader.const_data_ptr<int32_t>()[slot]);
     const ChosenRows rows = choose_rows(p.weights, uniform, readers, plan_.reader_weight, held);
     HeadProblem part = p.rows(rows.index);
     part.weights = rows.weights;
-    return fit_head(part, kept, rows.held, fit_);
+    leave_out(part, without);
+    return fit_head(part, numbers_without(kept, without), rows.held, fit_);
+  }
+
+  /// The problem without some slots; what its rows see in the others is not known any more.
+  static void leave_out(HeadProblem& p, const std::vector<int32_t>& slots) {
+    if (slots.empty()) return;
+    at::Tensor stays = at::ones({p.keys.size(0)}, at::kBool);
+    stays.index_fill_(0, at::tensor(std::vector<int64_t>(slots.begin(), slots.end()), at::kLong),
+                      false);
+    const at::Tensor index = stays.nonzero().squeeze(1);
+    for (at::Tensor* x : {&p.keys, &p.values, &p.bias})
+      if (x->defined()) *x = x->index_select(0, index);
+    for (at::Tensor* x : {&p.outputs, &p.lse, &p.top, &p.mass}) x->reset();
+  }
+  /// What the slots are called once those are gone. Both ascend.
+  static std::vector<int32_t> numbers_without(std::vector<int32_t> slots,
+                                              const std::vector<int32_t>& gone) {
+    for (int32_t& slot : slots)
+      slot -= static_cast<int32_t>(std::lower_bound(gone.begin(), gone.end(), slot) - gone.begin());
+    return slots;
   }
 
   FitOptions fit_;

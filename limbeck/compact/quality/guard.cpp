@@ -7,6 +7,7 @@ namespace limbeck {
 namespace {
 
 struct Candidate {
+  bool ranked;  ///< by the scores; else by those of the stage before
   float score;
   int32_t position;
   HeadContest* head;
@@ -31,12 +32,15 @@ void force_in_pool(std::span<HeadContest> pool, std::span<const PieceFloor> floo
         if (h.forced[i] != 0)
           --need;
         else if (h.scores[i] != kNoCandidate)
-          candidates.push_back({h.scores[i], h.positions[i], &h, i});
+          candidates.push_back({true, h.scores[i], h.positions[i], &h, i});
+        else if (!h.earlier.empty() && h.earlier[i] != kNoCandidate)
+          candidates.push_back({false, h.earlier[i], h.positions[i], &h, i});
       }
     const int64_t take =
         std::clamp<int64_t>(std::min(need, open), 0, static_cast<int64_t>(candidates.size()));
     std::partial_sort(candidates.begin(), candidates.begin() + take, candidates.end(),
                       [](const Candidate& a, const Candidate& b) {
+                        if (a.ranked != b.ranked) return a.ranked;
                         return a.score != b.score ? a.score > b.score : a.position > b.position;
                       });
     for (int64_t k = 0; k < take; ++k) candidates[k].head->forced[candidates[k].slot] = 1;

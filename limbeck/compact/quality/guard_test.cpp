@@ -63,6 +63,21 @@ TEST(GuardTest, FloorsForceTheBestOfEachPiece) {
   EXPECT_EQ(std::accumulate(heads[0].forced.begin(), heads[0].forced.end(), 0), 2);
 }
 
+TEST(GuardTest, WhereTooFewHaveAScoreThoseOfTheStageBeforeRankTheRest) {
+  const std::vector<int32_t> positions = {0, 1, 2, 3};
+  const std::vector<float> scores = {kNoCandidate, 1, kNoCandidate, kNoCandidate},
+                           before = {5, 6, 7, kNoCandidate};
+  const std::vector<PieceFloor> floors = {{{0, 4}, 2}};
+  HeadContest head{0, 0, scores, positions, std::vector<uint8_t>(4, 0), 4};
+  std::vector<HeadContest> heads = {head};
+  force_floors(heads, floors, 1.0, Comparable::model);
+  EXPECT_EQ(heads[0].forced, (std::vector<uint8_t>{0, 1, 0, 0}));
+  head.earlier = before;
+  heads = {head};
+  force_floors(heads, floors, 1.0, Comparable::model);
+  EXPECT_EQ(heads[0].forced, (std::vector<uint8_t>{0, 1, 1, 0}));
+}
+
 TEST(GuardTest, LayersThatKeepTheSameTokensAreForcedAlike) {
   const std::vector<int32_t> positions = {0, 1, 2, 3, 4, 5};
   const std::vector<float> a = {5, 1, 0, 0, 1, 3}, b = {0, 7, 1, 0, 4, 2}, other(6, 1.0F);
