@@ -4,6 +4,7 @@
 #include "limbeck/eval/report/compare.h"
 #include "limbeck/eval/run/run_folder.h"
 #include "limbeck/eval/run/task_run.h"
+#include "limbeck/eval/tasks/published/jsonl_file.h"
 #include "limbeck/eval/tasks/qa_corpus.h"
 #include "limbeck/eval/tasks/task_list.h"
 #include "limbeck/eval/text_source.h"
@@ -87,9 +88,7 @@ TaskResources resources_of(const EvalArgs& args, const TaskArgs& tasks,
     hashes["prose"] = out.prose->hash();
   }
   const auto corpus = [&](const std::string& path, const char* name, auto read) {
-    Hasher128 hash;
-    hash.update(read_file(path));
-    hashes[name] = hash_hex(hash.digest());
+    hashes[name] = file_hash(path);
     return std::make_shared<QaCorpus>(read(path, broken));
   };
   if (!tasks.squad.empty()) out.squad = corpus(tasks.squad, "squad", read_squad);

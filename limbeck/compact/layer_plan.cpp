@@ -140,19 +140,10 @@ void set_ratio_budgets(std::span<LayerPlan> layers, double ratio) {
   // hold so few that each would lose the better part of a slot.
   if (std::ranges::adjacent_find(slots, std::ranges::not_equal_to{}) != slots.end()) {
     const int64_t all = std::accumulate(slots.begin(), slots.end(), int64_t{0});
-    int64_t left =
-        kept_of_ratio(ratio, all) - std::accumulate(budgets.begin(), budgets.end(), int64_t{0});
-    std::vector<size_t> order(slots.size());
-    std::iota(order.begin(), order.end(), size_t{0});
-    const auto rest = [&](size_t i) {
-      return ratio * static_cast<double>(slots[i]) - static_cast<double>(budgets[i]);
-    };
-    std::ranges::stable_sort(order, [&](size_t a, size_t b) { return rest(a) > rest(b); });
-    for (const size_t i : order)
-      if (left > 0 && budgets[i] < slots[i]) {
-        ++budgets[i];
-        --left;
-      }
+    budgets = share_budgets(kept_of_ratio(ratio, all),
+                            std::vector<double>(slots.begin(), slots.end()), 0, slots);
+    for (size_t i = 0; i < slots.size(); ++i)
+      budgets[i] = std::max(budgets[i], std::min<int64_t>(slots[i], 1));
   }
   size_t i = 0;
   for (LayerPlan& plan : layers) {
