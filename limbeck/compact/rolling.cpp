@@ -59,6 +59,11 @@ RollingBudget::RollingBudget(const Model& model, RollingOptions options)
     throw InvalidArgument(
         "[rolling] first and recent tokens must leave room in the window of {}; found {} and {}",
         model.spec().context_length, o.first, o.recent);
+  if (!o.compact.protect.empty())
+    throw InvalidArgument(
+        "[rolling] positions move when old tokens are dropped: ranges to protect belong to the "
+        "cache (set_protected_ranges); found {} in the options",
+        o.compact.protect.size());
   find_preset(o.compact.method);
   find_preset(o.fallback);
 }

@@ -32,7 +32,8 @@ struct RollingOptions {
   Overflow overflow = Overflow::compact;
   int64_t first = 4;    ///< first positions that are always kept (sinks, a system text)
   int64_t recent = 64;  ///< newest tokens kept verbatim
-  /// Method and its options; ratio, budget and span are this class's business.
+  /// Method and its options; ratio, budget and span are this class's business. Protected ranges are
+  /// those of the cache, which move with it: `protect` must be empty.
   CompactOptions compact;
   /// Takes over when the window leaves no room for the method's repeat pass.
   std::string fallback = "keydiff";
@@ -52,8 +53,8 @@ struct RollingEvent {
 
 class RollingBudget {
  public:
-  /// Throws InvalidArgument when the budget leaves nothing between first and recent tokens, or for
-  /// a margin out of range. The model must outlive it.
+  /// Throws InvalidArgument when the budget leaves nothing between first and recent tokens, for a
+  /// margin out of range, or for ranges to protect. The model must outlive it.
   RollingBudget(const Model& model, RollingOptions options);
 
   /// Makes room for `rows` more tokens. False when the policy has no way to; then nothing was

@@ -119,6 +119,25 @@ TEST(RollingBudgetTest, ALearningMethodGivesWayNearTheWindow) {
   EXPECT_GT(used("keydiff"), 0);
 }
 
+TEST(RollingBudgetTest, ProtectedRangesOutliveTheMethodThatGaveWay) {
+  const Model model = random_model(test::small_spec({0, 0}), DType::f32, 5);
+  KvCache cache = model.new_cache();
+  RollingOptions o = options_of(40, Overflow::compact);
+  o.compact.method = "kvzip";
+  o.compact.repeat.first = test::random_tokens(5, 1);
+  o.compact.repeat.before_quote = test::random_tokens(4, 2);
+  o.compact.repeat.after_quote = test::random_tokens(3, 3);
+  RollingBudget budget(model, o);
+  ASSERT_EQ(feed(model, cache, budget, 30), 30);
+  const LayerSegment before = cache_gather(cache, 1, {10, 15});
+  cache.set_protected_ranges({{10, 15}});
+  EXPECT_EQ(feed(model, cache, budget, 220), 220);
+  EXPECT_EQ(budget.events().back().method, "keydiff");
+  const LayerSegment after = cache_gather(cache, 1, {10, 15});
+  EXPECT_TRUE(at::equal(after.keys, before.keys));
+  EXPECT_TRUE(at::equal(after.values, before.values));
+}
+
 TEST(RollingBudgetTest, WhatCannotBeFreedEndsTheGenerationInsteadOfLooping) {
   const Model model = random_model(test::small_spec({0, 0}), DType::f32, 6);
   for (const Overflow overflow : {Overflow::compact, Overflow::shift, Overflow::compact_shift}) {
@@ -207,6 +226,9 @@ TEST(RollingBudgetTest, RefusesBudgetsWithoutRoom) {
   EXPECT_THROW(RollingBudget(model, o), InvalidArgument);
   o = options_of(40, Overflow::compact);
   o.compact.method = "nothing";
+  EXPECT_THROW(RollingBudget(model, o), InvalidArgument);
+  o = options_of(40, Overflow::compact);
+  o.compact.protect = {{8, 12}};
   EXPECT_THROW(RollingBudget(model, o), InvalidArgument);
   o = options_of(0, Overflow::shift);
   o.recent = 300;

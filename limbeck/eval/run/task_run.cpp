@@ -162,8 +162,7 @@ class Runner {
           check_room(task, length, documents);
         } catch (const InvalidArgument& e) {
           too_small = std::current_exception();
-          skipped_.push_back(
-              fmt::format("{} at {} tokens was not run: {}.", info.name, length, e.what()));
+          note(fmt::format("{} at {} tokens was not run: {}.", info.name, length, e.what()));
           continue;
         }
         ++works;
@@ -191,20 +190,27 @@ class Runner {
       check_mode(info, plan_.mode);
     } catch (const InvalidArgument& e) {
       if (!plan_.keep_going) throw;
-      skipped_.push_back(fmt::format("{} was not run: {}.", info.name, e.what()));
+      note(fmt::format("{} was not run: {}.", info.name, e.what()));
       return false;
     }
     return true;
   }
-  /// Fewer documents than were asked for are listed.
+  /// Once, though seeds may say the same.
+  void note(const std::string& text) {
+    if (std::find(skipped_.begin(), skipped_.end(), text) == skipped_.end())
+      skipped_.push_back(text);
+  }
+  /// Fewer documents than were asked for are listed, but for a file that cannot be read: its error
+  /// is.
   void note_size(const TaskInfo& info, int64_t documents, int64_t length) {
+    if (unreadable_.contains(info.name)) return;
     const std::string what =
         info.sized ? fmt::format("{} at {} tokens", info.name, length) : info.name;
     if (documents == 0)
-      skipped_.push_back(fmt::format("{} was not run: it has no document of this length.", what));
+      note(fmt::format("{} was not run: it has no document of this length.", what));
     else if (documents < samples_of(info))
-      skipped_.push_back(fmt::format("{} has {} documents of the {} that were asked for.", what,
-                                     documents, samples_of(info)));
+      note(fmt::format("{} has {} documents of the {} that were asked for.", what, documents,
+                       samples_of(info)));
   }
   /// Where the question is compacted with the document and asked again, it counts twice.
   PromptCounter counter() const {
@@ -247,7 +253,9 @@ class Runner {
       return make_(request, counter());
     } catch (const FormatError& e) {
       if (!plan_.keep_going) throw;
-      return make_broken_task(request, e.what());
+      std::unique_ptr<Task> task = make_broken_task(request, e.what());
+      unreadable_.insert(task->info().name);
+      return task;
     }
   }
 
@@ -262,9 +270,8 @@ class Runner {
                         info.max_new
                   : length;
     if (needed <= window) return false;
-    skipped_.push_back(
-        fmt::format("{} at {} tokens was not run: it needs a window of {}, found {}.", info.name,
-                    length, needed, window));
+    note(fmt::format("{} at {} tokens was not run: it needs a window of {}, found {}.", info.name,
+                     length, needed, window));
     return true;
   }
 
@@ -368,6 +375,7 @@ class Runner {
   std::vector<EvalUnit> units_;
   std::vector<std::unique_ptr<Task>> tasks_;
   std::vector<std::string> skipped_;
+  std::set<std::string> unreadable_;  ///< names of tasks whose file is broken as a whole
   SampleLog log_;
   int64_t done_ = 0, resumed_ = 0, total_ = 0;
 };

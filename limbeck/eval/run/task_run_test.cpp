@@ -332,6 +332,14 @@ TEST(TaskRunTest, FewerDocumentsThanAskedForAreListed) {
   EXPECT_TRUE(note.starts_with("lm at 64 tokens has ") &&
               note.ends_with(" documents of the 100000 that were asked for."))
       << note;
+  // Once, whatever the number of seeds.
+  plan.folder = folder.path() / "b";
+  plan.tasks.push_back(plan.tasks[0]);
+  plan.tasks[0].options["seed"] = "7";
+  plan.tasks[1].options["seed"] = "8";
+  plan.seeds = {7, 8};
+  run(plan);
+  EXPECT_EQ(read_manifest(plan.folder)["run"]["skipped"].size(), 1U);
 }
 
 TEST(TaskRunTest, TwoSettingsOfATaskNeedNames) {
@@ -361,6 +369,8 @@ TEST(TaskRunTest, ABrokenFileStopsTheRunOrBecomesAFailedTask) {
   }
   EXPECT_EQ(failed, 5);
   EXPECT_EQ(good, 10);
+  // Its error says what is missing; it has no number of documents.
+  EXPECT_FALSE(read_manifest(plan.folder)["run"].contains("skipped"));
   // One of no bytes at all is broken as well.
   folder.write("qasper.jsonl", "");
   plan.folder = folder.path() / "b";

@@ -68,9 +68,11 @@ TEST(QaCorpusTest, ErrorsNameFileAndField) {
     return error_text<FormatError>([&] { read_squad(folder.write("s.json", text)); });
   };
   EXPECT_EQ(squad(R"({"data": [{"paragraphs": [{"context": 4}]}]})"),
-            "[tasks] s.json: field \"data[0].paragraphs[0].context\" must be a text; found number");
-  EXPECT_EQ(squad(R"({"data": []})"),
-            "[tasks] s.json: field \"data\" must have a question with an answer; found none");
+            "[tasks] s.json line 1: field \"data[0].paragraphs[0].context\" must be a text; found "
+            "number");
+  EXPECT_EQ(
+      squad(R"({"data": []})"),
+      "[tasks] s.json line 1: field \"data\" must have a question with an answer; found none");
   EXPECT_EQ(squad("[]"), "[tasks] s.json: must be an object; found array");
   EXPECT_EQ(
       error_text<FormatError>([&] {
@@ -91,14 +93,15 @@ TEST(QaCorpusTest, ErrorsNameFileAndField) {
 
 TEST(QaCorpusTest, AnAnswerMustNotBeEmpty) {
   ScratchFolder folder;
-  EXPECT_EQ(error_text<FormatError>([&] {
-              read_squad(folder.write(
-                  "s.json",
-                  R"({"data": [{"paragraphs": [{"context": "one", "qas": [{"question": "a",
+  EXPECT_EQ(
+      error_text<FormatError>([&] {
+        read_squad(
+            folder.write("s.json",
+                         R"({"data": [{"paragraphs": [{"context": "one", "qas": [{"question": "a",
                       "answers": [{"text": ""}]}]}]}]})"));
-            }),
-            "[tasks] s.json: field \"data[0].paragraphs[0].qas[0].answers[0].text\" must not be "
-            "empty");
+      }),
+      "[tasks] s.json line 2: field \"data[0].paragraphs[0].qas[0].answers[0].text\" must not "
+      "be empty");
   EXPECT_EQ(error_text<FormatError>([&] {
               read_hotpotqa(folder.write("h.json", R"([{"question": "q", "answer": ""}])"));
             }),
@@ -118,7 +121,8 @@ TEST(QaCorpusTest, BrokenRecordsAreLeftOutWhereAskedFor) {
   EXPECT_EQ(squad.documents[static_cast<size_t>(squad.questions[0].gold[0])], "two");
   ASSERT_EQ(broken.size(), 1U);
   EXPECT_EQ(broken[0],
-            "[tasks] s.json: field \"data[0].paragraphs[1].context\" must be a text; found number");
+            "[tasks] s.json line 3: field \"data[0].paragraphs[1].context\" must be a text; found "
+            "number");
   broken.clear();
   const QaCorpus hotpot = read_hotpotqa(
       folder.write("h.json",

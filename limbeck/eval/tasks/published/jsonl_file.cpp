@@ -3,6 +3,7 @@
 #include "limbeck/base/error.h"
 #include "limbeck/io/checksum.h"
 #include "limbeck/io/json.h"
+#include "limbeck/io/json_place.h"
 #include "limbeck/io/mapped_file.h"
 #include "limbeck/io/quote.h"
 
@@ -40,15 +41,24 @@ std::shared_ptr<const MappedFile> open_filled(const std::filesystem::path& path)
 }  // namespace
 
 JsonRecord::JsonRecord(json value, std::string what)
-    : JsonRecord(std::make_shared<const json>(std::move(value)), std::move(what), "") {}
+    : JsonRecord(std::make_shared<const json>(std::move(value)), std::move(what), "", nullptr) {}
 
-JsonRecord::JsonRecord(std::shared_ptr<const json> value, std::string what, std::string path)
-    : value_(std::move(value)), what_(std::move(what)), path_(std::move(path)) {
+JsonRecord::JsonRecord(std::shared_ptr<const json> value, std::string what, std::string path,
+                       std::shared_ptr<const MappedFile> whole)
+    : value_(std::move(value)),
+      what_(std::move(what)),
+      path_(std::move(path)),
+      whole_(std::move(whole)) {
   if (value_->is_object()) return;
   if (path_.empty())
     throw FormatError("{}: must be an object; found {}", what_, value_->type_name());
-  throw FormatError("{}: field {} must be an object; found {}", what_, quote(path_),
+  throw FormatError("{}: field {} must be an object; found {}", place(path_), quote(path_),
                     value_->type_name());
+}
+
+std::string JsonRecord::place(std::string_view path) const {
+  if (whole_ == nullptr) return what_;
+  return fmt::format("{} line {}", what_, json_line_of(view_of(*whole_), path));
 }
 
 std::string JsonRecord::field_name(std::string_view field) const {
@@ -56,7 +66,8 @@ std::string JsonRecord::field_name(std::string_view field) const {
 }
 
 void JsonRecord::fail(std::string_view field, std::string_view rule) const {
-  throw FormatError("{}: field {} {}", what_, quote(field_name(field)), rule);
+  const std::string name = field_name(field);
+  throw FormatError("{}: field {} {}", place(name), quote(name), rule);
 }
 
 bool JsonRecord::has(std::string_view field) const {
@@ -131,7 +142,7 @@ std::vector<JsonRecord> JsonRecord::records(std::string_view field) const {
   for (const json& item : found) {
     // Shares ownership of the whole record, points at the item.
     const std::shared_ptr<const json> shared(value_, &item);
-    out.push_back({shared, what_, fmt::format("{}[{}]", field_name(field), out.size())});
+    out.push_back({shared, what_, fmt::format("{}[{}]", field_name(field), out.size()), whole_});
   }
   return out;
 }
@@ -221,7 +232,7 @@ std::string file_hash(const std::filesystem::path& path) {
 JsonRecord read_json_object(const std::filesystem::path& path) {
   const auto file = open_filled(path);
   const std::string what = file_what(path);
-  return {parse_json(view_of(*file), what), what};
+  return {std::make_shared<const json>(parse_json(view_of(*file), what)), what, "", file};
 }
 
 std::string file_document_id(int64_t index) { return fmt::format("0-{}", index); }

@@ -49,10 +49,15 @@ class JsonRecord {
   [[noreturn]] void fail(std::string_view field, std::string_view rule) const;
 
  private:
-  JsonRecord(std::shared_ptr<const nlohmann::json> value, std::string what, std::string path);
+  friend JsonRecord read_json_object(const std::filesystem::path& path);
+  JsonRecord(std::shared_ptr<const nlohmann::json> value, std::string what, std::string path,
+             std::shared_ptr<const MappedFile> whole);
+  /// The place of a field of that full name.
+  std::string place(std::string_view path) const;
 
   std::shared_ptr<const nlohmann::json> value_;
   std::string what_, path_;
+  std::shared_ptr<const MappedFile> whole_;  ///< where the line is to be found; null: known
 };
 
 class JsonlFile {
@@ -89,7 +94,8 @@ class JsonlFile {
 /// The hash of a file's bytes, for the manifest; an empty file has one too. ResourceError.
 std::string file_hash(const std::filesystem::path& path);
 
-/// A whole file as one JSON object. Throws ResourceError and FormatError.
+/// A whole file as one JSON object; errors name the line of their field. Throws ResourceError and
+/// FormatError.
 JsonRecord read_json_object(const std::filesystem::path& path);
 
 /// Id of document `index` of a file's task.
