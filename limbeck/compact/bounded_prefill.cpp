@@ -83,6 +83,10 @@ class Reader {
                             o.compact.ratio ? "both" : "neither");
     if (o.compact.ratio && !(*o.compact.ratio > 0.0 && *o.compact.ratio <= 1.0))
       throw InvalidArgument("[compact] ratio must be in (0, 1]; found {}", *o.compact.ratio);
+    if (o.compact.only_new && o.rule == ChunkRule::everything)
+      throw InvalidArgument(
+          "[prefill] under the rule everything what has been compacted competes again; only_new "
+          "goes with the rule chunk");
     if (o.chunk < 0)
       throw InvalidArgument("[prefill] chunk must be at least 0 (0 = auto); found {}", o.chunk);
     if (o.compact.budget && *o.compact.budget < 1)

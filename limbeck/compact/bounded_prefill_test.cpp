@@ -227,6 +227,9 @@ TEST(BoundedPrefillTest, AnErrorLeavesTheCacheAsItWas) {
   o.chunk = 0;
   o.compact.ratio = 0.5;
   EXPECT_THROW(prefill_bounded(model, cache, test::random_tokens(40, 11), o), InvalidArgument);
+  o = with_budget("keydiff", 30, 50);
+  o.compact.only_new = true;  // what is there competes under this rule
+  EXPECT_THROW(prefill_bounded(model, cache, test::random_tokens(40, 11), o), InvalidArgument);
   EXPECT_TRUE(cache_equal(before, cache));
 }
 

@@ -58,9 +58,9 @@ ChunkFold::ChunkFold(const Model& model, const KvCache& cache, const CompactOpti
   for (const Stage& stage : preset_.stages) {
     scorers_.push_back(make_scorer(stage.scorer, stage.options));
     allocators_.push_back(make_allocator(stage.allocator, stage.allocator_options));
-    check_comparable(stage, *scorers_.back(), *allocators_.back(), options.normalize);
   }
   builder_ = make_builder(preset_.builder, preset_.builder_options);
+  check_combination(preset_, scorers_, allocators_, *builder_, options);
   check_normalization_name(options.normalize);
   check_head_tables(cache.shape(), options);
 }

@@ -35,6 +35,20 @@ BoundedPrefillOptions options_for(const Method& m, ChunkRule rule, bool by_layer
   return o;
 }
 
+TEST(ChunkFoldTest, RefusesWhatNobodyReadsAsAfterTheChunk) {
+  const Model model = long_model({0, 0});
+  const auto tokens = test::random_tokens(200, 3);
+  for (const bool by_layer : {true, false}) {
+    BoundedPrefillOptions o = options_for({"keydiff", "", {}}, ChunkRule::everything, by_layer);
+    o.compact.head_shares.layers = 2;
+    o.compact.head_shares.kv_heads = model.spec().kv_heads;
+    o.compact.head_shares.values.assign(2 * model.spec().kv_heads, 1.0);
+    KvCache cache = model.new_cache();
+    EXPECT_THROW(prefill_bounded(model, cache, tokens, o), InvalidArgument) << by_layer;
+    EXPECT_EQ(cache.logical_length(), 0);
+  }
+}
+
 TEST(ChunkFoldTest, ScorersOfKeysAndValuesChooseTheSameAsAfterTheChunk) {
   const Model model = long_model({0, 6, 0});
   const auto tokens = test::random_tokens(460, 3);

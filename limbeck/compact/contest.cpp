@@ -312,6 +312,14 @@ class Compaction {
            (!scorers_[0]->traits().needs_queries || options_.queries != nullptr);
   }
 
+  /// Scores that end where a budget does serve those who look no further.
+  BudgetUse budget_use() const {
+    const BudgetUse use = scorers_[0]->traits().budget;
+    const bool ends =
+        allocators_[0]->takes_best() && options_.normalize.empty() && options_.floors.empty();
+    return use == BudgetUse::prefix && !ends ? BudgetUse::all : use;
+  }
+
   ScoreKey score_key() const {
     const Stage& stage = preset_.stages[0];
     ScoreKey key{stage.scorer, stage.options, span_, options_.seed, recent_, nullptr, 0, {}};
@@ -331,7 +339,7 @@ class Compaction {
 
   const StoredScores* known_scores() const {
     if (!may_share_scores()) return nullptr;
-    return options_.scores->find(score_key(), scorers_[0]->traits().budget, budgets_by_layer());
+    return options_.scores->find(score_key(), budget_use(), budgets_by_layer());
   }
 
   void take_over(const StoredScores& known) {
@@ -343,7 +351,7 @@ class Compaction {
   }
 
   void keep_scores(double seconds) {
-    if (!may_share_scores() || scorers_[0]->traits().budget == BudgetUse::all) return;
+    if (!may_share_scores() || budget_use() == BudgetUse::all) return;
     StoredScores kept{score_key(), budgets_by_layer(), {}, seconds, std::move(seen_in_pass_)};
     for (const LayerPlan& plan : layers_) kept.scores.push_back(plan.scores);
     options_.scores->keep(std::move(kept));

@@ -111,7 +111,10 @@ void check_protected(const LayerPlan& plan) {
 }
 
 void set_mean_budgets(std::span<LayerPlan> layers, int64_t slots) {
-  int64_t left = 0;
+  int64_t left = 0, most = 0;
+  for (const LayerPlan& plan : layers)
+    for (int64_t h = 0; h < plan.heads(); ++h) most += plan.slots(h);
+  slots = std::min(slots, most);  // products of what nobody has would overflow
   std::vector<int64_t> room;
   for (LayerPlan& plan : layers) {
     std::vector<int64_t> caps;

@@ -36,6 +36,8 @@ TEST(LayerPlanTest, HeadsThatHoldLessThanTheMeanLeaveTheRestToOthers) {
   EXPECT_EQ(layers[1].budgets, (std::vector<int64_t>{65, 65}));
   set_mean_budgets(layers, 400);
   EXPECT_EQ(layers[1].budgets, (std::vector<int64_t>{80, 80}));
+  set_mean_budgets(layers, int64_t{1} << 62);
+  EXPECT_EQ(layers[1].budgets, (std::vector<int64_t>{80, 80}));
   set_ratio_budgets(layers, 0.25);
   EXPECT_EQ(layers[0].budgets, (std::vector<int64_t>{2, 5}));
 }

@@ -66,6 +66,8 @@ RollingBudget::RollingBudget(const Model& model, RollingOptions options)
         o.compact.protect.size());
   find_preset(o.compact.method);
   find_preset(o.fallback);
+  // A larger one never acts, and sums with it would overflow.
+  options_.budget = std::min(options_.budget, model.spec().context_length);
 }
 
 int64_t RollingBudget::high_mark() const {

@@ -218,6 +218,14 @@ TEST(RollingBudgetTest, GenerationGoesOnPastBudgetAndWindow) {
   EXPECT_EQ(small.logical_length(), 0);
 }
 
+TEST(RollingBudgetTest, ABudgetBeyondTheWindowNeverActs) {
+  const Model model = random_model(test::small_spec({0, 0}), DType::f32, 4);
+  KvCache cache = model.new_cache();
+  RollingBudget budget(model, options_of(INT64_MAX, Overflow::compact));
+  EXPECT_EQ(feed(model, cache, budget, 400), kWindow);
+  EXPECT_TRUE(budget.events().empty());
+}
+
 TEST(RollingBudgetTest, RefusesBudgetsWithoutRoom) {
   const Model model = random_model(test::small_spec({0}), DType::f32, 10);
   EXPECT_THROW(RollingBudget(model, options_of(15, Overflow::compact)), InvalidArgument);

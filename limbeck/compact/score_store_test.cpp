@@ -92,6 +92,11 @@ TEST(ScoreStoreTest, LimitedRowsAndOtherPartsMakeNoDifference) {
   literal.coverage_options["reduce"] = "rms";
   literal.builder = "fit-literal";
   literal.builder_options["rows"] = "40";
+  // Budgets decide about these scores, or how far down they are looked at.
+  add("critical").scorer_options = {{"window", "4"}};
+  add("am-omp-gram").allocator = "pyramid";
+  add("am-omp-gram").allocator = "model";
+  all.back().normalize = "rank";
   for (const DType dtype : {DType::f32, DType::bf16}) {
     const test::Read r({0, 0, 0}, dtype, 90);
     const StoredQueries queries = capture_queries(r.model, r.cache, options("am-hak", 0.5));

@@ -30,6 +30,8 @@ class Allocator {
   virtual TableUse table() const { return TableUse::none; }
   /// What one layer keeps depends on that layer alone: it may be chosen before others are known.
   virtual bool layer_by_layer() const { return false; }
+  /// Keeps of each head the best of its own budget and looks at no score below them.
+  virtual bool takes_best() const { return false; }
   /// So many layers in a row keep the same tokens in all their heads, chosen by the scores of the
   /// first; 0 = every head has its own.
   virtual int64_t shared_layers() const { return 0; }

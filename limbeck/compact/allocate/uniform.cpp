@@ -10,6 +10,7 @@ class OwnBudgetAllocator : public Allocator {
   Comparable requires_comparable() const override { return Comparable::none; }
   TableUse table() const override { return table_ ? TableUse::budgets : TableUse::none; }
   bool layer_by_layer() const override { return !table_; }
+  bool takes_best() const override { return true; }
   Selection allocate(std::span<const HeadContest> heads, double share) const override {
     Selection out;
     for (const HeadContest& h : heads)

@@ -16,15 +16,16 @@ struct Candidate {
 
 /// One set of heads that compete with each other.
 void force_in_pool(std::span<HeadContest> pool, std::span<const PieceFloor> floors, double share) {
-  int64_t budget = 0, forced = 0;
+  int64_t budget = 0, forced = 0, heads = 0;
   for (const HeadContest& h : pool) {
     budget += h.budget;
     forced += h.forced_count();
+    heads += h.size() > 0 ? 1 : 0;  // one that streams has nothing to choose from
   }
   int64_t open = static_cast<int64_t>(std::floor(share * static_cast<double>(budget))) - forced;
   for (const PieceFloor& floor : floors) {
     auto need = static_cast<int64_t>(
-        std::floor(share * static_cast<double>(floor.slots) * static_cast<double>(pool.size())));
+        std::floor(share * static_cast<double>(floor.slots) * static_cast<double>(heads)));
     std::vector<Candidate> candidates;
     for (HeadContest& h : pool)
       for (int64_t i = 0; i < h.size(); ++i) {

@@ -63,6 +63,18 @@ TEST(GuardTest, FloorsForceTheBestOfEachPiece) {
   EXPECT_EQ(std::accumulate(heads[0].forced.begin(), heads[0].forced.end(), 0), 2);
 }
 
+TEST(GuardTest, HeadsThatStreamHaveNoPartInAFloor) {
+  const std::vector<float> scores = {9, 8, 7, 6, 1, 2, 4, 3};
+  const std::vector<int32_t> positions = {0, 1, 2, 3, 4, 5, 6, 7};
+  const std::vector<PieceFloor> floors = {{{0, 4}, 2}, {{4, 8}, 2}};
+  const HeadContest head{0, 0, scores, positions, std::vector<uint8_t>(8, 0), 4},
+      streams{0, 1, {}, {}, {}, 0};
+  std::vector<HeadContest> heads = {head, streams};
+  force_floors(heads, floors, 1.0, Comparable::model);
+  // Twice the floor for the first piece would leave nothing for the second.
+  EXPECT_EQ(heads[0].forced, (std::vector<uint8_t>{1, 1, 0, 0, 0, 0, 1, 1}));
+}
+
 TEST(GuardTest, WhereTooFewHaveAScoreThoseOfTheStageBeforeRankTheRest) {
   const std::vector<int32_t> positions = {0, 1, 2, 3};
   const std::vector<float> scores = {kNoCandidate, 1, kNoCandidate, kNoCandidate},

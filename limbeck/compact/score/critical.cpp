@@ -40,6 +40,7 @@ class CriticalScorer : public Scorer {
   ScorerTraits traits() const override {
     ScorerTraits t = base_->traits();
     t.comparable = Comparable::layer;
+    t.budget = BudgetUse::all;  // half of each head's own is chosen by the base alone
     return t;
   }
 
