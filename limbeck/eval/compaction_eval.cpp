@@ -42,11 +42,7 @@ void check_plan(const EvalPlan& plan) {
     if (!known.insert({0, 0, u.label, u.ratio}).second)
       throw InvalidArgument("[eval] methods and ratios must be distinct; found {} at {} twice",
                             u.label, u.ratio);
-  for (const MethodEntry& m : plan.methods)
-    for (const double r : plan.ratios)
-      if (!m.after.empty() && r >= m.after.back())
-        throw InvalidArgument("[eval] {} cannot go on from {} to a ratio of {}", m.label,
-                              m.after.back(), r);
+  check_steps(plan.methods, plan.ratios);
   if (std::set<int64_t>(plan.lengths.begin(), plan.lengths.end()).size() != plan.lengths.size())
     throw InvalidArgument("[eval] lengths must be distinct");
 }

@@ -26,6 +26,30 @@ void drop_span(KvCache& cache, PositionRange span) {
   replace_span(cache, span, std::move(info), std::move(layers));
 }
 
+/// The cache as if the span had never been read. Sliding layers hold what they have seen last: what
+/// precedes the span is read again, and their windows are empty behind it.
+KvCache without_span(const Model& model, const KvCache& cache, PositionRange span) {
+  KvCache out = cache.clone();
+  if (cache.shape().full_layer_count() == cache.shape().layer_count()) {
+    drop_span(out, span);
+    return out;
+  }
+  out = model.new_cache();
+  out.keep_timeline();
+  const std::span<const int32_t> tokens(cache.tokens());
+  if (span.begin > 0) prefill(model, out, tokens.first(span.begin));
+  SegmentInfo info;
+  info.begin = span.begin;
+  info.end = span.end;
+  info.state = SpanState::dropped;
+  info.requested_ratio = info.achieved_ratio = 0.0;
+  const auto layers = static_cast<size_t>(cache.shape().layer_count());
+  const auto nothing = std::make_shared<LayerSegment>(segment_empty(cache.shape()));
+  out.append_segment(info, std::vector<LayerSegmentPtr>(layers, nothing),
+                     tokens.subspan(span.begin, span.size()), std::vector<LayerTail>(layers));
+  return out;
+}
+
 bool in_span(const SegmentInfo& segment, PositionRange span) {
   return segment.begin >= span.begin && segment.end <= span.end;
 }
@@ -117,7 +141,7 @@ CompactedDocument DocumentCache::compacted(const EvalUnit& unit) {
   } else if (unit.method != nullptr) {
     compact_with(unit, out);
   } else if (unit.label == kNoneLabel) {
-    drop_span(out.cache, span_);
+    out.cache = without_span(lm_.model, full_, span_);
     out.kept = 0.0;
   }
   count_heads(out);

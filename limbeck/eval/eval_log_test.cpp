@@ -51,6 +51,16 @@ TEST(EvalRowTest, JsonHoldsEverything) {
   EXPECT_EQ(back.shared, row.shared);
 }
 
+TEST(EvalRowTest, AFilesNameMayHoldAnyBytes) {
+  EvalRow row = sample_row(3);
+  row.source =
+      "b\xfc"
+      "cher.txt";
+  EXPECT_EQ(row_from_json(nlohmann::json::parse(row_to_json(row).dump()), "row").source,
+            "b\xEF\xBF\xBD"
+            "cher.txt");
+}
+
 TEST(EvalRowTest, NamesTheFieldThatIsWrong) {
   const auto error_of = [](nlohmann::json j) {
     return error_text<FormatError>([&] { row_from_json(j, "x line 2"); });

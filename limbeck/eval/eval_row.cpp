@@ -1,6 +1,7 @@
 #include "limbeck/eval/eval_row.h"
 
 #include "limbeck/base/error.h"
+#include "limbeck/text/utf8.h"
 
 #include <nlohmann/json.hpp>
 
@@ -72,7 +73,7 @@ ordered_json row_to_json(const EvalRow& r) {
   j["ratio"] = r.key.ratio;
   j["fingerprint"] = r.fingerprint;
   j["engine"] = r.engine;
-  j["source"] = r.source;
+  j["source"] = replace_invalid_utf8(r.source);  // a file's name may hold any bytes
   j["offset"] = r.offset;
   j["answers"] = to_json(r.answers);
   j["continuation"] = to_json(r.continuation);

@@ -182,6 +182,14 @@ HeadPattern method_pattern(const MethodEntry& method, int64_t tokens, double rat
   return resolved(std::clamp((1.0 - ratio) / (1.0 - held / n), 0.0, 1.0));
 }
 
+void check_steps(std::span<const MethodEntry> methods, std::span<const double> ratios) {
+  for (const MethodEntry& m : methods)
+    for (const double r : ratios)
+      if (!m.after.empty() && r >= m.after.back())
+        throw InvalidArgument("[eval] {} cannot go on from {} to a ratio of {}", m.label,
+                              m.after.back(), r);
+}
+
 std::string method_fingerprint(const MethodEntry& method) {
   const CompactOptions& o = method.options;
   Hasher128 hash;

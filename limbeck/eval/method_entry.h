@@ -4,6 +4,7 @@
 #include "limbeck/compact/compact.h"
 #include "limbeck/heads/threshold.h"
 
+#include <span>
 #include <string>
 
 namespace limbeck {
@@ -41,6 +42,10 @@ MethodEntry parse_method_entry(const std::string& entry);
 /// is kept when nothing else is dropped; an explicit sparsity counts more. Throws InvalidArgument
 /// when sinks and window are no smaller than the span.
 HeadPattern method_pattern(const MethodEntry& method, int64_t tokens, double ratio);
+
+/// Throws InvalidArgument unless what each method compacts again (`after`) is larger than all
+/// ratios.
+void check_steps(std::span<const MethodEntry> methods, std::span<const double> ratios);
 
 /// Hex fingerprint of everything that decides what the method does, tables included.
 std::string method_fingerprint(const MethodEntry& method);

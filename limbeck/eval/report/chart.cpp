@@ -91,20 +91,24 @@ void draw_legend(Svg& svg, const Chart& chart) {
   }
 }
 
+/// What counts as 0 on a logarithmic axis; below it powers of ten lose their digits.
+constexpr double kLeastLog = 1e-300;
+
 /// Fans with the points that can be drawn, by x; `xs` and `ys` get what the axes must show.
 std::vector<Fan> drawable(std::span<const Fan> fans, std::vector<double>& xs,
                           std::vector<double>& ys) {
   std::vector<Fan> out;
   for (Fan f : fans) {
     std::erase_if(f.points, [](const FanPoint& p) {
-      return !std::isfinite(p.x) || p.x <= 0 || !std::isfinite(p.median + p.upper + p.uppermost);
+      return !std::isfinite(p.x) || p.x < kLeastLog ||
+             !std::isfinite(p.median + p.upper + p.uppermost);
     });
     std::stable_sort(f.points.begin(), f.points.end(),
                      [](const FanPoint& a, const FanPoint& b) { return a.x < b.x; });
     for (const FanPoint& p : f.points) {
       xs.push_back(p.x);
       for (const double y : {p.median, p.upper, p.uppermost})
-        if (y > 0) ys.push_back(y);
+        if (y >= kLeastLog) ys.push_back(y);
     }
     if (!f.points.empty()) out.push_back(std::move(f));
   }
@@ -134,7 +138,7 @@ void draw_fan(Svg& svg, const Axes& axes, const Fan& fan) {
 }  // namespace
 
 bool can_draw(const Chart& chart, const ChartPoint& p) {
-  return std::isfinite(p.x) && std::isfinite(p.y) && (!chart.x_log || p.x > 0);
+  return std::isfinite(p.x) && std::isfinite(p.y) && (!chart.x_log || p.x >= kLeastLog);
 }
 
 std::vector<size_t> pareto_front(std::span<const Place> points) {

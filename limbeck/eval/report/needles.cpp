@@ -87,6 +87,12 @@ std::vector<NeedleGrid> needle_grids(std::span<const SampleRow> rows) {
       depths.insert(depth);
       for (const auto& [length, unused] : by_length) lengths.insert(length);
     }
+  // A grid is drawn cell by cell: depths that are all different are none.
+  constexpr size_t kMostCells = 100000;
+  if (depths.size() * lengths.size() * all.size() > kMostCells)
+    throw FormatError(
+        "[report] needle grids have at most {} cells; found {} of {} depths and {} lengths",
+        kMostCells, all.size(), depths.size(), lengths.size());
   std::vector<NeedleGrid> out;
   for (Collected& c : all) {
     c.grid.depths.assign(depths.begin(), depths.end());

@@ -1,5 +1,6 @@
 #include "limbeck/eval/report/needles.h"
 
+#include "limbeck/base/error.h"
 #include "limbeck/eval/report/markdown.h"
 #include "limbeck/eval/report/report_testing.h"
 #include "limbeck/eval/report/summary.h"
@@ -53,6 +54,18 @@ TEST(NeedleGridTest, HasAMatrixItsMeanAndItsWorstCell) {
   EXPECT_EQ(g.worst, 0.5);
   EXPECT_EQ(g.worst_depth, 50);
   EXPECT_EQ(g.worst_length, 4096);
+}
+
+TEST(NeedleGridTest, DepthsThatAreAllDifferentAreNoGrid) {
+  std::vector<SampleRow> rows;
+  for (int64_t i = 0; i < 400; ++i) {
+    SampleRow r = grid_rows()[0];
+    r.doc_id = std::to_string(i);
+    r.length = 1000 + i;
+    r.metrics["depth"] = static_cast<double>(i) / 4;
+    rows.push_back(r);
+  }
+  EXPECT_THROW(needle_grids(rows), FormatError);
 }
 
 TEST(NeedleGridTest, StandsInTheSummaryAndItsTables) {

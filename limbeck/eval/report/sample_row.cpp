@@ -156,8 +156,8 @@ HeadsRow heads_from_json(const json& j, std::string_view what) {
   const auto n = static_cast<int64_t>(r.kept.size());
   const bool fits =
       r.layers >= 1 && r.kv_heads >= 1 && n % r.layers == 0 && n / r.layers == r.kv_heads;
-  const bool failed = r.layers == 0 && r.kv_heads == 0 && n == 0;
-  if (!fits && !failed)
+  const bool none = r.layers == 0 && n == 0;  // it failed, or all layers of the model slide
+  if (!fits && !none)
     throw FormatError(
         "{}: field kept must have one number for each of {} layers x {} heads; "
         "found {}",

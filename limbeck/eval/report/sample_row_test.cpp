@@ -136,6 +136,10 @@ TEST(HeadsRowTest, ComesBackFromItsJson) {
   const HeadsRow back = heads_from_json(json::parse(text), "x");
   EXPECT_EQ(heads_to_json(back).dump(), text);
   EXPECT_EQ(back.kept, some_heads().kept);
+  HeadsRow sliding = some_heads();  // of a model without a full layer
+  sliding.layers = 0;
+  sliding.kept.clear();
+  EXPECT_TRUE(heads_from_json(json::parse(heads_to_json(sliding).dump()), "x").kept.empty());
   HeadsRow timed = some_heads();
   timed.timeline = {{0, 0}, {900, 900}, {900, 90.5}};
   const std::string line = heads_to_json(timed).dump();

@@ -110,6 +110,8 @@ TEST(ChartTest, DrawsPointsThatCanBeDrawn) {
   EXPECT_EQ(count(svg, "<polyline class=\"front\""), 1U);
   EXPECT_EQ(count(svg, "nan"), 0U);
   EXPECT_EQ(count(svg, "inf"), 0U);
+  chart.series = {{"tiny", 0, false, {{1e-323, 5}, {1.5e-323, 6}}}};  // no end of decades
+  EXPECT_EQ(chart_svg(chart), "");
   chart.series = {{"none", 0, false, {{0, 5}}}};
   EXPECT_EQ(chart_svg(chart), "");
 }
@@ -121,6 +123,9 @@ TEST(ChartTest, FansShareTheirAxes) {
   EXPECT_EQ(count(svg, "<polygon"), 2U);
   EXPECT_EQ(count(svg, "nan"), 0U);
   EXPECT_EQ(fans_svg("KL", {}, "MiB", "nats"), "");
+  EXPECT_EQ(count(fans_svg("KL", {{{"tiny", 0, {{1, 1e-323, 1e-323, 1e-323, ""}}}}}, "MiB", "nats"),
+                  "nan"),
+            0U);
 }
 
 TEST(HeatMapTest, ShowsNumbersUpToTwentyByTwenty) {

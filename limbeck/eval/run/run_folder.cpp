@@ -336,12 +336,18 @@ void merge_runs(const std::vector<std::filesystem::path>& folders,
 
 namespace {
 
+/// Leaves of the engine what it was built with.
+template <class Json>
+void forget_commit(Json& manifest) {
+  if (manifest.contains("engine"))
+    for (const char* name : {"version", "commit", "dirty"}) manifest["engine"].erase(name);
+}
+
 /// What must be equal in runs whose methods are joined.
 json conditions_of(json manifest) {
   for (const char* name : {"methods", "ratios", "parts", "manifest_id", "run"})
     manifest.erase(name);
-  if (manifest.contains("engine"))
-    for (const char* name : {"version", "commit", "dirty"}) manifest["engine"].erase(name);
+  forget_commit(manifest);
   return manifest;
 }
 
@@ -447,8 +453,7 @@ void join_methods(const std::vector<std::filesystem::path>& folders,
       const int64_t count = count_of(m, name);
       if (count > count_of(manifest, name)) manifest["run"][name] = count;
     }
-    if (manifest.contains("engine") && m.at("engine") != manifest.at("engine"))
-      manifest.erase("engine");  // the parts name theirs
+    if (m.at("engine") != manifest.at("engine")) forget_commit(manifest);  // the parts name theirs
   }
   manifest["ratios"] = ratios;
   manifest["parts"] = parts;

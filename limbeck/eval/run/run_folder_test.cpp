@@ -223,7 +223,7 @@ TEST(RunFolderTest, MethodsOfLaterRunsAreAddedOrTakeTheirPlace) {
   EXPECT_EQ(m.at("ratios"), nlohmann::ordered_json({0.5, 0.2, 0.1}));
   EXPECT_EQ(m.at("methods").size(), 4U);
   EXPECT_EQ(m.at("methods")[2].at("option"), 2);
-  EXPECT_FALSE(m.contains("engine"));
+  EXPECT_FALSE(m.at("engine").contains("commit"));
   ASSERT_EQ(m.at("parts").size(), 3U);
   EXPECT_EQ(m.at("parts")[1].at("engine").at("commit"), "two");
   nlohmann::ordered_json sealed = m;
@@ -252,6 +252,20 @@ TEST(RunFolderTest, RunsOfOneCommitStayItsRunsWhenTheyAreJoined) {
   // What was joined can be joined again.
   join_methods({folder.path() / "ab", c}, folder.path() / "abc");
   EXPECT_EQ(read_manifest(folder.path() / "abc").at("parts").size(), 3U);
+  EXPECT_EQ(read_units(folder.path() / "abc").size(), 4U);
+}
+
+TEST(RunFolderTest, RunsOfSeveralCommitsCanBeJoinedAgain) {
+  const test::ScratchFolder folder;
+  const auto a = run_of(folder.path() / "a", {}),
+             b = run_of(folder.path() / "b", {.commit = "two", .methods = {{"y", 1}}}),
+             c = run_of(folder.path() / "c", {.commit = "three", .methods = {{"z", 1}}});
+  join_methods({a, b}, folder.path() / "ab");
+  join_methods({folder.path() / "ab", c}, folder.path() / "abc");
+  const auto m = read_manifest(folder.path() / "abc");
+  ASSERT_EQ(m.at("parts").size(), 3U);
+  EXPECT_EQ(m.at("parts")[1].at("engine").at("commit"), "two");
+  EXPECT_EQ(m.at("parts")[2].at("engine").at("commit"), "three");
   EXPECT_EQ(read_units(folder.path() / "abc").size(), 4U);
 }
 

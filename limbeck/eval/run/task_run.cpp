@@ -42,6 +42,7 @@ void check_plan(const TaskPlan& plan) {
           "[eval] methods must be distinct and none \"full\" or \"none\"; found "
           "{} twice",
           m.label);
+  check_steps(plan.methods, plan.ratios);
   if (std::set(plan.ratios.begin(), plan.ratios.end()).size() != plan.ratios.size() ||
       std::set(plan.lengths.begin(), plan.lengths.end()).size() != plan.lengths.size())
     throw InvalidArgument("[eval] lengths and ratios must be distinct");

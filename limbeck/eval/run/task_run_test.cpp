@@ -412,6 +412,16 @@ TEST(TaskRunTest, DecodingTogetherChangesNothingButTimes) {
   EXPECT_THROW(run(plan), InvalidArgument);
 }
 
+TEST(TaskRunTest, StepsThatCannotBeTakenAreFoundBeforeAnyWork) {
+  const ScratchFolder folder;
+  TaskPlan plan = plan_of(folder.path() / "a", {lm_task()});
+  plan.methods = {parse_method_entry("knorm:scorer.recent=4:after=0.5")};
+  plan.ratios = {0.25, 0.75};
+  EXPECT_EQ(error_text<InvalidArgument>([&] { run(plan); }),
+            "[eval] knorm:scorer.recent=4:after=0.5 cannot go on from 0.5 to a ratio of 0.75");
+  EXPECT_FALSE(std::filesystem::exists(plan.folder));
+}
+
 TEST(TaskRunTest, TheManifestIsOfWhatDecidesResults) {
   const ScratchFolder folder;
   TaskPlan plan = plan_of(folder.path(), {lm_task()});
