@@ -72,6 +72,11 @@ void check_amount(const CompactArgs& args) {
         "[cli] how much to keep is one of --quality, --ratio in (0, 1], --budget and --kv-budget; "
         "found {}",
         given == 0 ? "none" : "several");
+  if (f.quality != 0 && !args.pattern.file.empty())
+    throw InvalidArgument(
+        "[cli] curves for --quality were measured without streaming heads; give --ratio or "
+        "--budget "
+        "beside --heads");
   if (f.ratio != 0 && !(f.ratio > 0 && f.ratio <= 1))
     throw InvalidArgument("[cli] --ratio must be in (0, 1]; found {}", f.ratio);
 }

@@ -142,10 +142,12 @@ void add_eval(CLI::App* c, EvalArgs& a) {
                 "for methods that name none; default: MODEL.heads.json, or what ships");
   c->add_option("--out", a.output, "record of every run (JSON lines); a killed run goes on there");
   c->footer(
-      "keys of a method: scorer.NAME, allocator.NAME, builder.NAME (their options), scorer, "
-      "allocator, builder,\n"
-      "normalize, "
-      "on-policy, head-weights, head-shares\n"
+      "keys of a method: scorer, allocator, builder, coverage, coverage-allocator and their "
+      "options "
+      "(scorer.NAME, ...),\n"
+      "normalize, queries, first-share, head-power, on-policy, polish, after, head-weights, "
+      "head-shares,\n"
+      "heads, sparsity, sinks, window, chunk-mask (docs/methods.md)\n"
       "example: limbeck eval --texts books.jsonl.zst --methods kvzip,kvzip:allocator=uniform "
       "--ratios 0.1,0.05\n"
       "           --lengths 1024,2048 --contexts 20 --out run.jsonl");
@@ -191,6 +193,26 @@ void add_tasks(CLI::App* c, TaskArgs& a) {
                 "answers of a document that decode together: faster, the same answers; their "
                 "seconds are shared out")
       ->capture_default_str();
+}
+
+/// Flags that the other of the two programs of `eval` reads would do nothing.
+void refuse_flags_of_the_other(const CLI::App& c, bool tasks) {
+  const std::vector<const char*> needles = {"--contexts", "--continuation", "--needles", "--seed",
+                                            "--out"},
+                                 of_tasks = {"--output",     "--samples",        "--shard",
+                                             "--squad",      "--hotpot",         "--words",
+                                             "--templates",  "--task-seed",      "--new",
+                                             "--mode",       "--window",         "--no-floors",
+                                             "--keep-going", "--min-full-score", "--together"};
+  for (const char* flag : tasks ? needles : of_tasks) {
+    if (c.count(flag) == 0) continue;
+    if (!tasks)
+      throw InvalidArgument("[cli] {} belongs to benchmark tasks; found it without --task", flag);
+    throw InvalidArgument(
+        "[cli] {} belongs to the measurement with needles; found it beside --task (tasks take "
+        "options, their seeds are --task-seed, their folder is -o)",
+        flag);
+  }
 }
 
 int fail(const Globals& globals, int code, std::string_view name, const std::string& text) {
@@ -369,6 +391,7 @@ int main(int argc, char** argv) {
       "flags of this command as a JSON object, {\"lengths\": [512]}, or smoke, dev, full");
   c->callback([&, c] {
     if (!plan_file.empty()) apply_plan_file(*c, plan_file);
+    refuse_flags_of_the_other(*c, !tasks.tasks.empty());
     status = tasks.tasks.empty() ? run_eval(globals, eval) : run_eval_tasks(globals, eval, tasks);
   });
 

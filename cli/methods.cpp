@@ -51,7 +51,10 @@ nlohmann::ordered_json registry_json() {
                                {"comparable", comparable_name(a.make({})->requires_comparable())},
                                {"options", fields_json(a.describe())}});
   for (const BuilderEntry& b : builder_registry())
-    j["builders"].push_back({{"name", b.name}, {"summary", b.summary}});
+    j["builders"].push_back({{"name", b.name},
+                             {"summary", b.summary},
+                             {"source", b.source},
+                             {"options", fields_json(b.describe())}});
   return j;
 }
 
@@ -65,6 +68,10 @@ int run_methods(const Globals& globals) {
   }
   const auto text = [](const nlohmann::ordered_json& x, const char* key) {
     return x[key].get<std::string>();
+  };
+  const auto source = [&](const nlohmann::ordered_json& x) {
+    const std::string from = text(x, "source");
+    return from.empty() || from == "none" ? "" : "; " + from;
   };
   const auto print_options = [&](const nlohmann::ordered_json& options) {
     for (const auto& o : options)
@@ -86,25 +93,28 @@ int run_methods(const Globals& globals) {
   fmt::print("\nscorers (--scorer, options with --set name=value)\n");
   for (const auto& s : j["scorers"]) {
     const int64_t own = s["own_rows"].get<int64_t>();
-    const std::string reads = s["needs_queries"].get<bool>() ? "; runs a repeat pass"
-                              : own < 0                      ? "; reads the text again"
+    const std::string reads = s["needs_queries"].get<bool>()
+                                  ? "; reads the text again behind itself"
+                              : own < 0 ? "; reads the text again"
                               : own > 0 ? fmt::format("; reads the last {} tokens again", own)
                                         : "";
-    fmt::print("  {:<14} {}; scores comparable within one {}{}\n", text(s, "name"),
+    fmt::print("  {:<14} {}; scores comparable within one {}{}{}\n", text(s, "name"),
                text(s, "summary"), text(s, "comparable") == "none" ? "head" : text(s, "comparable"),
-               reads);
+               reads, source(s));
     print_options(s["options"]);
   }
   fmt::print("\nallocators (--allocator, options with --set-allocator name=value)\n");
   for (const auto& a : j["allocators"]) {
     const std::string need = text(a, "comparable");
-    fmt::print("  {:<14} {}{}\n", text(a, "name"), text(a, "summary"),
-               need == "none" ? "" : "; needs scores comparable within one " + need);
+    fmt::print("  {:<14} {}{}{}\n", text(a, "name"), text(a, "summary"),
+               need == "none" ? "" : "; needs scores comparable within one " + need, source(a));
     print_options(a["options"]);
   }
-  fmt::print("\nbuilders (--builder)\n");
-  for (const auto& b : j["builders"])
-    fmt::print("  {:<14} {}\n", text(b, "name"), text(b, "summary"));
+  fmt::print("\nbuilders (--builder, options with --set-builder name=value)\n");
+  for (const auto& b : j["builders"]) {
+    fmt::print("  {:<14} {}{}\n", text(b, "name"), text(b, "summary"), source(b));
+    print_options(b["options"]);
+  }
   return 0;
 }
 

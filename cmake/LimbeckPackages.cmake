@@ -40,7 +40,8 @@ if(EXISTS ${TORCH_DIR}/lib/libtorch_cuda.so)
     message(FATAL_ERROR
       "The torch in ${TORCH_DIR} is a CUDA build, and nvcc was not found. Either install the CUDA "
       "toolkit (and put nvcc on PATH or set CUDA_HOME), or point TORCH_DIR at a CPU build of torch: "
-      "install a CPU build of torch==2.13.0 into another environment, then "
+      "remove .venv and run `make setup` with LIMBECK_TORCH_INDEX naming a package index of CPU builds, "
+      "or install a CPU build of torch==2.13.0 into another environment, then "
       "make test TORCH_DIR=<that environment>/lib/python3.X/site-packages/torch")
   endif()
 endif()

@@ -113,6 +113,7 @@ def keeps_quality(run, folder):
         ("a method without a curve", "holds no curve of tova", ["--quality", 0.9, "--method", "tova"]),
         ("a quality of 1", "--quality must be in (0, 1); found 1", ["--quality", 1]),
         ("a quality and a ratio", "one of --quality", ["--quality", 0.9, "--ratio", 0.5]),
+        ("a quality with streaming heads", "without streaming heads", ["--quality", 0.9, "--heads", "gates.tsv"]),
         ("a quality while reading", "one of --quality", ["--quality", 0.9, "--kv-budget", 100]),
     ):
         result = run("compact", "-f", source, "-o", folder / "none.kvc", *flags)

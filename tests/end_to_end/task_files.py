@@ -185,6 +185,8 @@ def modes(program, folder):
     ids = {json.loads((out / "manifest.json").read_text())["manifest_id"] for out in runs.values()}
     check("modes have manifests of their own", len(ids) == 3)
     program.refuses("an unknown mode", 2, "mode must be one of agnostic, aware, in-prompt", "--task", task, "--mode", "x")
+    program.refuses("a flag of the needles beside tasks", 2, "--contexts belongs to the measurement with needles", "--task", task, "--contexts", "3")
+    program.refuses("a flag of tasks without one", 2, "--output belongs to benchmark tasks")
 
 
 def plans(program, folder, texts):
