@@ -10,23 +10,15 @@ namespace {
 
 /// The first cache, with the texts (not the chat prefixes) of the others behind it.
 LoadedCache load_caches(const LanguageModel& lm, const std::vector<std::string>& paths) {
-  const ModelIdentity id = identity(lm);
-  const CacheShape shape = lm.model.spec().cache_shape(lm.model.dtype());
-  LoadedCache first = cache_load(paths.front(), &id, &shape);
+  LoadedCache first = load_cache(lm, paths.front());
   for (size_t i = 1; i < paths.size(); ++i) {
-    const LoadedCache next = cache_load(paths[i], &id, &shape);
-    int64_t begin = 0;
-    if (auto it = next.header.notes.find("text_begin"); it != next.header.notes.end())
-      begin = detail::parse_int("text_begin", it->second);
+    const LoadedCache next = load_cache(lm, paths[i]);
+    const std::string noted = header_note(next.header, "text_begin");
+    const int64_t begin = noted.empty() ? 0 : detail::parse_int("text_begin", noted);
     cache_attach(lm.model, first.cache, next.cache,
                  PositionRange{begin, next.cache.logical_length()});
   }
   return first;
-}
-
-std::string note(const ContainerHeader& header, const std::string& key) {
-  auto it = header.notes.find(key);
-  return it == header.notes.end() ? "" : it->second;
 }
 
 }  // namespace
@@ -34,8 +26,8 @@ std::string note(const ContainerHeader& header, const std::string& key) {
 int run_ask(const Globals& globals, const AskArgs& args) {
   const LanguageModel lm = load(globals);
   LoadedCache loaded = load_caches(lm, args.caches);
-  const bool raw = note(loaded.header, "raw") == "true";
-  const ChatFrame frame = raw ? ChatFrame{} : chat_frame(lm, note(loaded.header, "system"));
+  const bool raw = header_note(loaded.header, "raw") == "true";
+  const ChatFrame frame = raw ? ChatFrame{} : chat_frame(lm, header_note(loaded.header, "system"));
   GenerateOptions o;
   o.sampling = args.sampling.sampling;
   o.max_tokens = args.sampling.max_tokens;

@@ -25,6 +25,7 @@ int run_generate(const Globals& globals, const GenerateArgs& args);
 
 struct CompactArgs {
   std::string file, output, system;
+  std::string cache;  ///< compact cache behind which the text is read; empty = none
   bool raw = false;
   CompactFlags compact;
   BoundedFlags bounded;

@@ -285,6 +285,17 @@ ModelIdentity identity(const LanguageModel& lm) {
           s.layers.front().rope.describe()};
 }
 
+std::string header_note(const ContainerHeader& header, const std::string& key) {
+  const auto it = header.notes.find(key);
+  return it == header.notes.end() ? "" : it->second;
+}
+
+LoadedCache load_cache(const LanguageModel& lm, const std::string& path) {
+  const ModelIdentity id = identity(lm);
+  const CacheShape shape = lm.model.spec().cache_shape(lm.model.dtype());
+  return cache_load(path, &id, &shape);
+}
+
 ContainerHeader container_header(const LanguageModel& lm) {
   ContainerHeader h;
   h.model = identity(lm);

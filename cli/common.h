@@ -98,6 +98,10 @@ CompactOptions compact_options(const LanguageModel& lm, const CompactFlags& flag
 /// Identity and header of caches made by this model.
 ModelIdentity identity(const LanguageModel& lm);
 ContainerHeader container_header(const LanguageModel& lm);
+/// A note that `compact` left in a cache's file; empty where it left none.
+std::string header_note(const ContainerHeader& header, const std::string& key);
+/// A cache of this very model. Throws Mismatch, FormatError, ResourceError.
+LoadedCache load_cache(const LanguageModel& lm, const std::string& path);
 
 /// Prompt tokens of a question behind a cached text.
 std::vector<int32_t> question_tokens(const LanguageModel& lm, const ChatFrame& frame,

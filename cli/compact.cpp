@@ -28,6 +28,33 @@ Compacted read_then_compact(const LanguageModel& lm, const std::string& text,
   return out;
 }
 
+/// Reads the text behind a compact cache, which stays as it is, and compacts the text alone.
+Compacted read_behind(const LanguageModel& lm, const std::string& text, const CompactArgs& args,
+                      LoadedCache loaded, const ProgressFn& show) {
+  const bool raw = header_note(loaded.header, "raw") == "true";
+  Compacted out{{std::move(loaded.cache), {}, {}, 0, {}, {}}, {}, PrefillOptions{}.chunk, {}};
+  PreparedText& prepared = out.text;
+  if (!raw) prepared.frame = chat_frame(lm, header_note(loaded.header, "system"));
+  const std::vector<int32_t> tokens = lm.tokenizer.encode(text, {.parse_special = raw});
+  if (tokens.empty()) throw InvalidArgument("[cli] the text is empty; nothing to read");
+  prepared.span.begin = prepared.cache.logical_length();
+  prepared.span.end = prepared.span.begin + static_cast<int64_t>(tokens.size());
+  PrefillOptions options;
+  options.progress = show;
+  options.logits = LogitsWanted::none;
+  std::optional<TextLossMeter> meter;
+  if (args.compact.quality != 0)
+    options.on_hidden =
+        meter.emplace(lm.model, tokens, prepared.span.begin, prepared.span).listener();
+  Stopwatch watch;
+  prefill(lm.model, prepared.cache, tokens, options);
+  if (meter) prepared.loss = meter->result();
+  prepared.seconds = watch.seconds();
+  out.report = compact(lm.model, prepared.cache, compact_options(lm, args.compact, prepared, show));
+  out.report.seconds.insert(out.report.seconds.begin(), {"prefill", prepared.seconds});
+  return out;
+}
+
 Compacted read_bounded(const LanguageModel& lm, const std::string& text, const CompactArgs& args,
                        const ProgressFn& show) {
   const BoundedFlags& f = args.bounded;
@@ -72,6 +99,11 @@ void check_amount(const CompactArgs& args) {
         "[cli] how much to keep is one of --quality, --ratio in (0, 1], --budget and --kv-budget; "
         "found {}",
         given == 0 ? "none" : "several");
+  if (!args.cache.empty() &&
+      (args.bounded.given() || !args.pattern.file.empty() || args.raw || !args.system.empty()))
+    throw InvalidArgument(
+        "[cli] behind a cache (--cache) a text is read whole, as the cache was: --kv-budget, "
+        "--prefill-chunk, --patch, --heads, --raw and --system cannot go with it");
   if (f.quality != 0 && !args.pattern.file.empty())
     throw InvalidArgument(
         "[cli] curves for --quality were measured without streaming heads; give --ratio or "
@@ -90,15 +122,26 @@ int run_compact(const Globals& globals, const CompactArgs& args) {
     throw ResourceError("[cli] {} is a folder; --output names the file to write", args.output);
   const LanguageModel lm = load(globals);
   const ProgressFn show = progress(globals);
-  Compacted done = args.bounded.given() ? read_bounded(lm, text, args, show)
-                                        : read_then_compact(lm, text, args, show);
+  std::optional<ContainerHeader> before;  // of the cache that the text is read behind
+  const auto read = [&] {
+    if (args.bounded.given()) return read_bounded(lm, text, args, show);
+    if (args.cache.empty()) return read_then_compact(lm, text, args, show);
+    LoadedCache loaded = load_cache(lm, args.cache);
+    before = loaded.header;
+    return read_behind(lm, text, args, std::move(loaded), show);
+  };
+  Compacted done = read();
   PreparedText& prepared = done.text;
   CompactReport& report = done.report;
 
   ContainerHeader header = container_header(lm);
-  header.notes["raw"] = args.raw ? "true" : "false";
-  header.notes["system"] = args.system;
-  header.notes["text_begin"] = std::to_string(prepared.span.begin);
+  if (before) {
+    header.notes = before->notes;  // both texts are one to those who ask or join
+  } else {
+    header.notes["raw"] = args.raw ? "true" : "false";
+    header.notes["system"] = args.system;
+    header.notes["text_begin"] = std::to_string(prepared.span.begin);
+  }
   Stopwatch watch;
   cache_save(prepared.cache, header, args.output);
   report.seconds.emplace_back("save", watch.seconds());
@@ -126,8 +169,9 @@ int run_compact(const Globals& globals, const CompactArgs& args) {
     fmt::print("{}\n", j.dump(2));
     return 0;
   }
-  fmt::print("read      {} tokens of text, {} tokens of frame around it\n", prepared.span.size(),
-             prepared.cache.logical_length() - prepared.span.size());
+  fmt::print("read      {} tokens of text, {} tokens {}\n", prepared.span.size(),
+             prepared.cache.logical_length() - prepared.span.size(),
+             before ? "of the cache before it" : "of frame around it");
   fmt::print("method    {}, {:.4f} of the entries kept (asked {:.4f})\n", report.method,
              report.achieved_ratio, report.requested_ratio);
   if (prepared.choice) fmt::print("quality   {}\n", quality_line(prepared, args.compact.quality));

@@ -292,6 +292,8 @@ int main(int argc, char** argv) {
   c = app.add_subcommand("compact", "read a text and write its compact cache");
   c->add_option("-f,--file", compact.file, "text to read, - for standard input")->required();
   c->add_option("-o,--output", compact.output, "cache file to write (.kvc)")->required();
+  c->add_option("-c,--cache", compact.cache,
+                "compact cache behind which the text is read; what it holds stays as it is");
   c->add_option("--system", compact.system, "system text of the chat template (kept, not charged)");
   c->add_flag("--raw", compact.raw, "no chat template; special tokens in the text are parsed");
   add_compact(c, compact.compact);
@@ -300,6 +302,7 @@ int main(int argc, char** argv) {
   c->footer(
       "examples: limbeck compact -f book.txt -o book.kvc --ratio 0.1\n"
       "          limbeck compact -f log.txt -o log.kvc --method keydiff --budget 256\n"
+      "          limbeck compact -c book.kvc -f sequel.txt -o both.kvc --ratio 0.1\n"
       "          limbeck compact -f shelf.txt -o shelf.kvc --kv-budget 2000 --prefill-chunk auto");
   c->callback([&] { status = run_compact(globals, compact); });
 

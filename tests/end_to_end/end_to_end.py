@@ -81,6 +81,17 @@ def works(run, folder, texts):
     for word, file in zip(expected, files):
         answer = run.json("ask", "-c", file, question(word), "--max-tokens", 40)[0]["answer"]
         check(f"a compact cache answers for {word}", expected[word] in answer, answer)
+    # Read on behind a compact cache: what it holds stays as it is.
+    grown = folder / "grown.kvc"
+    report = run.json("compact", "-c", files[0], "-f", folder / "1.txt", "-o", grown, "--ratio", 0.25)
+    before, after = (run.json("inspect", f)["header"]["checksums"] for f in (files[0], grown))
+    check("only the new text is compacted", abs(report["ratio"]["achieved"] - 0.25) < 0.002, report["ratio"])
+    check("what was there stays bit for bit", len(before) > 100 and before.items() < after.items())
+    answer = run.json("ask", "-c", grown, question("orchard"), "--max-tokens", 40)[0]["answer"]
+    check("it answers for the text that was read last", "63817" in answer, answer)
+    for flags in (["--raw"], ["--kv-budget", 100], ["--system", "x"]):
+        result = run("compact", "-c", files[0], "-f", folder / "1.txt", "-o", folder / "no.kvc", "--ratio", 0.25, *flags)
+        check(f"{flags[0]} behind a cache is refused", result.returncode == 2, result.stderr)
     # Two needles of one kind confuse this small model as soon as neither text has read the other, also at
     # ratio 1; so each text is asked behind or before one that speaks of something else.
     other, plain = folder / "other.txt", folder / "other.kvc"
