@@ -86,9 +86,11 @@ def works(run, folder, texts):
     report = run.json("compact", "-c", files[0], "-f", folder / "1.txt", "-o", grown, "--ratio", 0.25)
     before, after = (run.json("inspect", f)["header"]["checksums"] for f in (files[0], grown))
     check("only the new text is compacted", abs(report["ratio"]["achieved"] - 0.25) < 0.002, report["ratio"])
-    check("what was there stays bit for bit", len(before) > 100 and before.items() < after.items())
-    answer = run.json("ask", "-c", grown, question("orchard"), "--max-tokens", 40)[0]["answer"]
-    check("it answers for the text that was read last", "63817" in answer, answer)
+    check("what was there stays bit for bit",
+          len(before) > 100 and all(after.get(k) == v for k, v in before.items() if k.startswith("seg.")))
+    for word in expected:
+        answer = run.json("ask", "-c", grown, question(word), "--max-tokens", 40)[0]["answer"]
+        check(f"the cache that has grown answers for {word}", expected[word] in answer, answer)
     for flags in (["--raw"], ["--kv-budget", 100], ["--system", "x"]):
         result = run("compact", "-c", files[0], "-f", folder / "1.txt", "-o", folder / "no.kvc", "--ratio", 0.25, *flags)
         check(f"{flags[0]} behind a cache is refused", result.returncode == 2, result.stderr)
