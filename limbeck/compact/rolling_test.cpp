@@ -24,6 +24,16 @@ RollingOptions options_of(int64_t budget, Overflow overflow) {
   return o;
 }
 
+/// With a method that reads the text again, for which there is no room near the window.
+RollingOptions learning(Overflow overflow) {
+  RollingOptions o = options_of(40, overflow);
+  o.compact.method = "kvzip";
+  o.compact.repeat.first = test::random_tokens(5, 1);
+  o.compact.repeat.before_quote = test::random_tokens(4, 2);
+  o.compact.repeat.after_quote = test::random_tokens(3, 3);
+  return o;
+}
+
 /// Feeds tokens one by one while there is room; the number that was fed.
 int64_t feed(const Model& model, KvCache& cache, RollingBudget& budget, int64_t tokens) {
   for (int64_t i = 0; i < tokens; ++i) {
@@ -104,12 +114,7 @@ TEST(RollingBudgetTest, ShiftDropsTheOldestDownToTheBudget) {
 TEST(RollingBudgetTest, ALearningMethodGivesWayNearTheWindow) {
   const Model model = random_model(test::small_spec({0, 0}), DType::f32, 5);
   KvCache cache = model.new_cache();
-  RollingOptions o = options_of(40, Overflow::compact_shift);
-  o.compact.method = "kvzip";
-  o.compact.repeat.first = test::random_tokens(5, 1);
-  o.compact.repeat.before_quote = test::random_tokens(4, 2);
-  o.compact.repeat.after_quote = test::random_tokens(3, 3);
-  RollingBudget budget(model, o);
+  RollingBudget budget(model, learning(Overflow::compact_shift));
   EXPECT_EQ(feed(model, cache, budget, 400), 400);
   const auto used = [&](std::string_view method) {
     return std::count_if(budget.events().begin(), budget.events().end(),
@@ -122,12 +127,7 @@ TEST(RollingBudgetTest, ALearningMethodGivesWayNearTheWindow) {
 TEST(RollingBudgetTest, ProtectedRangesOutliveTheMethodThatGaveWay) {
   const Model model = random_model(test::small_spec({0, 0}), DType::f32, 5);
   KvCache cache = model.new_cache();
-  RollingOptions o = options_of(40, Overflow::compact);
-  o.compact.method = "kvzip";
-  o.compact.repeat.first = test::random_tokens(5, 1);
-  o.compact.repeat.before_quote = test::random_tokens(4, 2);
-  o.compact.repeat.after_quote = test::random_tokens(3, 3);
-  RollingBudget budget(model, o);
+  RollingBudget budget(model, learning(Overflow::compact));
   ASSERT_EQ(feed(model, cache, budget, 30), 30);
   const LayerSegment before = cache_gather(cache, 1, {10, 15});
   cache.set_protected_ranges({{10, 15}});
