@@ -93,16 +93,23 @@ PreparedText read_text(const LanguageModel& lm, const std::string& text, const s
   std::vector<int32_t> tokens;
   PreparedText out = frame_text(lm, text, system, raw, tokens);
   if (heads) out.cache.set_head_pattern(*heads);
+  read_tokens(lm, tokens, with_loss, progress, out);
+  return out;
+}
+
+void read_tokens(const LanguageModel& lm, std::span<const int32_t> tokens, bool with_loss,
+                 const ProgressFn& progress, PreparedText& out) {
   Stopwatch watch;
   PrefillOptions options;
   options.progress = progress;
   options.logits = LogitsWanted::none;
   std::optional<TextLossMeter> meter;
-  if (with_loss) options.on_hidden = meter.emplace(lm.model, tokens, 0, out.span).listener();
+  if (with_loss)
+    options.on_hidden =
+        meter.emplace(lm.model, tokens, out.cache.logical_length(), out.span).listener();
   prefill(lm.model, out.cache, tokens, options);
   if (meter) out.loss = meter->result();
   out.seconds = watch.seconds();
-  return out;
 }
 
 namespace {

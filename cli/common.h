@@ -81,6 +81,10 @@ struct PreparedText {
 /// Token ids of frame and text for an empty cache: cache and seconds stay as they are made.
 PreparedText frame_text(const LanguageModel& lm, const std::string& text, const std::string& system,
                         bool raw, std::vector<int32_t>& tokens);
+/// Reads tokens behind what the cache holds; `out.span` lies among them. `with_loss` measures the
+/// loss of the span.
+void read_tokens(const LanguageModel& lm, std::span<const int32_t> tokens, bool with_loss,
+                 const ProgressFn& progress, PreparedText& out);
 /// raw: the text as it is, special tokens parsed, no frame.
 PreparedText read_text(const LanguageModel& lm, const std::string& text, const std::string& system,
                        bool raw, const ProgressFn& progress, bool with_loss = false,

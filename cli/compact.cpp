@@ -15,6 +15,13 @@ struct Compacted {
   std::optional<BoundedPrefillReport> bounded;
 };
 
+void compact_text(const LanguageModel& lm, const CompactArgs& args, const ProgressFn& show,
+                  Compacted& out) {
+  const CompactOptions options = compact_options(lm, args.compact, out.text, show);
+  out.report = compact(lm.model, out.text.cache, options);
+  out.report.seconds.insert(out.report.seconds.begin(), {"prefill", out.text.seconds});
+}
+
 Compacted read_then_compact(const LanguageModel& lm, const std::string& text,
                             const CompactArgs& args, const ProgressFn& show) {
   Compacted out{read_text(lm, text, args.system, args.raw, show, args.compact.quality != 0,
@@ -22,9 +29,7 @@ Compacted read_then_compact(const LanguageModel& lm, const std::string& text,
                 {},
                 PrefillOptions{}.chunk,
                 {}};
-  const CompactOptions options = compact_options(lm, args.compact, out.text, show);
-  out.report = compact(lm.model, out.text.cache, options);
-  out.report.seconds.insert(out.report.seconds.begin(), {"prefill", out.text.seconds});
+  compact_text(lm, args, show, out);
   return out;
 }
 
@@ -39,19 +44,8 @@ Compacted read_behind(const LanguageModel& lm, const std::string& text, const Co
   if (tokens.empty()) throw InvalidArgument("[cli] the text is empty; nothing to read");
   prepared.span.begin = prepared.cache.logical_length();
   prepared.span.end = prepared.span.begin + static_cast<int64_t>(tokens.size());
-  PrefillOptions options;
-  options.progress = show;
-  options.logits = LogitsWanted::none;
-  std::optional<TextLossMeter> meter;
-  if (args.compact.quality != 0)
-    options.on_hidden =
-        meter.emplace(lm.model, tokens, prepared.span.begin, prepared.span).listener();
-  Stopwatch watch;
-  prefill(lm.model, prepared.cache, tokens, options);
-  if (meter) prepared.loss = meter->result();
-  prepared.seconds = watch.seconds();
-  out.report = compact(lm.model, prepared.cache, compact_options(lm, args.compact, prepared, show));
-  out.report.seconds.insert(out.report.seconds.begin(), {"prefill", prepared.seconds});
+  read_tokens(lm, tokens, args.compact.quality != 0, show, prepared);
+  compact_text(lm, args, show, out);
   return out;
 }
 

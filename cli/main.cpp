@@ -122,6 +122,10 @@ void add_bounded(CLI::App* app, BoundedFlags& f) {
                   "the question, where it is known: its queries alone choose (query-aware)");
 }
 
+// Groups of flags in the help of `eval`.
+constexpr const char* kNeedleFlags = "Needles hidden in texts";
+constexpr const char* kTaskFlags = "Benchmark tasks (--task)";
+
 void add_eval(CLI::App* c, EvalArgs& a) {
   // Without this, a list would swallow everything up to the next flag.
   const auto list = [&](const char* flag, auto& values, const char* help) {
@@ -134,13 +138,18 @@ void add_eval(CLI::App* c, EvalArgs& a) {
       ->capture_default_str();
   list("--ratios", a.ratios, "fractions to keep, in (0, 1]")->capture_default_str();
   list("--lengths", a.lengths, "tokens of text to compact")->capture_default_str();
-  c->add_option("--contexts", a.contexts, "excerpts for each length")->capture_default_str();
+  c->add_option("--contexts", a.contexts, "excerpts for each length")
+      ->capture_default_str()
+      ->group(kNeedleFlags);
   a.needles.for_each_field([&](const char* name, auto& value, const auto&, const char* help) {
-    c->add_option("--" + std::string(name), value, help)->capture_default_str();
+    c->add_option("--" + std::string(name), value, help)
+        ->capture_default_str()
+        ->group(kNeedleFlags);
   });
   c->add_option("--head-weights", a.head_weights,
                 "for methods that name none; default: MODEL.heads.json, or what ships");
-  c->add_option("--out", a.output, "record of every run (JSON lines); a killed run goes on there");
+  c->add_option("--out", a.output, "record of every run (JSON lines); a killed run goes on there")
+      ->group(kNeedleFlags);
   c->footer(
       "keys of a method: scorer, allocator, builder, coverage, coverage-allocator and their "
       "options "
@@ -166,6 +175,8 @@ void add_tasks(CLI::App* c, TaskArgs& a) {
        "benchmark tasks instead: NAME, NAME=FILE, or a benchmark (ruler, helmet, ...), with "
        ":option=value behind it, comma-separated; `limbeck tasks` lists them")
       ->allow_extra_args(false);
+  const std::string group = c->option_defaults()->get_group();
+  c->option_defaults()->group(kTaskFlags);
   c->add_option("-o,--output", a.folder, "folder of a task run; a killed run goes on there");
   c->add_option("--samples", a.samples, "documents of each task and length")->capture_default_str();
   c->add_option("--shard", a.shard, "i/n: every n-th document; limbeck merge joins the parts")
@@ -193,25 +204,21 @@ void add_tasks(CLI::App* c, TaskArgs& a) {
                 "answers of a document that decode together: faster, the same answers; their "
                 "seconds are shared out")
       ->capture_default_str();
+  c->option_defaults()->group(group);
 }
 
 /// Flags that the other of the two programs of `eval` reads would do nothing.
 void refuse_flags_of_the_other(const CLI::App& c, bool tasks) {
-  const std::vector<const char*> needles = {"--contexts", "--continuation", "--needles", "--seed",
-                                            "--out"},
-                                 of_tasks = {"--output",     "--samples",        "--shard",
-                                             "--squad",      "--hotpot",         "--words",
-                                             "--templates",  "--task-seed",      "--new",
-                                             "--mode",       "--window",         "--no-floors",
-                                             "--keep-going", "--min-full-score", "--together"};
-  for (const char* flag : tasks ? needles : of_tasks) {
-    if (c.count(flag) == 0) continue;
+  for (const CLI::Option* option : c.get_options()) {
+    if (option->count() == 0 || option->get_group() != (tasks ? kNeedleFlags : kTaskFlags))
+      continue;
     if (!tasks)
-      throw InvalidArgument("[cli] {} belongs to benchmark tasks; found it without --task", flag);
+      throw InvalidArgument("[cli] {} belongs to benchmark tasks; found it without --task",
+                            option->get_name());
     throw InvalidArgument(
         "[cli] {} belongs to the measurement with needles; found it beside --task (tasks take "
         "options, their seeds are --task-seed, their folder is -o)",
-        flag);
+        option->get_name());
   }
 }
 

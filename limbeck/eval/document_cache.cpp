@@ -13,40 +13,28 @@
 namespace limbeck {
 namespace {
 
-void drop_span(KvCache& cache, PositionRange span) {
-  SegmentInfo info;
-  info.begin = span.begin;
-  info.end = span.end;
-  info.state = SpanState::dropped;
-  info.requested_ratio = info.achieved_ratio = 0.0;
-  std::vector<LayerSegmentPtr> layers(cache.shape().layer_count());
-  for (int64_t l = 0; l < cache.shape().layer_count(); ++l)
-    if (cache.layer(l).kind.type == LayerKind::Type::full)
-      layers[l] = std::make_shared<LayerSegment>(segment_empty(cache.shape()));
-  replace_span(cache, span, std::move(info), std::move(layers));
-}
-
 /// The cache as if the span had never been read. Sliding layers hold what they have seen last: what
 /// precedes the span is read again, and their windows are empty behind it.
 KvCache without_span(const Model& model, const KvCache& cache, PositionRange span) {
-  KvCache out = cache.clone();
-  if (cache.shape().full_layer_count() == cache.shape().layer_count()) {
-    drop_span(out, span);
-    return out;
-  }
-  out = model.new_cache();
-  out.keep_timeline();
-  const std::span<const int32_t> tokens(cache.tokens());
-  if (span.begin > 0) prefill(model, out, tokens.first(span.begin));
   SegmentInfo info;
   info.begin = span.begin;
   info.end = span.end;
   info.state = SpanState::dropped;
   info.requested_ratio = info.achieved_ratio = 0.0;
   const auto layers = static_cast<size_t>(cache.shape().layer_count());
-  const auto nothing = std::make_shared<LayerSegment>(segment_empty(cache.shape()));
-  out.append_segment(info, std::vector<LayerSegmentPtr>(layers, nothing),
-                     tokens.subspan(span.begin, span.size()), std::vector<LayerTail>(layers));
+  const std::vector<LayerSegmentPtr> nothing(
+      layers, std::make_shared<LayerSegment>(segment_empty(cache.shape())));
+  if (cache.shape().full_layer_count() == cache.shape().layer_count()) {
+    KvCache out = cache.clone();
+    replace_span(out, span, info, nothing);
+    return out;
+  }
+  KvCache out = model.new_cache();
+  out.keep_timeline();
+  const std::span<const int32_t> tokens(cache.tokens());
+  if (span.begin > 0) prefill(model, out, tokens.first(span.begin));
+  out.append_segment(info, nothing, tokens.subspan(span.begin, span.size()),
+                     std::vector<LayerTail>(layers));
   return out;
 }
 
