@@ -39,74 +39,105 @@ class GrowingRows {
   int64_t size_ = 0;
 };
 
-/// Rows of G = F F' for features F [T, n], in f64: each costs a pass over F, eight together hardly
-/// more than one.
-class FeatureGram {
+/// Features F [T, n] f32, one slot a row, and what f64 sums over their columns tell.
+class FeatureRows {
  public:
-  explicit FeatureGram(const at::Tensor& features)
-      : depth_(features.size(1)), places_(features.size(0), -1) {
+  explicit FeatureRows(const at::Tensor& features) : depth_(features.size(1)) {
     for (int64_t i = 0; i < features.size(0); ++i)
-      features_.push_back(features.const_data_ptr<float>() + i * depth_);
+      rows_.push_back(features.const_data_ptr<float>() + i * depth_);
   }
+  const float* row(int32_t slot) const { return rows_[slot]; }
 
-  /// Makes the rows of slots that have none yet.
-  void add(const Slots& slots) {
-    Slots fresh;
-    for (const int32_t slot : slots)
-      if (places_[slot] < 0) fresh.push_back(slot);
-    for (size_t i = 0; i < fresh.size(); i += kFloatDots) {
-      std::vector<const float*> vectors;
-      for (size_t j = i; j < std::min(i + kFloatDots, fresh.size()); ++j)
-        vectors.push_back(features_[fresh[j]]);
-      const at::Tensor products = times(vectors);
-      for (size_t j = 0; j < vectors.size(); ++j) {
-        places_[fresh[i + j]] = rows_.size();
-        rows_.add(products.select(1, static_cast<int64_t>(j)));
-      }
-    }
-  }
-  /// Of a slot that was added [T].
-  const double* row(int32_t slot) const { return rows_.row(places_[slot]); }
-  /// x - G_:S w for the first n of a set.
-  at::Tensor less(const at::Tensor& x, const Slots& set, int64_t n, const at::Tensor& w) const {
-    std::vector<double> factors(static_cast<size_t>(rows_.size()), 0.0);
-    for (int64_t i = 0; i < n; ++i) factors[places_[set[i]]] = w.const_data_ptr<double>()[i];
-    return x - at::mv(rows_.all().t(), tensor_of(factors));
-  }
   /// F y [T] for y [n] f64.
   at::Tensor times(const at::Tensor& y) const {
     // As the sum of two f32 numbers.
     const at::Tensor high = y.to(at::kFloat), low = (y - high).to(at::kFloat);
-    return times({high.const_data_ptr<float>(), low.const_data_ptr<float>()}).sum(1);
+    return products(rows_, {high.const_data_ptr<float>(), low.const_data_ptr<float>()}).sum(1);
   }
-
- private:
-  at::Tensor times(const std::vector<const float*>& vectors) const {
-    const auto size = static_cast<int64_t>(features_.size()),
-               count = static_cast<int64_t>(vectors.size());
-    at::Tensor out = at::empty({size, count}, at::kDouble);
-    float_dots(
-        {features_.data(), size, vectors.data(), count, depth_, out.mutable_data_ptr<double>()});
+  /// x - F_S' w [n] for the first w.size(0) slots of a set.
+  at::Tensor less(const at::Tensor& x, const Slots& set, const at::Tensor& w) const {
+    constexpr int64_t kBlock = 1024;  // numbers of x that stay next to the processor
+    at::Tensor out = x.clone();
+    double* rest = out.mutable_data_ptr<double>();
+    const double* weight = w.const_data_ptr<double>();
+    for (int64_t from = 0; from < depth_; from += kBlock) {
+      const int64_t end = std::min(depth_, from + kBlock);
+      for (int64_t i = 0; i < w.size(0); ++i) {
+        const float* f = rows_[set[i]];
+        for (int64_t l = from; l < end; ++l) rest[l] -= weight[i] * static_cast<double>(f[l]);
+      }
+    }
+    return out;
+  }
+  /// [x, y] f64.
+  at::Tensor products(const std::vector<const float*>& x,
+                      const std::vector<const float*>& y) const {
+    const auto rows = static_cast<int64_t>(x.size()), count = static_cast<int64_t>(y.size());
+    at::Tensor out = at::empty({rows, count}, at::kDouble);
+    float_dots({x.data(), rows, y.data(), count, depth_, out.mutable_data_ptr<double>()});
     return out;
   }
 
+ private:
   int64_t depth_;
-  std::vector<const float*> features_;
-  std::vector<int64_t> places_;  ///< of each slot's row in rows_, or -1
-  GrowingRows rows_;
+  std::vector<const float*> rows_;
 };
 
-/// Least squares of the target on the features of a set that mostly grows, from the Gram.
+/// F_S F_S' in f64 for the slots S ever added: each costs a pass over the rows of those before it,
+/// eight together hardly more than one.
+class ChosenGram {
+ public:
+  explicit ChosenGram(const FeatureRows& features, int64_t slots)
+      : features_(features), places_(slots, -1) {}
+
+  void add(const Slots& slots) {
+    std::vector<const float*> fresh;
+    const auto take = [&] {
+      const at::Tensor p = features_.products(added_, fresh);  // [added, fresh]
+      const double* from = p.const_data_ptr<double>();
+      const size_t count = fresh.size(), first = added_.size() - count;
+      for (size_t j = 0; j < count; ++j) {
+        std::vector<double>& row = rows_.emplace_back(first + j + 1);
+        for (size_t i = 0; i < row.size(); ++i) row[i] = from[i * count + j];
+      }
+      fresh.clear();
+    };
+    for (const int32_t slot : slots) {
+      if (places_[slot] >= 0) continue;
+      places_[slot] = static_cast<int64_t>(added_.size());
+      added_.push_back(features_.row(slot));
+      fresh.push_back(added_.back());
+      if (fresh.size() == kFloatDots) take();
+    }
+    if (!fresh.empty()) take();
+  }
+  /// Of two slots that were added.
+  double product(int32_t a, int32_t b) const {
+    const auto [low, high] = std::minmax(places_[a], places_[b]);
+    return rows_[high][low];
+  }
+
+ private:
+  const FeatureRows& features_;
+  std::vector<int64_t> places_;  ///< of each slot in added_, or -1
+  std::vector<const float*> added_;
+  std::vector<std::vector<double>> rows_;  ///< row i: products with added_[0 .. i]
+};
+
+/// Least squares of the target on the features of a set that mostly grows, from its Gram.
 class GrowingFit {
  public:
   GrowingFit(const at::Tensor& features, const at::Tensor& target, const LiteralWeights& options)
       : features_(features),
         target_(target),
         options_(options),
-        gram_(features),
-        sums_(gram_.times(target)) {}
+        rows_(features),
+        gram_(rows_, features.size(0)),
+        sums_(rows_.times(target)),
+        gains_(sums_) {}
 
   at::Tensor weights(const Slots& set) {
+    gains_ = at::Tensor();
     const bool independent = extend(set);
     if (options_.iterations > 0 || !independent)
       return literal_weights_plain(features_.index_select(0, index_of(set)).to(at::kDouble).t(),
@@ -115,11 +146,12 @@ class GrowingFit {
   }
   at::Tensor gains(const Slots& set, const at::Tensor& w) {
     // What is not fitted yet has the least weight: at the published 1e-12 no gain moves by a
-    // rounding of it, and the slots' rows can wait for the fit.
-    const auto n = static_cast<int64_t>(options_.low <= 1e-12 ? known_.size() : set.size());
-    if (n == 0) return sums_;
-    gram_.add(Slots(set.begin(), set.begin() + n));
-    return gram_.less(sums_, set, n, w);
+    // rounding of it, and the gains before the fit serve on.
+    const bool counts = options_.low > 1e-12;
+    if (!gains_.defined() || counts)
+      gains_ = rows_.times(rows_.less(
+          target_, set, counts ? w : w.narrow(0, 0, static_cast<int64_t>(known_.size()))));
+    return gains_;
   }
 
  private:
@@ -133,18 +165,19 @@ class GrowingFit {
     gram_.add(set);
     const double* sums = sums_.const_data_ptr<double>();
     for (size_t k = same; k < set.size(); ++k) {
-      const double* row = gram_.row(set[k]);
       std::vector<double> products;
-      for (size_t i = 0; i < k; ++i) products.push_back(row[set[i]]);
-      if (!cholesky_.add(products, row[set[k]], sums[set[k]], 1e-10)) return false;
+      for (size_t i = 0; i < k; ++i) products.push_back(gram_.product(set[k], set[i]));
+      if (!cholesky_.add(products, gram_.product(set[k], set[k]), sums[set[k]], 1e-10))
+        return false;
     }
     return true;
   }
 
   at::Tensor features_, target_;
   LiteralWeights options_;
-  FeatureGram gram_;
-  at::Tensor sums_;
+  FeatureRows rows_;
+  ChosenGram gram_;
+  at::Tensor sums_, gains_;  ///< gains_ [T]: of the last weights, undefined until asked for
   Slots known_;
   GrowingCholesky cholesky_;
 };

@@ -68,6 +68,7 @@ void dots_rows(const FloatDots& d, const float* y, int64_t row) {
     int64_t j = 0;
     for (; j + kDotVectors <= d.count; j += kDotVectors)
       dots_of<Tile, M, kDotVectors>(d, y, row, j, from);
+    for (; j + 2 <= d.count; j += 2) dots_of<Tile, M, 2>(d, y, row, j, from);
     for (; j < d.count; ++j) dots_of<Tile, M, 1>(d, y, row, j, from);
   }
 }
