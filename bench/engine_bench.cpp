@@ -6,6 +6,7 @@
 // bandwidth is measured in this process before and after everything else; the higher number counts.
 #include "bench/bandwidth.h"
 #include "bench/engine_report.h"
+#include "bench/model_files.h"
 #include "limbeck/base/error.h"
 #include "limbeck/base/progress.h"
 #include "limbeck/compact/compact.h"
@@ -15,7 +16,6 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
-#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -38,13 +38,6 @@ struct Args {
 
 /// Free window that the repeat pass of kvzip gets, so that it takes few passes.
 constexpr int64_t kRepeatRoom = 1024;
-
-std::filesystem::path model_directory(const Args& args) {
-  if (!args.model_directory.empty()) return args.model_directory;
-  if (const char* dir = std::getenv("LIMBECK_MODELS"); dir != nullptr && *dir != 0) return dir;
-  const char* home = std::getenv("HOME");
-  return std::filesystem::path(home != nullptr ? home : ".") / ".cache" / "limbeck" / "models";
-}
 
 /// The file's text again and again, at least `count` tokens, cut to that.
 std::vector<int32_t> text_tokens(const LanguageModel& lm, const std::string& path, int64_t count) {
@@ -227,8 +220,8 @@ void add_options(CLI::App& app, Args& a) {
 
 int run(const Args& args) {
   if (args.threads > 0) at::set_num_threads(args.threads);
-  const LanguageModel lm =
-      load_language_model(find_model(args.model, model_directory(args)), LoadOptions{});
+  const LanguageModel lm = load_language_model(
+      find_model(args.model, bench::model_directory(args.model_directory)), LoadOptions{});
   const int64_t window = lm.model.spec().context_length;
   if (args.generate >= window)
     throw InvalidArgument("[engine_bench] --generate must be below the window of {}; found {}",
