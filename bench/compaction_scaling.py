@@ -1,7 +1,8 @@
-"""How long compaction takes, as a multiple of the prefill of the same text in the same run.
+"""How long compaction takes, as a multiple of the prefill of the same text in the same run, and the memory of it.
 
 Reads a text (repeated as often as needed) at several lengths with every method named, a few runs of each,
-and prints medians. Lengths beyond the model's window run on a copy of the GGUF file whose window is
+and prints medians; the memory is the most that a process had resident, model, cache and all (that of `knorm` is
+what reading the text takes). Lengths beyond the model's window run on a copy of the GGUF file whose window is
 declared longer: the costs are those of a long context, the quality means nothing there.
 
     python3 bench/compaction_scaling.py [--lengths 1024,2048,4096,6144] [--long-lengths 8192,16384]
@@ -36,10 +37,15 @@ def compact(args, model, text, method, folder):
     command += ["--method", method, "--ratio", str(args.ratio)]
     if os.path.exists(os.path.join(folder, "out.kvc")):
         os.remove(os.path.join(folder, "out.kvc"))
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(command)}\n{done.stderr}")
-    return json.loads(done.stdout)
+    errors = os.path.join(folder, "stderr.txt")
+    with open(errors, "w", encoding="utf-8") as stderr:
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
+        printed = child.stdout.read()
+        _, status, usage = os.wait4(child.pid, 0)
+    if status != 0:
+        with open(errors, encoding="utf-8") as file:
+            sys.exit(f"{' '.join(command)}\n{file.read()}")
+    return json.loads(printed), usage.ru_maxrss / 1024  # KiB on Linux
 
 
 def main():
@@ -55,8 +61,8 @@ def main():
     args = parser.parse_args()
     with open(args.text, encoding="utf-8") as file:
         text = file.read() + "\n\n"
-    print("| tokens | method | prefill s | compaction s | times the prefill | stages |")
-    print("|---|---|---|---|---|---|")
+    print("| tokens | method | prefill s | compaction s | times the prefill | resident MiB | stages |")
+    print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         lengths = [(int(n), "") for n in args.lengths.split(",") if n]
         if args.long_lengths:
@@ -67,23 +73,28 @@ def main():
         probe = os.path.join(folder, "text.txt")
         per_token = 4.0
         for wanted, model in lengths:
-            for method in args.methods.split(","):
-                runs = []
-                for attempt in range(args.runs + 1):
+            for number, method in enumerate(args.methods.split(",")):
+                runs, resident = [], 0.0
+                warm_up = number == 0  # which also finds how much text has that many tokens
+                for attempt in range(args.runs + warm_up):
                     characters = int(wanted * per_token)
                     with open(probe, "w", encoding="utf-8") as out:
                         out.write((text * (characters // len(text) + 1))[:characters])
-                    result = compact(args, model, probe, method, folder)
+                    result, peak = compact(args, model, probe, method, folder)
                     tokens = result["span"][1] - result["span"][0]
                     per_token = characters / tokens
-                    if attempt > 0:  # the first warms up and finds the length
+                    if attempt >= warm_up:
                         runs.append(result)
+                        resident = max(resident, peak)
                 stages = {s: statistics.median(r["seconds"].get(s, 0.0) for r in runs) for s in runs[0]["seconds"]}
                 prefill = stages.pop("prefill")
                 stages.pop("save", None)
                 total = sum(stages.values())
                 named = ", ".join(f"{s} {t:.2f}" for s, t in stages.items() if t >= 0.005)
-                print(f"| {tokens} | {method} | {prefill:.2f} | {total:.2f} | {total / prefill:.1f} | {named} |", flush=True)
+                print(
+                    f"| {tokens} | {method} | {prefill:.2f} | {total:.2f} | {total / prefill:.1f} | {resident:.0f} | {named} |",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":
