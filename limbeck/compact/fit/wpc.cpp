@@ -1,5 +1,6 @@
 #include "limbeck/compact/fit/wpc.h"
 
+#include "limbeck/compact/fit/shapes.h"
 #include "limbeck/compact/fit/weights.h"
 
 #include <ATen/ATen.h>
@@ -11,6 +12,8 @@
 
 namespace limbeck {
 namespace {
+
+constexpr int64_t kProductRows = 8;
 
 /// Residual state of the factorisation, in f64.
 struct Residual {
@@ -105,7 +108,7 @@ class Factorisation {
       : gram_(gram), options_(o), total_(targets.total), r_(gram, targets, o) {
     limit_ = std::min(options_.limit, gram.size());
     taken_.assign(gram.size(), 0);
-    l_ = at::empty({std::max<int64_t>(limit_, 1), gram.size()}, at::kDouble);
+    l_ = at::empty({gram.size(), std::max<int64_t>(limit_, 1)}, at::kDouble);
     out_.energy.push_back(r_.energy / total_);
   }
 
@@ -126,8 +129,8 @@ class Factorisation {
     const at::Tensor index = index_of(slots);
     at::Tensor g = gram_.block(index);
     if (count() > 0) {
-      const at::Tensor l = l_.narrow(0, 0, count()).index_select(1, index);
-      g = g - at::mm(l.t(), l);
+      const at::Tensor l = l_.narrow(1, 0, count()).index_select(0, index);
+      g = g - at::mm(l, l.t());
     }
     return {g, r_.h.index_select(0, index), r_.least.index_select(0, index)};
   }
@@ -187,14 +190,18 @@ class Factorisation {
     const int64_t picks = count() - before;
     if (picks == 0) return;
     const at::Tensor index = index_of({out_.order.begin() + before, out_.order.end()});
-    at::Tensor w = gram_.columns(index);  // [T, p]
+    at::Tensor w = gram_.columns(index).t();  // [p, T]
     if (before > 0) {
-      const at::Tensor l = l_.narrow(0, 0, before);
-      w = w - at::mm(l.t(), l.index_select(1, index));
+      // A few long rows times a matrix of long rows: in other orders, and for other numbers of
+      // rows, torch's products of f64 take up to ten times as long.
+      const at::Tensor l = l_.narrow(1, 0, before);
+      const at::Tensor picked = at::zeros({round_up(picks, kProductRows), before}, at::kDouble);
+      picked.narrow(0, 0, picks).copy_(l.index_select(0, index));
+      w = w - at::mm(picked, l.t()).narrow(0, 0, picks);
     }
-    const at::Tensor root = at::linalg_cholesky(w.index_select(0, index));               // [p, p]
-    const at::Tensor fresh = at::linalg_solve_triangular(root, w.t(), /*upper=*/false);  // [p, T]
-    l_.narrow(0, before, picks).copy_(fresh);
+    const at::Tensor root = at::linalg_cholesky(w.index_select(1, index));           // [p, p]
+    const at::Tensor fresh = at::linalg_solve_triangular(root, w, /*upper=*/false);  // [p, T]
+    l_.narrow(1, before, picks).copy_(fresh.t());
     const at::Tensor c =
         at::linalg_solve_triangular(root, r_.h.index_select(0, index), /*upper=*/false);
     r_.diag.sub_(fresh.square().sum(0));
@@ -206,7 +213,7 @@ class Factorisation {
   double total_;
   Residual r_;
   int64_t limit_ = 0;
-  at::Tensor l_;  ///< [limit, T] rows are the columns of L
+  at::Tensor l_;  ///< [T, limit] L
   std::vector<uint8_t> taken_;
   WpcOrder out_;
 };
