@@ -42,6 +42,7 @@ def compact(args, model, text, method, folder):
         child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
         printed = child.stdout.read()
         _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)  # nobody else is to wait for it
     if status != 0:
         with open(errors, encoding="utf-8") as file:
             sys.exit(f"{' '.join(command)}\n{file.read()}")

@@ -147,6 +147,22 @@ std::string cells(const std::vector<double> (&x)[kSetCount]) {
   return out;
 }
 
+/// A column for each kind of query under each of `kinds`.
+void print_heading(const std::vector<std::string>& first, const std::vector<std::string>& kinds,
+                   const std::vector<std::string>& last) {
+  std::vector<std::string> columns = first;
+  for (const std::string& kind : kinds)
+    for (int set = 0; set < kSetCount; ++set)
+      columns.push_back(set == 0 ? fmt::format("{}: {}", kind, kSets[0]) : kSets[set]);
+  columns.insert(columns.end(), last.begin(), last.end());
+  std::string rule = "|";
+  for (const std::string& column : columns) {
+    fmt::print("| {} ", column);
+    rule += "---|";
+  }
+  fmt::print("|\n{}\n", rule);
+}
+
 int run(const Args& args) {
   if (args.threads > 0) at::set_num_threads(args.threads);
   std::vector<MethodEntry> methods;
@@ -174,19 +190,14 @@ int run(const Args& args) {
         progress({"head errors", "compactions", ++done, total});
       }
   }
-  fmt::print(
-      "| kept | method | output error: {0} | {1} | {2} | mass error: {0} | {1} | {2} | heads |\n"
-      "|---|---|---|---|---|---|---|---|---|\n",
-      kSets[0], kSets[1], kSets[2]);
+  print_heading({"kept", "method"}, {"output error", "mass error"}, {"heads"});
   for (size_t r = 0; r < args.ratios.size(); ++r)
     for (size_t m = 0; m < methods.size(); ++m)
       fmt::print("| {} | {} |{}{} {} |\n", args.ratios[r], methods[m].label,
                  cells(errors[r][m].output), cells(errors[r][m].mass),
                  errors[r][m].output[0].size());
-  fmt::print(
-      "\n| kept | part of the heads, % | output: {0} | {1} | {2} | mass: {0} | {1} | {2} |\n"
-      "|---|---|---|---|---|---|---|---|\n",
-      kSets[0], kSets[1], kSets[2]);
+  fmt::print("\n");
+  print_heading({"kept", "part of the heads, %"}, {"output", "mass"}, {});
   for (size_t r = 0; r < args.ratios.size(); ++r)
     for (size_t a = 0; a < methods.size(); ++a)
       for (size_t b = a + 1; b < methods.size(); ++b) {

@@ -13,6 +13,7 @@
 namespace limbeck {
 namespace {
 
+/// Rows of a product with L come in multiples of this.
 constexpr int64_t kProductRows = 8;
 
 /// Residual state of the factorisation, in f64.
@@ -193,7 +194,7 @@ class Factorisation {
     at::Tensor w = gram_.columns(index).t();  // [p, T]
     if (before > 0) {
       // A few long rows times a matrix of long rows: in other orders, and for other numbers of
-      // rows, torch's products of f64 take up to ten times as long.
+      // rows, torch's products of f64 take a multiple of the time.
       const at::Tensor l = l_.narrow(1, 0, before);
       const at::Tensor picked = at::zeros({round_up(picks, kProductRows), before}, at::kDouble);
       picked.narrow(0, 0, picks).copy_(l.index_select(0, index));
