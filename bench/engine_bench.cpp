@@ -6,7 +6,6 @@
 // bandwidth is measured in this process before and after everything else; the higher number counts.
 #include "bench/bandwidth.h"
 #include "bench/engine_report.h"
-#include "bench/model_files.h"
 #include "limbeck/base/error.h"
 #include "limbeck/base/progress.h"
 #include "limbeck/compact/compact.h"
@@ -221,7 +220,7 @@ void add_options(CLI::App& app, Args& a) {
 int run(const Args& args) {
   if (args.threads > 0) at::set_num_threads(args.threads);
   const LanguageModel lm = load_language_model(
-      find_model(args.model, bench::model_directory(args.model_directory)), LoadOptions{});
+      find_model(args.model, model_directory(args.model_directory)), LoadOptions{});
   const int64_t window = lm.model.spec().context_length;
   if (args.generate >= window)
     throw InvalidArgument("[engine_bench] --generate must be below the window of {}; found {}",

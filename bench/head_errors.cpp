@@ -7,7 +7,6 @@
 // the span alone (arXiv 2602.16284, its two conditions): rms ||y - y'|| / rms ||y|| of the output
 // and rms of log m' - log m of the mass, over the queries of a KV head's group.
 #include "bench/measure.h"
-#include "bench/model_files.h"
 #include "limbeck/base/error.h"
 #include "limbeck/base/progress.h"
 #include "limbeck/compact/score/head_problem.h"
@@ -168,7 +167,7 @@ int run(const Args& args) {
   std::vector<MethodEntry> methods;
   for (const std::string& text : args.methods) methods.push_back(parse_method_entry(text));
   const LanguageModel lm =
-      load_language_model(find_model(args.model, bench::model_directory(args.model_directory)));
+      load_language_model(find_model(args.model, model_directory(args.model_directory)));
   NeedleContexts contexts(lm.tokenizer, chat_frame(lm), read_source_texts(args.texts), {});
   std::vector<std::vector<Errors>> errors(args.ratios.size(), std::vector<Errors>(methods.size()));
   ProgressPrinter progress;

@@ -8,20 +8,12 @@
 #include <nlohmann/json.hpp>
 
 #include <csignal>
-#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 #include <sstream>
 
 namespace limbeck::cli {
-
-std::filesystem::path model_directory(const Globals& globals) {
-  if (!globals.model_directory.empty()) return globals.model_directory;
-  if (const char* dir = std::getenv("LIMBECK_MODELS"); dir != nullptr && *dir != 0) return dir;
-  const char* home = std::getenv("HOME");
-  return std::filesystem::path(home != nullptr ? home : ".") / ".cache" / "limbeck" / "models";
-}
 
 LanguageModel load(const Globals& globals) {
   LoadOptions options;
@@ -32,7 +24,8 @@ LanguageModel load(const Globals& globals) {
   if (globals.threads < 0)
     throw InvalidArgument("[cli] --threads must be at least 0; found {}", globals.threads);
   if (globals.threads > 0) at::set_num_threads(globals.threads);
-  return load_language_model(find_model(globals.model, model_directory(globals)), options);
+  return load_language_model(find_model(globals.model, model_directory(globals.model_directory)),
+                             options);
 }
 
 ProgressFn progress(const Globals& globals) {

@@ -60,7 +60,6 @@ struct CompactFlags {
   std::vector<std::string> protect;  ///< "begin:end" token ranges of the text
 };
 
-std::filesystem::path model_directory(const Globals& globals);
 LanguageModel load(const Globals& globals);
 ProgressFn progress(const Globals& globals);
 /// The same, and throws Cancelled at the next step once somebody has pressed Ctrl-C.

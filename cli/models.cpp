@@ -5,7 +5,7 @@
 namespace limbeck::cli {
 
 int run_models(const Globals& globals) {
-  const auto directory = model_directory(globals);
+  const auto directory = model_directory(globals.model_directory);
   const auto models = list_models(directory);
   if (globals.json) {
     nlohmann::ordered_json j;

@@ -8,6 +8,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
@@ -124,6 +125,13 @@ std::vector<ModelEntry> list_models(const fs::path& directory) {
   }
   std::sort(out.begin(), out.end(), [](auto& a, auto& b) { return a.name < b.name; });
   return out;
+}
+
+fs::path model_directory(const std::string& given) {
+  if (!given.empty()) return given;
+  if (const char* dir = std::getenv("LIMBECK_MODELS"); dir != nullptr && *dir != 0) return dir;
+  const char* home = std::getenv("HOME");
+  return fs::path(home != nullptr ? home : ".") / ".cache" / "limbeck" / "models";
 }
 
 fs::path find_model(const std::string& name_or_path, const fs::path& directory) {

@@ -50,6 +50,10 @@ struct ModelEntry {
 /// is an empty list.
 std::vector<ModelEntry> list_models(const std::filesystem::path& directory);
 
+/// Where models are looked for: `given` unless empty, else $LIMBECK_MODELS, else
+/// ~/.cache/limbeck/models.
+std::filesystem::path model_directory(const std::string& given = {});
+
 /// A path that exists, or the name of a model in `directory`; else ResourceError that lists what
 /// there is.
 std::filesystem::path find_model(const std::string& name_or_path,
