@@ -3,6 +3,7 @@
 #include "limbeck/base/random.h"
 #include "limbeck/compact/fit/shapes.h"
 #include "limbeck/compact/fit/tiles.h"
+#include "limbeck/model/kernels/cpu_path.h"
 #include "limbeck/model/kernels/float_products.h"
 
 #include <ATen/ATen.h>
@@ -29,25 +30,69 @@ class DenseGram : public Gram {
   at::Tensor g_;
 };
 
+/// The features by panels of columns, as float_columns() takes them.
 class FactoredGram : public Gram {
  public:
-  explicit FactoredGram(at::Tensor b) : b_(std::move(b)) {}
-  int64_t size() const override { return b_.size(1); }
-  at::Tensor diagonal() const override { return b_.square().sum(0, false, at::kDouble); }
+  FactoredGram(int64_t rows, int64_t size)
+      : panels_(at::empty({(size + kFloatPanel - 1) / kFloatPanel, rows, kFloatPanel}, at::kFloat)),
+        size_(size) {}
+  /// Rows [first, first + b.size(0)) are those of b.
+  void set_rows(int64_t first, const at::Tensor& b) {
+    const at::Tensor rows = b.contiguous();
+    float_pack(rows.const_data_ptr<float>(), first, rows.size(0), panels_.size(1), size_,
+               panels_.mutable_data_ptr<float>());
+  }
+  int64_t size() const override { return size_; }
+  at::Tensor diagonal() const override {
+    at::Tensor out = at::zeros({panels_.size(0), kFloatPanel}, at::kDouble);
+    for (int64_t p = 0; p < panels_.size(0); ++p)
+      out[p] = panels_[p].square().sum(0, false, at::kDouble);
+    return out.view(-1).narrow(0, 0, size_);
+  }
   at::Tensor columns(const at::Tensor& index) const override {
-    return at::mm(b_.t(), b_.index_select(1, index)).to(at::kDouble);
+    at::Tensor out = at::empty({index.size(0), size_}, at::kDouble);
+    float_columns({panels_.const_data_ptr<float>(), panels_.size(1), size_,
+                   index.const_data_ptr<int64_t>(), index.size(0), out.mutable_data_ptr<double>()});
+    return out.t();
   }
   at::Tensor block(const at::Tensor& index) const override {
-    const at::Tensor c = b_.index_select(1, index);
-    return at::mm(c.t(), c).to(at::kDouble);
+    constexpr int64_t kRows = 256;
+    const int64_t c = index.size(0), width = round_up(c, kFloatPanel), n = panels_.size(1);
+    const float* panels = panels_.const_data_ptr<float>();
+    const int64_t* slot = index.const_data_ptr<int64_t>();
+    at::Tensor x = at::zeros({kRows, width}, at::kFloat);
+    at::Tensor gram = at::zeros({width, width}, at::kDouble);
+    for (int64_t first = 0; first < n; first += kRows) {
+      const int64_t rows = std::min(kRows, n - first);
+      float* to = x.mutable_data_ptr<float>();
+      for (int64_t i = 0; i < c; ++i) {
+        const float* from =
+            panels + (slot[i] / kFloatPanel * n + first) * kFloatPanel + slot[i] % kFloatPanel;
+        for (int64_t r = 0; r < rows; ++r) to[r * width + i] = from[r * kFloatPanel];
+      }
+      float_gram(to, to, rows, width, gram.mutable_data_ptr<double>());
+    }
+    const at::Tensor upper = gram.narrow(0, 0, c).narrow(1, 0, c).triu();
+    return upper + upper.triu(1).t();
   }
   at::Tensor times(const at::Tensor& m) const override {
-    const at::Tensor b = b_.to(at::kDouble);
-    return at::mm(b.t(), at::mm(b, m));
+    constexpr int64_t kRows = 256;  // at once in f64
+    at::Tensor out = at::zeros({size_, m.size(1)}, at::kDouble);
+    for (int64_t i = 0; i < panels_.size(1); i += kRows) {
+      const int64_t rows = std::min(kRows, panels_.size(1) - i);
+      const at::Tensor b = panels_.narrow(1, i, rows)
+                               .permute({1, 0, 2})
+                               .reshape({rows, -1})
+                               .narrow(1, 0, size_)
+                               .to(at::kDouble);
+      out.addmm_(b.t(), at::mm(b, m));
+    }
+    return out;
   }
 
  private:
-  at::Tensor b_;
+  at::Tensor panels_;  ///< [panels, rows, kFloatPanel]
+  int64_t size_;
 };
 
 class TiledGram : public Gram {
@@ -109,10 +154,13 @@ void for_each_batch(const HeadProblem& p, int64_t batch, F&& fn) {
 
 std::unique_ptr<Gram> dense_gram(at::Tensor g) { return std::make_unique<DenseGram>(std::move(g)); }
 std::unique_ptr<Gram> factored_gram(at::Tensor b) {
-  return std::make_unique<FactoredGram>(std::move(b));
+  auto gram = std::make_unique<FactoredGram>(b.size(0), b.size(1));
+  gram->set_rows(0, b);
+  return gram;
 }
 std::unique_ptr<Gram> tiled_gram(at::Tensor b) {
-  if (tiles_available()) return std::make_unique<TiledGram>(b);
+  // AVX2 has nothing for bf16 and multiplies in f32 anyway.
+  if (cpu_path() > CpuPath::avx2) return std::make_unique<TiledGram>(b);
   return factored_gram(std::move(b));
 }
 

@@ -28,8 +28,8 @@ std::unique_ptr<Gram> dense_gram(at::Tensor g);
 /// G = B' B, never formed: B [r, T] f32.
 std::unique_ptr<Gram> factored_gram(at::Tensor b);
 
-/// The same with B rounded to bf16 and its products on tile units, where there are such; else as
-/// factored_gram. The diagonal is that of the rounded B.
+/// The same with B rounded to bf16 and its products on units for bf16, where there are such; else
+/// as factored_gram. The diagonal is that of the rounded B.
 std::unique_ptr<Gram> tiled_gram(at::Tensor b);
 
 /// A' A [T, T] of rows a [n, T], f32 or f64 as a is, by panels above the diagonal only.

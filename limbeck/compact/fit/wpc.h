@@ -15,8 +15,8 @@ struct WpcOptions {
   std::vector<int32_t> forced;  ///< first pivots, in this order; skipped where the test on D fails
   double duplicate = 1e-5;      ///< a slot of which less is unexplained is not picked
   at::Tensor reference;         ///< [T] f64 what "less" is measured by; undefined = the diagonal
-  int64_t block = 64;           ///< candidates of a round
-  int64_t picks = 16;           ///< most picks of a round
+  int64_t block = 128;          ///< candidates of a round
+  int64_t picks = 48;           ///< most picks of a round
 };
 
 struct WpcOrder {

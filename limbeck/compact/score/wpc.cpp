@@ -82,8 +82,10 @@ class WpcScorer : public Scorer {
     if (in.own_budgets) open = std::max(open, in.budgets[h] - forced);
     o.limit = std::min(size, forced + open);
     const bool large = size > options_.dense;
+    const bool bf16 = in.slots->keys.scalar_type() == at::kBFloat16;
+    if (options_.gram == "auto" && !large && forced == 0 && rows_are_cheaper(p, o.limit))
+      return order_on_rows(std::move(p), o, open, bf16, 0);
     if (options_.gram == "sampled" || (options_.gram == "auto" && large)) {
-      const bool bf16 = in.slots->keys.scalar_type() == at::kBFloat16;
       const std::vector<int32_t> pool = candidates(in, h, forced + open);
       if (pool.empty()) return order_on_sample(std::move(p), o, open, bf16);
       // Targets come from all slots; only the choice is among few.
@@ -127,6 +129,13 @@ class WpcScorer : public Scorer {
     return out;
   }
 
+  /// The whole Gram matrix takes n T^2 operations, a pick from the rows 2 n T.
+  static bool rows_are_cheaper(const HeadProblem& p, int64_t picks) {
+    constexpr int64_t kMostEntries = 1 << 25;  // of all rows at once: 128 MiB
+    const int64_t size = p.keys.size(0);
+    return 2 * picks < size && p.queries.size(0) * size <= kMostEntries;
+  }
+
   /// A sample of the rows; forced slots are projected out at once. Time rows x slots x forced
   /// instead of queries x slots^2. A head with more forced slots than the rows can tell apart has
   /// only those with the most attention projected out and the others subtracted as they are.
@@ -143,6 +152,14 @@ class WpcScorer : public Scorer {
       p = p.rows(rows.index);
       p.weights = rows.weights;
     }
+    return order_on_rows(std::move(p), o, open, bf16, projected);
+  }
+
+  /// All rows of `p`; the first `projected` of the forced slots are projected out.
+  WpcOrder order_on_rows(HeadProblem p, const WpcOptions& o, int64_t open, bool bf16,
+                         int64_t projected) const {
+    const auto forced = static_cast<int64_t>(o.forced.size());
+    const int64_t size = p.keys.size(0);
     p.complete();
     const at::Tensor root = p.weights.sqrt().unsqueeze(1);
     at::Tensor a = attention_logits(p.queries, p.keys, p.bias, p.scale);

@@ -101,6 +101,23 @@ TEST(WpcScorerTest, SampledRowsPickAboutAsWellAsTheWholeGram) {
   }
 }
 
+/// Where few are picked, a small head's choice is made on its rows, which is cheaper than G.
+TEST(WpcScorerTest, RowsPickAsWellAsTheWholeGram) {
+  for (uint64_t seed : {1, 2, 3}) {
+    const OneHead h(seed, 0);
+    const std::vector<float> by_rows = h.scores({{"gram", "auto"}, {"dense", "2048"}});
+    const auto full = h.kept(h.scores({{"gram", "full"}})), rows = h.kept(by_rows);
+    // All rows: nothing is left to a sample.
+    EXPECT_EQ(by_rows, h.scores({{"gram", "sampled"}, {"rows", "100000"}, {"pool", "1"}}));
+    EXPECT_LT(h.residual(rows), 1.02 * h.residual(full));
+    // Beyond half of the slots the matrix is cheaper.
+    OneHead many(seed, 0);
+    many.picks = 160;
+    many.budgets = {160};
+    EXPECT_EQ(many.scores({{"dense", "2048"}}), many.scores({{"gram", "full"}}));
+  }
+}
+
 /// Where little is kept: the sketch chooses the pool, exact features of the pool the slots.
 TEST(WpcScorerTest, ASketchAndItsPoolPickAboutAsWellAsTheWholeGram) {
   for (uint64_t seed : {1, 2, 3}) {

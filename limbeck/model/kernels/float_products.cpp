@@ -41,7 +41,7 @@ struct PortableTile {
 };
 
 constexpr FloatProductKernels kPortable{gram_loop<PortableTile>, row_norms_loop<PortableTile>,
-                                        dots_loop<PortableTile>};
+                                        dots_loop<PortableTile>, columns_loop<PortableTile>};
 
 const FloatProductKernels& kernels() {
   switch (cpu_path()) {
@@ -77,6 +77,20 @@ void float_dots(const FloatDots& dots) {
   if (dots.rows > 0 && dots.count > 0) kernels().dots(dots, packed(dots).data());
 }
 
+void float_pack(const float* b, int64_t first, int64_t rows, int64_t depth, int64_t columns,
+                float* panels) {
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t j = 0; j < columns; j += kFloatPanel) {
+      const int64_t width = std::min(kFloatPanel, columns - j);
+      float* to = panels + (j / kFloatPanel * depth + first + r) * kFloatPanel;
+      std::copy_n(b + r * columns + j, width, to);
+      std::fill(to + width, to + kFloatPanel, 0.0F);
+    }
+}
+void float_columns(const FloatColumns& columns) {
+  if (columns.count > 0) kernels().columns(columns);
+}
+
 void float_gram_reference(const float* x, const float* y, int64_t rows, int64_t width,
                           double* gram) {
   for (int64_t i = 0; i < width; ++i)
@@ -103,6 +117,19 @@ void float_dots_reference(const FloatDots& d) {
       double sum = 0;
       for (int64_t l = 0; l < d.depth; ++l) sum += static_cast<double>(d.x[r][l]) * d.y[j][l];
       d.out[r * d.count + j] = sum;
+    }
+}
+
+void float_columns_reference(const FloatColumns& c) {
+  const auto at = [&](int64_t r, int64_t j) {
+    return c.panels[(j / kFloatPanel * c.depth + r) * kFloatPanel + j % kFloatPanel];
+  };
+  for (int64_t i = 0; i < c.count; ++i)
+    for (int64_t j = 0; j < c.columns; ++j) {
+      double sum = 0;
+      for (int64_t r = 0; r < c.depth; ++r)
+        sum += static_cast<double>(at(r, c.index[i])) * at(r, j);
+      c.out[i * c.columns + j] = sum;
     }
 }
 

@@ -32,12 +32,29 @@ struct FloatDots {
 /// Products and sums in f64: rows that do not fit the caches take the same time in f32.
 void float_dots(const FloatDots& dots);
 
+/// B [depth, columns] by panels of kFloatPanel columns: [panels, depth, kFloatPanel], zeros behind
+/// the last column. `b` may be one part of the rows: those from `first` on, `rows` of them.
+void float_pack(const float* b, int64_t first, int64_t rows, int64_t depth, int64_t columns,
+                float* panels);
+
+/// Some columns of a packed B times all of them: columns of B^T B.
+struct FloatColumns {
+  const float* panels = nullptr;
+  int64_t depth = 0, columns = 0;
+  const int64_t* index = nullptr;  ///< [count] in [0, columns)
+  int64_t count = 0;
+  double* out = nullptr;  ///< [count, columns] b_index[i] . b_j
+};
+/// Sums run in f32 over some hundred rows and in f64 beyond.
+void float_columns(const FloatColumns& columns);
+
 /// The same by plain sums in f64.
 void float_gram_reference(const float* x, const float* y, int64_t rows, int64_t width,
                           double* gram);
 void float_row_norms_reference(const float* x, int64_t rows, int64_t width, const float* w,
                                float* out);
 void float_dots_reference(const FloatDots& dots);
+void float_columns_reference(const FloatColumns& columns);
 
 /// Private.
 inline constexpr int64_t kFloatRun = 16;
@@ -47,6 +64,7 @@ struct FloatProductKernels {
   void (*row_norms)(const float* x, int64_t rows, int64_t width, const float* w, float* out);
   /// y: the vectors by runs of kFloatRun numbers, [runs, count, kFloatRun], zeros behind the last.
   void (*dots)(const FloatDots& dots, const float* y);
+  void (*columns)(const FloatColumns& columns);
 };
 extern const FloatProductKernels kFloatProductsAvx2;
 extern const FloatProductKernels kFloatProductsAvx512;

@@ -5,11 +5,11 @@ namespace limbeck {
 namespace {
 
 struct Avx2Tile {
-  /// Four rows and half a panel at a time: what sixteen registers hold.
+  /// Four or six rows and half a panel at a time: what sixteen registers hold.
   template <int M>
   static inline void run(const float* a, int64_t row_step, int64_t depth_step, const float* b,
                          int64_t b_step, int64_t depth, float (&out)[M][kFloatPanel]) {
-    constexpr int kRows = M < 4 ? M : 4;
+    constexpr int kRows = M == 6 || M < 4 ? M : 4;
     static_assert(M % kRows == 0);
     for (int i = 0; i < M; i += kRows)
       for (int j = 0; j < kFloatPanel; j += 16)
@@ -84,6 +84,6 @@ struct Avx2Tile {
 }  // namespace
 
 const FloatProductKernels kFloatProductsAvx2{gram_loop<Avx2Tile>, row_norms_loop<Avx2Tile>,
-                                             dots_loop<Avx2Tile>};
+                                             dots_loop<Avx2Tile>, columns_loop<Avx2Tile>};
 
 }  // namespace limbeck

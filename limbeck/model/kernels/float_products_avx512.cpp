@@ -62,6 +62,6 @@ struct Avx512Tile {
 }  // namespace
 
 const FloatProductKernels kFloatProductsAvx512{gram_loop<Avx512Tile>, row_norms_loop<Avx512Tile>,
-                                               dots_loop<Avx512Tile>};
+                                               dots_loop<Avx512Tile>, columns_loop<Avx512Tile>};
 
 }  // namespace limbeck

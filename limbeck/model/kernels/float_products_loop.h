@@ -80,5 +80,63 @@ void dots_loop(const FloatDots& d, const float* y) {
   for (; row < d.rows; ++row) dots_rows<Tile, 1>(d, y, row);
 }
 
+/// Columns that one tile takes, and rows whose sums are f32: half a panel of these and the columns
+/// stay in the cache next to the processor. kColumnDepth rows of all columns stay in the next one.
+constexpr int kColumnTile = 6;
+constexpr int64_t kColumnRun = 192, kColumnDepth = 4 * kColumnRun, kColumnsMost = 48;
+
+/// Rows [from, from + depth) of the columns, by tiles: [tiles, depth, kColumnTile], zeros behind
+/// the last column.
+inline void gather_columns(const FloatColumns& c, int64_t at, int64_t count, int64_t from,
+                           int64_t depth, float* x) {
+  for (int64_t t = 0; t < count; t += kColumnTile, x += depth * kColumnTile)
+    for (int64_t i = 0; i < kColumnTile; ++i) {
+      if (t + i >= count) {
+        for (int64_t l = 0; l < depth; ++l) x[l * kColumnTile + i] = 0;
+        continue;
+      }
+      const int64_t j = c.index[at + t + i];
+      const float* b =
+          c.panels + (j / kFloatPanel * c.depth + from) * kFloatPanel + j % kFloatPanel;
+      for (int64_t l = 0; l < depth; ++l) x[l * kColumnTile + i] = b[l * kFloatPanel];
+    }
+}
+
+/// out += those rows of the columns x times all columns of B.
+template <class Tile>
+void add_columns(const FloatColumns& c, const float* x, int64_t at, int64_t count, int64_t from,
+                 int64_t depth) {
+  float sum[kColumnTile][kFloatPanel];
+  for (int64_t first = 0; first < c.columns; first += kFloatPanel) {
+    const float* panel = c.panels + (first / kFloatPanel * c.depth + from) * kFloatPanel;
+    const int64_t width = c.columns - first < kFloatPanel ? c.columns - first : kFloatPanel;
+    for (int64_t run = 0; run < depth; run += kColumnRun) {
+      const int64_t rows = depth - run < kColumnRun ? depth - run : kColumnRun;
+      for (int64_t t = 0; t < count; t += kColumnTile) {
+        Tile::template run<kColumnTile>(x + (t * depth + run * kColumnTile), 1, kColumnTile,
+                                        panel + run * kFloatPanel, kFloatPanel, rows, sum);
+        for (int64_t i = 0; i < kColumnTile && t + i < count; ++i) {
+          double* out = c.out + (at + t + i) * c.columns + first;
+          for (int64_t j = 0; j < width; ++j) out[j] += static_cast<double>(sum[i][j]);
+        }
+      }
+    }
+  }
+}
+
+template <class Tile>
+void columns_loop(const FloatColumns& c) {
+  alignas(64) static thread_local float x[kColumnsMost * kColumnDepth];
+  for (int64_t i = 0; i < c.count * c.columns; ++i) c.out[i] = 0;
+  for (int64_t at = 0; at < c.count; at += kColumnsMost) {
+    const int64_t count = c.count - at < kColumnsMost ? c.count - at : kColumnsMost;
+    for (int64_t from = 0; from < c.depth; from += kColumnDepth) {
+      const int64_t depth = c.depth - from < kColumnDepth ? c.depth - from : kColumnDepth;
+      gather_columns(c, at, count, from, depth, x);
+      add_columns<Tile>(c, x, at, count, from, depth);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace limbeck

@@ -69,5 +69,40 @@ TEST_P(FloatProductsTest, DotsEqualTheReference) {
   }
 }
 
+TEST_P(FloatProductsTest, ColumnsEqualTheReference) {
+  const uint64_t seed = test_seed(49);
+  SCOPED_TRACE(fmt::format("seed {}", seed));
+  Random random(seed);
+  for (int round = 0; round < 12; ++round) {
+    // Depths and numbers of columns on both sides of a run's and of a round's.
+    const int64_t depth = 1 + static_cast<int64_t>(random.below(round % 3 == 0 ? 1700 : 300)),
+                  columns = 1 + static_cast<int64_t>(random.below(100)),
+                  count = static_cast<int64_t>(random.below(round % 2 == 0 ? 120 : 8)),
+                  half = static_cast<int64_t>(random.below(static_cast<uint64_t>(depth)));
+    SCOPED_TRACE(fmt::format("{} columns of [{}, {}]", count, depth, columns));
+    const std::vector<float> b = normal_floats(depth * columns, random);
+    const int64_t panels = (columns + kFloatPanel - 1) / kFloatPanel;
+    std::vector<float> packed(static_cast<size_t>(panels * depth * kFloatPanel), NAN);
+    float_pack(b.data() + half * columns, half, depth - half, depth, columns, packed.data());
+    float_pack(b.data(), 0, half, depth, columns, packed.data());
+    std::vector<int64_t> index(static_cast<size_t>(count));
+    for (int64_t& j : index) j = static_cast<int64_t>(random.below(static_cast<uint64_t>(columns)));
+    std::vector<double> got(static_cast<size_t>(count * columns) + 1, -1.0), want = got;
+    FloatColumns c{packed.data(), depth, columns, index.data(), count, got.data()};
+    float_columns(c);
+    c.out = want.data();
+    float_columns_reference(c);
+    for (int64_t i = 0; i < count * columns; ++i) {
+      ASSERT_NEAR(got[i], want[i], 1e-4 + 2e-6 * std::abs(want[i])) << i;
+      double sum = 0;  // of B itself, not as it was packed
+      for (int64_t r = 0; r < depth; ++r)
+        sum +=
+            static_cast<double>(b[r * columns + index[i / columns]]) * b[r * columns + i % columns];
+      ASSERT_NEAR(want[i], sum, 1e-9) << i;
+    }
+    EXPECT_EQ(got.back(), -1.0);
+  }
+}
+
 }  // namespace
 }  // namespace limbeck
