@@ -48,11 +48,13 @@ class FeatureRows {
   }
   const float* row(int32_t slot) const { return rows_[slot]; }
 
-  /// F y [T] for y [n] f64.
-  at::Tensor times(const at::Tensor& y) const {
+  /// F_S y for y [n] f64, of some slots.
+  at::Tensor times(const Slots& set, const at::Tensor& y) const {
     // As the sum of two f32 numbers.
     const at::Tensor high = y.to(at::kFloat), low = (y - high).to(at::kFloat);
-    return products(rows_, {high.const_data_ptr<float>(), low.const_data_ptr<float>()}).sum(1);
+    std::vector<const float*> rows;
+    for (const int32_t slot : set) rows.push_back(rows_[slot]);
+    return products(rows, {high.const_data_ptr<float>(), low.const_data_ptr<float>()}).sum(1);
   }
   /// x - F_S' w [n] for the first w.size(0) slots of a set.
   at::Tensor less(const at::Tensor& x, const Slots& set, const at::Tensor& w) const {
@@ -124,6 +126,95 @@ class ChosenGram {
   std::vector<std::vector<double>> rows_;  ///< row i: products with added_[0 .. i]
 };
 
+/// The slots of highest gain F_j r while r [n] moves: a gain is computed again only where it may
+/// have become one of the highest. Features are not negative, so F_j (r' - r) is at most the sum
+/// over runs of queries of ||F_j|| times the norm of what r gained there.
+class LazyGains {
+ public:
+  LazyGains(const FeatureRows& rows, const at::Tensor& features, const at::Tensor& residual)
+      : rows_(rows), residual_(residual) {
+    const int64_t size = features.size(0), n = features.size(1);
+    const int64_t runs = (n + kRun - 1) / kRun;
+    norms_ = at::empty({size, runs}, at::kFloat);
+    for (int64_t j = 0; j < size; ++j) {
+      const float* f = rows.row(static_cast<int32_t>(j));
+      float* to = norms_.mutable_data_ptr<float>() + j * runs;
+      for (int64_t b = 0; b < runs; ++b) {
+        double sum = 0;
+        for (int64_t l = b * kRun; l < std::min(n, (b + 1) * kRun); ++l)
+          sum += static_cast<double>(f[l]) * f[l];
+        to[b] = static_cast<float>(std::sqrt(sum));
+      }
+    }
+    norms_.mul_(1.01);  // products of f32 may run on operands in bf16
+    slack_ = 1e-11 * residual.norm().item<double>();
+    bounds_ = at::empty({size}, at::kDouble);
+    fresh_.resize(size);
+    Slots all(size);
+    std::iota(all.begin(), all.end(), 0);
+    compute(all);
+    first_ = bounds_.clone();
+  }
+  /// [T] F r for the r of the start.
+  at::Tensor first() const { return first_; }
+
+  void move(const at::Tensor& residual) {
+    const at::Tensor gained = (residual - residual_).clamp_min_(0.0);
+    residual_ = residual;
+    const double* g = gained.const_data_ptr<double>();
+    const int64_t n = gained.size(0), runs = norms_.size(1);
+    at::Tensor way = at::empty({runs}, at::kFloat);
+    float* to = way.mutable_data_ptr<float>();
+    for (int64_t b = 0; b < runs; ++b) {
+      double sum = 0;
+      for (int64_t l = b * kRun; l < std::min(n, (b + 1) * kRun); ++l) sum += g[l] * g[l];
+      to[b] = static_cast<float>(std::sqrt(sum) + slack_);
+    }
+    bounds_.add_(at::mv(norms_, way));
+    std::fill(fresh_.begin(), fresh_.end(), uint8_t{0});
+  }
+  /// The n best of those that are not gone, the lower slot among equals; fewer where there are
+  /// fewer.
+  Slots best(int64_t n, const std::vector<uint8_t>& gone) {
+    Slots open;
+    for (size_t j = 0; j < gone.size(); ++j)
+      if (gone[j] == 0) open.push_back(static_cast<int32_t>(j));
+    n = std::min(n, static_cast<int64_t>(open.size()));
+    for (int64_t batch = std::max<int64_t>(64, 2 * n);; batch *= 2) {
+      const double* bound = bounds_.const_data_ptr<double>();
+      const int64_t front = std::min(batch, static_cast<int64_t>(open.size()));
+      std::partial_sort(open.begin(), open.begin() + front, open.end(), [&](int32_t a, int32_t b) {
+        return bound[a] != bound[b] ? bound[a] > bound[b] : a < b;
+      });
+      const auto old = [&](int32_t j) { return fresh_[j] == 0; };
+      if (std::none_of(open.begin(), open.begin() + n, old)) break;
+      Slots again;
+      std::copy_if(open.begin(), open.begin() + front, std::back_inserter(again), old);
+      compute(again);
+    }
+    open.resize(n);
+    return open;
+  }
+
+ private:
+  static constexpr int64_t kRun = 16;  // longer ones are cheaper and bound less well
+
+  void compute(const Slots& slots) {
+    const at::Tensor gains = rows_.times(slots, residual_);
+    double* bound = bounds_.mutable_data_ptr<double>();
+    for (size_t i = 0; i < slots.size(); ++i) {
+      bound[slots[i]] = gains.const_data_ptr<double>()[i];
+      fresh_[slots[i]] = 1;
+    }
+  }
+
+  const FeatureRows& rows_;
+  at::Tensor residual_, norms_;  ///< norms_ [T, runs]
+  at::Tensor bounds_, first_;    ///< bounds_ [T]: no gain is higher
+  std::vector<uint8_t> fresh_;   ///< bounds that are the gain itself
+  double slack_ = 0;
+};
+
 /// Least squares of the target on the features of a set that mostly grows, from its Gram.
 class GrowingFit {
  public:
@@ -133,25 +224,26 @@ class GrowingFit {
         options_(options),
         rows_(features),
         gram_(rows_, features.size(0)),
-        sums_(rows_.times(target)),
-        gains_(sums_) {}
+        gains_(rows_, features, target),
+        sums_(gains_.first()) {}
 
   at::Tensor weights(const Slots& set) {
-    gains_ = at::Tensor();
+    fresh_ = true;
     const bool independent = extend(set);
     if (options_.iterations > 0 || !independent)
       return literal_weights_plain(features_.index_select(0, index_of(set)).to(at::kDouble).t(),
                                    target_, options_);
     return tensor_of(cholesky_.solution()).clamp_(options_.low, options_.high);
   }
-  at::Tensor gains(const Slots& set, const at::Tensor& w) {
+  Slots best(const Slots& set, const at::Tensor& w, int64_t n, const std::vector<uint8_t>& gone) {
     // What is not fitted yet has the least weight: at the published 1e-12 no gain moves by a
     // rounding of it, and the gains before the fit serve on.
     const bool counts = options_.low > 1e-12;
-    if (!gains_.defined() || counts)
-      gains_ = rows_.times(rows_.less(
-          target_, set, counts ? w : w.narrow(0, 0, static_cast<int64_t>(known_.size()))));
-    return gains_;
+    if (fresh_ || counts)
+      gains_.move(rows_.less(target_, set,
+                             counts ? w : w.narrow(0, 0, static_cast<int64_t>(known_.size()))));
+    fresh_ = false;
+    return gains_.best(n, gone);
   }
 
  private:
@@ -177,7 +269,9 @@ class GrowingFit {
   LiteralWeights options_;
   FeatureRows rows_;
   ChosenGram gram_;
-  at::Tensor sums_, gains_;  ///< gains_ [T]: of the last weights, undefined until asked for
+  LazyGains gains_;
+  at::Tensor sums_;     ///< F target
+  bool fresh_ = false;  ///< weights that the gains do not know yet
   Slots known_;
   GrowingCholesky cholesky_;
 };
@@ -190,8 +284,18 @@ class PlainFit {
   at::Tensor weights(const Slots& set) const {
     return literal_weights_plain(columns(set), target_, options_);
   }
-  at::Tensor gains(const Slots& set, const at::Tensor& w) const {
-    return at::mv(features_, set.empty() ? target_ : target_ - at::mv(columns(set), w));
+  Slots best(const Slots& set, const at::Tensor& w, int64_t n,
+             const std::vector<uint8_t>& gone) const {
+    const at::Tensor gains =
+        at::mv(features_, set.empty() ? target_ : target_ - at::mv(columns(set), w));
+    const double* gain = gains.const_data_ptr<double>();
+    Slots open;
+    for (size_t j = 0; j < gone.size(); ++j)
+      if (gone[j] == 0) open.push_back(static_cast<int32_t>(j));
+    std::stable_sort(open.begin(), open.end(),
+                     [&](int32_t a, int32_t b) { return gain[a] > gain[b]; });
+    open.resize(std::min(open.size(), static_cast<size_t>(n)));
+    return open;
   }
 
  private:
@@ -232,23 +336,16 @@ Slots pursue(const at::Tensor& features, const OmpOptions& o) {
       });
       const int64_t take = pace == o.pace.end() ? o.pace.back().take : pace->take;
       const int64_t interval = pace == o.pace.end() ? o.pace.back().interval : pace->interval;
-      const at::Tensor c = fit.gains(set, w);
-      const double* gain = c.const_data_ptr<double>();
-      Slots open;
-      for (int64_t j = 0; j < size; ++j)
-        if (gone[j] == 0) open.push_back(static_cast<int32_t>(j));
-      if (open.empty()) break;
-      const int64_t n = std::min(
-          {take, limit - static_cast<int64_t>(set.size()), static_cast<int64_t>(open.size())});
-      std::partial_sort(open.begin(), open.begin() + n, open.end(), [&](int32_t a, int32_t b) {
-        return gain[a] != gain[b] ? gain[a] > gain[b] : a < b;
-      });
-      for (int64_t i = 0; i < n; ++i) {
-        set.push_back(open[i]);
-        gone[open[i]] = 1;
+      const Slots picks =
+          fit.best(set, w, std::min(take, limit - static_cast<int64_t>(set.size())), gone);
+      if (picks.empty()) break;
+      for (const int32_t slot : picks) {
+        set.push_back(slot);
+        gone[slot] = 1;
       }
       w = step % interval == 0 ? fit.weights(set)
-                               : at::cat({w, at::full({n}, o.weights.low, at::kDouble)});
+                               : at::cat({w, at::full({static_cast<int64_t>(picks.size())},
+                                                      o.weights.low, at::kDouble)});
       ++step;
     }
     if (set.empty()) break;

@@ -19,11 +19,13 @@ struct OmpOptions {
   double drop_cutoff = -7.0;  ///< slots with log w below it are dropped and banned, thrice at most
 };
 
-/// Features by slot [T, n] f32: exp(s - maximum of the row), times the root of the row's weight.
+/// Features by slot [T, n] f32, >= 0: exp(s - maximum of the row), times the root of the row's
+/// weight.
 /// The target is their sum over slots. Returns slots in order of choice; fewer than `limit` when
-/// candidates run out, of which slots without any feature are none. Each refit costs one pass over
-/// the features for all gains; the fit itself works on the Gram of what is chosen and a Cholesky
-/// factor that grows. Sums are f64. A slot of which less than 1e-10 is its own falls back to QR.
+/// candidates run out, of which slots without any feature are none. After a refit gains are
+/// computed again where bounds tell that they may have become the highest; the fit itself works on
+/// the Gram of what is chosen and a Cholesky factor that grows. Sums are f64. A slot of which less
+/// than 1e-10 is its own falls back to QR.
 std::vector<int32_t> omp_select(const at::Tensor& features, const OmpOptions& options);
 
 /// The same loop in f64 with every refit by literal_weights_plain(): the reference.
