@@ -33,13 +33,11 @@ class DenseGram : public Gram {
 /// The features by panels of columns, as float_columns() takes them.
 class FactoredGram : public Gram {
  public:
-  FactoredGram(int64_t rows, int64_t size)
-      : panels_(at::empty({(size + kFloatPanel - 1) / kFloatPanel, rows, kFloatPanel}, at::kFloat)),
-        size_(size) {}
-  /// Rows [first, first + b.size(0)) are those of b.
-  void set_rows(int64_t first, const at::Tensor& b) {
-    const at::Tensor rows = b.contiguous();
-    float_pack(rows.const_data_ptr<float>(), first, rows.size(0), panels_.size(1), size_,
+  explicit FactoredGram(const at::Tensor& b)
+      : panels_(at::empty({round_up(b.size(1), kFloatPanel) / kFloatPanel, b.size(0), kFloatPanel},
+                          at::kFloat)),
+        size_(b.size(1)) {
+    float_pack(b.contiguous().const_data_ptr<float>(), b.size(0), size_,
                panels_.mutable_data_ptr<float>());
   }
   int64_t size() const override { return size_; }
@@ -153,11 +151,7 @@ void for_each_batch(const HeadProblem& p, int64_t batch, F&& fn) {
 }  // namespace
 
 std::unique_ptr<Gram> dense_gram(at::Tensor g) { return std::make_unique<DenseGram>(std::move(g)); }
-std::unique_ptr<Gram> factored_gram(at::Tensor b) {
-  auto gram = std::make_unique<FactoredGram>(b.size(0), b.size(1));
-  gram->set_rows(0, b);
-  return gram;
-}
+std::unique_ptr<Gram> factored_gram(at::Tensor b) { return std::make_unique<FactoredGram>(b); }
 std::unique_ptr<Gram> tiled_gram(at::Tensor b) {
   // AVX2 has nothing for bf16 and multiplies in f32 anyway.
   if (cpu_path() > CpuPath::avx2) return std::make_unique<TiledGram>(b);

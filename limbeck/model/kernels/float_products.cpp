@@ -77,12 +77,11 @@ void float_dots(const FloatDots& dots) {
   if (dots.rows > 0 && dots.count > 0) kernels().dots(dots, packed(dots).data());
 }
 
-void float_pack(const float* b, int64_t first, int64_t rows, int64_t depth, int64_t columns,
-                float* panels) {
-  for (int64_t r = 0; r < rows; ++r)
+void float_pack(const float* b, int64_t depth, int64_t columns, float* panels) {
+  for (int64_t r = 0; r < depth; ++r)
     for (int64_t j = 0; j < columns; j += kFloatPanel) {
       const int64_t width = std::min(kFloatPanel, columns - j);
-      float* to = panels + (j / kFloatPanel * depth + first + r) * kFloatPanel;
+      float* to = panels + (j / kFloatPanel * depth + r) * kFloatPanel;
       std::copy_n(b + r * columns + j, width, to);
       std::fill(to + width, to + kFloatPanel, 0.0F);
     }

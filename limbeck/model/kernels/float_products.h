@@ -33,9 +33,8 @@ struct FloatDots {
 void float_dots(const FloatDots& dots);
 
 /// B [depth, columns] by panels of kFloatPanel columns: [panels, depth, kFloatPanel], zeros behind
-/// the last column. `b` may be one part of the rows: those from `first` on, `rows` of them.
-void float_pack(const float* b, int64_t first, int64_t rows, int64_t depth, int64_t columns,
-                float* panels);
+/// the last column.
+void float_pack(const float* b, int64_t depth, int64_t columns, float* panels);
 
 /// Some columns of a packed B times all of them: columns of B^T B.
 struct FloatColumns {
