@@ -2,6 +2,7 @@
 
 #include "limbeck/compact/fit/shapes.h"
 #include "limbeck/compact/fit/tiles.h"
+#include "limbeck/model/kernels/row_attention.h"
 #include "limbeck/model/kernels/softmax_block.h"
 
 #include <ATen/ATen.h>
@@ -60,15 +61,51 @@ HeadAttention tiled(const HeadRows& p) {
   return out;
 }
 
+const Bf16* bf16(const at::Tensor& x) {
+  return reinterpret_cast<const Bf16*>(x.const_data_ptr<at::BFloat16>());
+}
+
+/// The same in one kernel, which needs tile units.
+HeadAttention fused(const HeadRows& p) {
+  const int64_t n = p.queries.size(0), dim = p.queries.size(1), slots = p.keys.size(0);
+  HeadAttention out{at::empty({n, dim}, at::kFloat), at::empty({n}, at::kFloat), at::Tensor(),
+                    at::empty({slots}, at::kFloat), at::empty({slots}, at::kInt)};
+  const at::Tensor bias = p.bias.defined() ? p.bias.contiguous() : at::Tensor();
+  const at::Tensor elsewhere = p.elsewhere.defined() ? p.elsewhere.contiguous() : at::Tensor();
+  RowAttention a;
+  a.rows = n;
+  a.slots = slots;
+  a.dim = dim;
+  a.queries = bf16(p.queries);
+  a.keys = bf16(p.keys);
+  a.values = bf16(p.values);
+  a.bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
+  a.scale = static_cast<float>(p.scale);
+  a.elsewhere = elsewhere.defined() ? elsewhere.const_data_ptr<float>() : nullptr;
+  a.outputs = out.outputs.mutable_data_ptr<float>();
+  a.lse = out.lse.mutable_data_ptr<float>();
+  a.best = out.coverage.mutable_data_ptr<float>();
+  a.best_row = out.reader.mutable_data_ptr<int32_t>();
+  row_attention(a);
+  out.part = part_of(p, out.lse);
+  return out;
+}
+
 bool tiles_serve(const HeadRows& p) {
   return p.queries.scalar_type() == at::kBFloat16 && p.keys.scalar_type() == at::kBFloat16 &&
          p.queries.size(1) % 32 == 0 && tiles_available();
 }
 
+bool fused_serves(const HeadRows& p) {
+  return p.keys.size(0) > 0 && p.scale > 0 && p.keys.is_contiguous() && p.values.is_contiguous() &&
+         row_attention_serves(p.queries.size(1));
+}
+
 }  // namespace
 
 HeadAttention head_attention(const HeadRows& rows) {
-  return tiles_serve(rows) ? tiled(rows) : head_attention_plain(rows);
+  if (!tiles_serve(rows)) return head_attention_plain(rows);
+  return fused_serves(rows) ? fused(rows) : tiled(rows);
 }
 
 HeadAttention join_attention(const std::vector<HeadAttention>& parts) {

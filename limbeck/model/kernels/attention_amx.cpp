@@ -10,6 +10,7 @@
 // time. In bursts they take a fifth longer.
 //
 // Infinite keys or values give NaN, because a part of the other operand may be 0.
+#include "limbeck/model/kernels/amx_tiles.h"
 #include "limbeck/model/kernels/attention_block.h"
 
 namespace limbeck {
@@ -19,13 +20,6 @@ namespace {
 /// seven heads (measured).
 constexpr int64_t kHeadsMin = 4, kHeadSlotsMin = 512;
 constexpr int64_t kDimMax = 256;  ///< bounds the tiles of queries, which live on the stack
-constexpr int kSide = 16;         ///< rows of a tile, each of 64 bytes
-constexpr int64_t kRow = 64;      ///< bytes from row to row of tiles in the arrays below
-
-/// A tile of bf16 in memory: 16 rows of 32, or as a right operand 16 pairs of rows of 16.
-struct alignas(64) Tile {
-  Bf16 row[kSide][2 * kSide];
-};
 
 /// Operands in the form of tiles, and products before they are put in order.
 struct Operands {
@@ -35,16 +29,6 @@ struct Operands {
   Tile key_tail;                   ///< 16 slots, 0 behind the last one
   alignas(64) float product[4][kSide][kSide];
 };
-
-/// The palette of ldtilecfg: eight tiles of 16 rows of 64 bytes.
-struct alignas(64) TileConfig {
-  uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-
-/// Tile instructions do not tell the compiler which memory they read and write.
-inline void order_memory() { __asm__ volatile("" ::: "memory"); }
 
 inline __m512i as_int(__m512 x) { return _mm512_castps_si512(x); }
 

@@ -66,6 +66,20 @@ inline __m512 exp_ps(__m512 x) {
   return _mm512_maskz_scalef_ps(normal, p, n);
 }
 
+/// 2^x for finite x, relative error below 2e-7.
+inline __m512 exp2_finite_ps(__m512 x) {
+  const __m512 n = _mm512_roundscale_ps(x, 0), r = _mm512_sub_ps(x, n);
+  __m512 p = _mm512_set1_ps(kExp2Poly[4]);
+  for (int i = 3; i >= 0; --i) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp2Poly[i]));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0F));
+  return _mm512_scalef_ps(p, n);
+}
+
+/// 2^x for x <= 0, 0 for -inf, NaN kept.
+inline __m512 exp2_ps(__m512 x) {
+  return exp2_finite_ps(_mm512_max_ps(_mm512_set1_ps(-151.0F), x));  // in this order NaN stays
+}
+
 /// Transposes 16 rows of 16 32-bit lanes.
 inline void transpose16(__m512i (&r)[16]) {
   __m512i t[16], u[16];

@@ -18,6 +18,10 @@ constexpr float kExpHighest = 88.0F;
 /// ascending powers. Shared with the AVX-512 kernels.
 constexpr float kExpPoly[5] = {4.999999343e-01F, 1.666652040e-01F, 4.166839079e-02F,
                                8.368745116e-03F, 1.381453999e-03F};
+/// 2^r on |r| <= 1/2, in ascending powers from r on (the constant is 1): interpolates at the
+/// Chebyshev points, relative error below 2e-7.
+constexpr float kExp2Poly[5] = {6.931471880e-1F, 2.402210749e-1F, 5.550357114e-2F, 9.676031918e-3F,
+                                1.339086336e-3F};
 constexpr float kLog2E = 1.44269504088896F;
 /// ln 2 in two parts; the first has few bits, so that n * kLn2High is exact.
 constexpr float kLn2High = 0.693359375F;

@@ -2,11 +2,13 @@
 // AMX.
 #include "limbeck/model/kernels/attention_slice.h"
 #include "limbeck/model/kernels/cpu_path.h"
+#include "limbeck/model/kernels/row_attention.h"
 
 namespace limbeck {
 
 bool cpu_has_amx() { return false; }  // so the pointer below is never looked at
 
 const SliceKernel kSliceAmxBf16 = nullptr;
+const RowAttentionKernel kRowAttentionAmx = {};
 
 }  // namespace limbeck

@@ -16,16 +16,6 @@ inline __m512i round_bf16(__m512 low, __m512 high) {
                                    _mm512_add_epi32(_mm512_castps_si512(high), half));
 }
 
-/// 2^x for x <= 0, relative error below 2e-7, 0 for -inf, NaN kept.
-inline __m512 exp2_ps(__m512 x) {
-  x = _mm512_max_ps(_mm512_set1_ps(-151.0F), x);  // in this order NaN stays
-  const __m512 n = _mm512_roundscale_ps(x, 0), r = _mm512_sub_ps(x, n);
-  __m512 p = _mm512_set1_ps(kExp2Poly[4]);
-  for (int i = 3; i >= 0; --i) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp2Poly[i]));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0F));
-  return _mm512_scalef_ps(p, n);
-}
-
 /// Weights and log-sum-exp of row r; its logits become the weights in f32.
 void weigh_row(const SoftmaxBlock& b, int64_t r) {
   const __m512 lowest = _mm512_set1_ps(-__builtin_inff());

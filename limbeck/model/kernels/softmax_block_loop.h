@@ -6,15 +6,11 @@
 /// become probabilities by `factor`.
 #pragma once
 
+#include "limbeck/model/kernels/fast_math.h"
 #include "limbeck/model/kernels/softmax_block.h"
 
 namespace limbeck {
 namespace {
-
-/// 2^r on |r| <= 1/2, in ascending powers from r on (the constant is 1): interpolates at the
-/// Chebyshev points, relative error below 2e-7.
-constexpr float kExp2Poly[5] = {6.931471880e-1F, 2.402210749e-1F, 5.550357114e-2F, 9.676031918e-3F,
-                                1.339086336e-3F};
 
 template <class Rows>
 void softmax_rows(const SoftmaxBlock& b) {
