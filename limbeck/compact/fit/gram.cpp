@@ -4,6 +4,7 @@
 #include "limbeck/compact/fit/shapes.h"
 #include "limbeck/compact/fit/tiles.h"
 #include "limbeck/model/kernels/cpu_path.h"
+#include "limbeck/model/kernels/feature_rows.h"
 #include "limbeck/model/kernels/float_products.h"
 
 #include <ATen/ATen.h>
@@ -97,12 +98,12 @@ class TiledGram : public Gram {
  public:
   explicit TiledGram(const at::Tensor& b) {
     // Rows of the transposed matrix are what the columns' products run over.
-    const int64_t rows = (b.size(0) + 31) / 32 * 32;
-    // Rounded first and turned then: torch does both at once number by number.
-    const at::Tensor rounded = at::zeros({rows, b.size(1)}, at::kBFloat16);
-    rounded.narrow(0, 0, b.size(0)).copy_(b);
-    diagonal_ = rounded.to(at::kFloat).square_().sum(0).to(at::kDouble);
-    bt_ = rounded.t().contiguous();
+    const at::Tensor x = b.contiguous();
+    bt_ = at::empty({x.size(1), round_up(x.size(0), 32)}, at::kBFloat16);
+    diagonal_ = at::empty({x.size(1)}, at::kDouble);
+    turn_features({x.size(0), x.size(1), x.const_data_ptr<float>(),
+                   reinterpret_cast<Bf16*>(bt_.mutable_data_ptr<at::BFloat16>()), bt_.size(1),
+                   diagonal_.mutable_data_ptr<double>()});
   }
   int64_t size() const override { return bt_.size(0); }
   at::Tensor diagonal() const override { return diagonal_; }

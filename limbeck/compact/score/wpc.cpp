@@ -5,6 +5,7 @@
 #include "limbeck/compact/score/head_problem.h"
 #include "limbeck/compact/score/hull.h"
 #include "limbeck/compact/score/scorer.h"
+#include "limbeck/model/kernels/feature_rows.h"
 
 #include <ATen/ATen.h>
 
@@ -156,15 +157,28 @@ class WpcScorer : public Scorer {
   }
 
   /// All rows of `p`; the first `projected` of the forced slots are projected out.
+  /// Products of queries and keys to features, the square root of the row weights times the
+  /// attention to a slot of all that a row gives the span; returns the slots' energies [T] f64.
+  static at::Tensor weigh(const HeadProblem& p, const at::Tensor& root, at::Tensor& products) {
+    const at::Tensor shift = p.lse.clamp_min(-1e30).contiguous(), factor = root.contiguous();
+    const at::Tensor bias = p.bias.defined() ? p.bias.contiguous() : at::Tensor();
+    at::Tensor energy = at::empty({products.size(1)}, at::kDouble);
+    weigh_features({products.size(0), products.size(1), products.mutable_data_ptr<float>(),
+                    static_cast<float>(p.scale),
+                    bias.defined() ? bias.const_data_ptr<float>() : nullptr,
+                    shift.const_data_ptr<float>(), factor.const_data_ptr<float>(),
+                    energy.mutable_data_ptr<double>()});
+    return energy;
+  }
+
   WpcOrder order_on_rows(HeadProblem p, const WpcOptions& o, int64_t open, bool bf16,
                          int64_t projected) const {
     const auto forced = static_cast<int64_t>(o.forced.size());
     const int64_t size = p.keys.size(0);
     p.complete();
     const at::Tensor root = p.weights.sqrt().unsqueeze(1);
-    at::Tensor a = attention_logits(p.queries, p.keys, p.bias, p.scale);
-    a.sub_(p.lse.unsqueeze(1).clamp_min(-1e30)).exp_().mul_(root);
-    const at::Tensor before = a.square().sum(0);
+    at::Tensor a = at::mm(p.queries, p.keys.t());
+    const at::Tensor before = weigh(p, root, a);
 
     // Targets [lam 1, Y - v0] of the rows, weighted.
     const at::Tensor mean = (p.weights.unsqueeze(1) * p.outputs).sum(0, true) / p.weights.sum();
@@ -198,7 +212,7 @@ class WpcScorer : public Scorer {
     WpcOptions free;
     free.limit = std::min(open, size - forced);
     free.duplicate = 1e-3;
-    free.reference = before.to(at::kDouble);
+    free.reference = before;
     for (int32_t slot : o.forced) free.reference[slot] = INFINITY;  // taken: never picked
     WpcOrder found = wpc(*gram, t, free);
     WpcOrder out;
@@ -231,8 +245,8 @@ class WpcScorer : public Scorer {
     w.narrow(0, 0, f).copy_(at::linalg_solve_triangular(
         l.to(at::kFloat), (af.narrow(1, 0, f) * scale.to(at::kFloat)).t().contiguous(),
         /*upper=*/false));
-    a = a.addmm(w.t(), at::mm(w, a), 1, -1);
-    targets = targets.addmm(w.t(), at::mm(w, targets), 1, -1);
+    a.addmm_(w.t(), at::mm(w, a), 1, -1);
+    targets.addmm_(w.t(), at::mm(w, targets), 1, -1);
     return true;
   }
 

@@ -1,0 +1,8 @@
+// The same source as feature_rows_portable.cpp, compiled with AVX2 flags.
+#include "limbeck/model/kernels/feature_rows_loop.h"
+
+namespace limbeck {
+
+const FeatureKernels kFeaturesAvx2 = kFeatures;
+
+}  // namespace limbeck

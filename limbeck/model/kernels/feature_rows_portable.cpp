@@ -1,0 +1,7 @@
+#include "limbeck/model/kernels/feature_rows_loop.h"
+
+namespace limbeck {
+
+const FeatureKernels kFeaturesPortable = kFeatures;
+
+}  // namespace limbeck
