@@ -85,7 +85,10 @@ TEST(FittedMethodsTest, StoredQueriesGiveWhatTheOwnPassGives) {
     for (int64_t l = 0; l < 3; ++l) {
       const LayerSegment &x = span_segment(a.cache, l), &y = span_segment(b.cache, l);
       ASSERT_TRUE(at::equal(x.positions, y.positions)) << method;
-      EXPECT_TRUE(at::allclose(x.values, y.values, 1e-3, 1e-3)) << method;
+      // Of the whole: least squares without a ridge, as published, have values of some hundred
+      // beside others of one, and all err alike.
+      EXPECT_LT((x.values - y.values).norm().item<double>(), 1e-3 * y.values.norm().item<double>())
+          << method;
       if (x.bias.defined()) {
         EXPECT_TRUE(at::allclose(x.bias, y.bias, 1e-3, 1e-3)) << method;
       }

@@ -23,7 +23,8 @@ TEST(HeadAttentionTest, TilesEqualThePlainPath) {
       EXPECT_LT((got.outputs - want.outputs).abs().max().item<double>(), 2e-2);  // bf16 weights
       EXPECT_LT((got.part - want.part).abs().max().item<double>(), 1e-5);
       EXPECT_LT((got.coverage - want.coverage).abs().max().item<double>(), 1e-5);
-      // Ties aside the same row reads a slot most.
+      // Ties aside the same row reads a slot most. A slot alone has all of every row.
+      if (slots == 1 && !biased) continue;
       EXPECT_GT(got.reader.eq(want.reader).to(at::kFloat).mean().item<double>(), 0.98);
     }
 }
