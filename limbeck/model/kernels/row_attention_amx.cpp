@@ -1,5 +1,5 @@
-// Rows go in blocks of 32, two tiles high, slots in chunks of 256. All logits are in units of log
-// 2, so that a scale folds into the exponential's argument.
+// Rows go in blocks of 32, two tiles high, slots in chunks of 256. Logits are in units of log 2, so
+// that a scale folds into the exponential's argument.
 #include "limbeck/model/kernels/row_attention.h"
 
 #include "limbeck/model/kernels/amx_tiles.h"
@@ -263,7 +263,7 @@ inline void raise_best(const Work& w, __m512 factor, int64_t first_row, float* b
       now[i] = _mm512_add_epi32(now[i], _mm512_set1_epi32(kChains));
     }
   for (int c = 0; c < 2; ++c) {
-    // Of equals the first row: the second chain's is the first one's next, or later, or earlier.
+    // Of equals the first row, whichever chain has it.
     const __mmask16 second = _mm512_cmp_ps_mask(top[c][1], top[c][0], _CMP_GT_OQ) |
                              (_mm512_cmp_ps_mask(top[c][1], top[c][0], _CMP_EQ_OQ) &
                               _mm512_cmplt_epi32_mask(row[c][1], row[c][0]));
