@@ -157,8 +157,8 @@ const std::vector<Preset>& preset_registry() {
       {"wpc",
        "weighted pivoted Cholesky and water-filling over all heads, fitted",
        "ours",
-       // Alone it has nothing else that keeps what single queries need, and a sample of rows misses
-       // most of these.
+       // Alone it has nothing else that keeps what single queries need, and any two of these may
+       // meet in a sum of rows.
        {{"wpc", {{"dense", "2048"}, {"reach", "3"}}, "model"}},
        "fit"},
   };

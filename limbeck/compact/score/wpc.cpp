@@ -1,11 +1,11 @@
 #include "limbeck/compact/fit/wpc.h"
 #include "limbeck/compact/fit/choose_rows.h"
 #include "limbeck/compact/fit/gram.h"
+#include "limbeck/compact/fit/row_features.h"
 #include "limbeck/compact/fit/shapes.h"
 #include "limbeck/compact/score/head_problem.h"
 #include "limbeck/compact/score/hull.h"
 #include "limbeck/compact/score/scorer.h"
-#include "limbeck/model/kernels/feature_rows.h"
 
 #include <ATen/ATen.h>
 
@@ -19,6 +19,9 @@ namespace {
 /// them (docs/results/books.md).
 constexpr int64_t kSampleSize = 3 << 19;
 
+/// Rows times slots, or the entries of a Gram matrix, that a head has in memory at most: 128 MiB.
+constexpr int64_t kMostEntries = 1 << 25;
+
 struct WpcScorerOptions {
   double lam = 0.3;
   double part_power = 0.0;
@@ -26,16 +29,19 @@ struct WpcScorerOptions {
   std::string gram = "auto";
   int64_t floor = 4;
   int64_t dense = 256;
+  double mix = 4.0;
   double pool = 0.4;
   int64_t pool_least = 1024;
   int64_t rows = 2048;
   template <class V>
   void for_each_field(V&& v) {
-    v("dense", dense, at_least(1), "auto: slots of a head up to which the Gram matrix is whole");
+    v("dense", dense, at_least(1),
+      "auto: slots of a head up to which all of its rows count by themselves");
     v("floor", floor, closed(0, 1 << 20), "slots that every head keeps first");
-    v("gram", gram, one_of({"auto", "full", "sampled", "sketch"}),
-      "whole Gram matrix; a sample of the rows; a sketch and then a pool of slots");
+    v("gram", gram, one_of({"auto", "full", "mixed", "sampled", "sketch"}),
+      "whole Gram matrix; sums of rows; a sample of the rows; a sketch and then a pool of slots");
     v("lam", lam, closed(0.0, 100.0), "weight of the mass against the rms of the values");
+    v("mix", mix, closed(1.0, 64.0), "mixed: sums of rows for each slot that is ordered");
     v("part_power", part_power, closed(0.0, 4.0),
       "rows weigh by this power of the part of their attention that lies in the span");
     v("pool", pool, closed(0.0, 1.0),
@@ -43,7 +49,7 @@ struct WpcScorerOptions {
     v("pool_least", pool_least, at_least(1), "slots that it chooses from, whatever the pool");
     v("reach", reach, closed(1.0, 1000.0),
       "slots ordered beyond the forced ones, in mean shares of what is left to hand out");
-    v("rows", rows, at_least(16), "sampled: most rows of a head");
+    v("rows", rows, at_least(16), "sampled: most rows of a head; mixed: fewest sums");
   }
 };
 
@@ -82,13 +88,20 @@ class WpcScorer : public Scorer {
         std::max(options_.floor, static_cast<int64_t>(std::ceil(options_.reach * in.open_budget)));
     if (in.own_budgets) open = std::max(open, in.budgets[h] - forced);
     o.limit = std::min(size, forced + open);
-    const bool large = size > options_.dense;
+    const bool large = size > options_.dense, whole = forced == 0 && in.earlier.empty();
     const bool bf16 = in.slots->keys.scalar_type() == at::kBFloat16;
-    if (options_.gram == "auto" && !large && forced == 0 && rows_are_cheaper(p, o.limit))
-      return order_on_rows(std::move(p), o, open, bf16, 0);
-    if (options_.gram == "sampled" || (options_.gram == "auto" && large)) {
+    const uint64_t seed = in.seed + static_cast<uint64_t>(in.layer * 1000 + h);
+    if (options_.gram == "auto" && forced == 0 && (whole || !large)) {
+      const int64_t rows = rows_of_open_head(p, o.limit);
+      if (rows > 0) {
+        const at::Tensor values = p.values;
+        return order_on_rows(mixed_row_features(std::move(p), rows, options_.lam, seed), values, o,
+                             open, bf16, 0);
+      }
+    } else if (options_.gram == "sampled" || options_.gram == "mixed" ||
+               (options_.gram == "auto" && large)) {
       const std::vector<int32_t> pool = candidates(in, h, forced + open);
-      if (pool.empty()) return order_on_sample(std::move(p), o, open, bf16);
+      if (pool.empty()) return order_on_some_rows(std::move(p), o, open, bf16, seed);
       // Targets come from all slots; only the choice is among few.
       std::vector<int32_t> place(size, -1);
       for (size_t i = 0; i < pool.size(); ++i) place[pool[i]] = static_cast<int32_t>(i);
@@ -99,13 +112,12 @@ class WpcScorer : public Scorer {
       p.keys = p.keys.index_select(0, index);
       p.values = p.values.index_select(0, index);
       if (p.bias.defined()) p.bias = p.bias.index_select(0, index);
-      WpcOrder found = order_on_sample(std::move(p), o, open, bf16);
+      WpcOrder found = order_on_some_rows(std::move(p), o, open, bf16, seed);
       for (int32_t& slot : found.order) slot = pool[slot];
       return found;
     }
     const int64_t t = std::max(mean, forced);
-    if (options_.gram == "sketch" && 8 * t < size)
-      return order_on_pool(p, o, t, in.seed + static_cast<uint64_t>(in.layer * 1000 + h));
+    if (options_.gram == "sketch" && 8 * t < size) return order_on_pool(p, o, t, seed);
     const auto gram = dense_gram(attention_gram(p));
     return wpc(*gram, wpc_targets(*gram, p.values, options_.lam), o);
   }
@@ -130,21 +142,38 @@ class WpcScorer : public Scorer {
     return out;
   }
 
-  /// The whole Gram matrix takes n T^2 operations, a pick from the rows 2 n T.
-  static bool rows_are_cheaper(const HeadProblem& p, int64_t picks) {
-    constexpr int64_t kMostEntries = 1 << 25;  // of all rows at once: 128 MiB
-    const int64_t size = p.keys.size(0);
-    return 2 * picks < size && p.queries.size(0) * size <= kMostEntries;
+  /// The rows, or sums of rows, that a head is ordered on of which no slot is taken; 0: on its
+  /// whole Gram matrix, which takes n T^2 operations where a pick from the rows takes 2 n T.
+  int64_t rows_of_open_head(const HeadProblem& p, int64_t picks) const {
+    const int64_t n = p.queries.size(0), size = p.keys.size(0);
+    const bool many = 2 * picks >= size;
+    if (size <= options_.dense) return many || n * size > kMostEntries ? 0 : n;
+    if (many && size * size <= kMostEntries) return 0;
+    return sums(p, picks);
+  }
+  /// As many as `mix` asks for and memory allows.
+  int64_t sums(const HeadProblem& p, int64_t picks) const {
+    const auto wanted = static_cast<int64_t>(options_.mix * static_cast<double>(picks));
+    return std::min(p.queries.size(0),
+                    std::max(options_.rows, std::min(wanted, kMostEntries / p.keys.size(0))));
   }
 
-  /// A sample of the rows; forced slots are projected out at once. Time rows x slots x forced
-  /// instead of queries x slots^2. A head with more forced slots than the rows can tell apart has
-  /// only those with the most attention projected out and the others subtracted as they are.
-  WpcOrder order_on_sample(HeadProblem p, const WpcOptions& o, int64_t open, bool bf16) const {
+  /// A sample of the rows, or sums of them; forced slots are projected out at once. Time rows x
+  /// slots x forced instead of queries x slots^2. A head with more forced slots than the rows can
+  /// tell apart has only those with the most attention projected out and the others subtracted as
+  /// they are.
+  WpcOrder order_on_some_rows(HeadProblem p, const WpcOptions& o, int64_t open, bool bf16,
+                              uint64_t seed) const {
     const int64_t n = p.queries.size(0), size = p.keys.size(0);
     const auto forced = static_cast<int64_t>(o.forced.size());
     const bool many = forced > options_.rows / 2;
     const int64_t projected = many ? options_.rows / 4 : forced;
+    const at::Tensor values = p.values;
+    if (options_.gram == "mixed") {
+      const int64_t m = sums(p, projected + open);
+      return order_on_rows(mixed_row_features(std::move(p), m, options_.lam, seed), values, o, open,
+                           bf16, projected);
+    }
     const int64_t most = std::min(n, many ? options_.rows / 2 : options_.rows),
                   least = std::min(most, std::max<int64_t>(512, kSampleSize / size));
     const int64_t m = std::clamp<int64_t>(product_size(2 * (projected + open)), least, most);
@@ -153,52 +182,26 @@ class WpcScorer : public Scorer {
       p = p.rows(rows.index);
       p.weights = rows.weights;
     }
-    return order_on_rows(std::move(p), o, open, bf16, projected);
+    return order_on_rows(row_features(std::move(p), options_.lam), values, o, open, bf16,
+                         projected);
   }
 
-  /// All rows of `p`; the first `projected` of the forced slots are projected out.
-  /// Products of queries and keys to features, the square root of the row weights times the
-  /// attention to a slot of all that a row gives the span; returns the slots' energies [T] f64.
-  static at::Tensor weigh(const HeadProblem& p, const at::Tensor& root, at::Tensor& products) {
-    const at::Tensor shift = p.lse.clamp_min(-1e30).contiguous(), factor = root.contiguous();
-    const at::Tensor bias = p.bias.defined() ? p.bias.contiguous() : at::Tensor();
-    at::Tensor energy = at::empty({products.size(1)}, at::kDouble);
-    weigh_features({products.size(0), products.size(1), products.mutable_data_ptr<float>(),
-                    static_cast<float>(p.scale),
-                    bias.defined() ? bias.const_data_ptr<float>() : nullptr,
-                    shift.const_data_ptr<float>(), factor.const_data_ptr<float>(),
-                    energy.mutable_data_ptr<double>()});
-    return energy;
-  }
-
-  WpcOrder order_on_rows(HeadProblem p, const WpcOptions& o, int64_t open, bool bf16,
-                         int64_t projected) const {
+  /// All rows of `f`; the first `projected` of the forced slots are projected out.
+  static WpcOrder order_on_rows(RowFeatures f, const at::Tensor& values, const WpcOptions& o,
+                                int64_t open, bool bf16, int64_t projected) {
     const auto forced = static_cast<int64_t>(o.forced.size());
-    const int64_t size = p.keys.size(0);
-    p.complete();
-    const at::Tensor root = p.weights.sqrt().unsqueeze(1);
-    at::Tensor a = at::mm(p.queries, p.keys.t());
-    const at::Tensor before = weigh(p, root, a);
-
-    // Targets [lam 1, Y - v0] of the rows, weighted.
-    const at::Tensor mean = (p.weights.unsqueeze(1) * p.outputs).sum(0, true) / p.weights.sum();
-    at::Tensor targets = p.outputs - mean;
-    const double total = p.weights.sum(at::kDouble).item<double>();
-    const double power =
-        (p.weights.unsqueeze(1) * targets.square()).sum(at::kDouble).item<double>() / total;
-    const double lam = wpc_mass_weight(power, mean.norm().item<double>(), options_.lam);
-    targets = at::cat({at::full({p.lse.size(0), 1}, lam, at::kFloat), targets}, 1).mul_(root);
-
+    const int64_t size = f.a.size(1);
+    at::Tensor &a = f.a, &targets = f.targets;
     if (forced > 0) {
       at::Tensor index =
           at::tensor(std::vector<int64_t>(o.forced.begin(), o.forced.end()), at::kLong);
       if (projected < forced) {
         index =
-            index.index_select(0, before.index_select(0, index).argsort(0, /*descending=*/true));
+            index.index_select(0, f.energy.index_select(0, index).argsort(0, /*descending=*/true));
         const at::Tensor rest = index.narrow(0, projected, forced - projected);
-        const at::Tensor off = p.values.index_select(0, rest) - mean;
+        const at::Tensor off = values.index_select(0, rest) - f.mean;
         targets.sub_(at::mm(a.index_select(1, rest),
-                            at::cat({at::full({rest.size(0), 1}, lam, at::kFloat), off}, 1)));
+                            at::cat({at::full({rest.size(0), 1}, f.lam, at::kFloat), off}, 1)));
         index = index.narrow(0, 0, projected);
       }
       if (!project_out(a.index_select(1, index), a, targets)) return {{}, {0.0}};
@@ -208,11 +211,11 @@ class WpcScorer : public Scorer {
     WpcTargets t;
     t.h = at::mm(a.t(), targets).to(at::kDouble);
     t.energy = targets.square().sum(at::kDouble).item<double>();
-    t.total = total;
+    t.total = f.total;
     WpcOptions free;
     free.limit = std::min(open, size - forced);
     free.duplicate = 1e-3;
-    free.reference = before;
+    free.reference = f.energy;
     for (int32_t slot : o.forced) free.reference[slot] = INFINITY;  // taken: never picked
     WpcOrder found = wpc(*gram, t, free);
     WpcOrder out;
