@@ -58,17 +58,11 @@ class FeatureRows {
   }
   /// x - F_S' w [n] for the first w.size(0) slots of a set.
   at::Tensor less(const at::Tensor& x, const Slots& set, const at::Tensor& w) const {
-    constexpr int64_t kBlock = 1024;  // numbers of x that stay next to the processor
     at::Tensor out = x.clone();
-    double* rest = out.mutable_data_ptr<double>();
-    const double* weight = w.const_data_ptr<double>();
-    for (int64_t from = 0; from < depth_; from += kBlock) {
-      const int64_t end = std::min(depth_, from + kBlock);
-      for (int64_t i = 0; i < w.size(0); ++i) {
-        const float* f = rows_[set[i]];
-        for (int64_t l = from; l < end; ++l) rest[l] -= weight[i] * static_cast<double>(f[l]);
-      }
-    }
+    std::vector<const float*> rows;
+    for (int64_t i = 0; i < w.size(0); ++i) rows.push_back(rows_[set[i]]);
+    float_rest({rows.data(), w.const_data_ptr<double>(), w.size(0), depth_,
+                out.mutable_data_ptr<double>()});
     return out;
   }
   /// [x, y] f64.
@@ -140,10 +134,10 @@ class LazyGains {
       const float* f = rows.row(static_cast<int32_t>(j));
       float* to = norms_.mutable_data_ptr<float>() + j * runs;
       for (int64_t b = 0; b < runs; ++b) {
-        double sum = 0;
+        double sum[4] = {};
         for (int64_t l = b * kRun; l < std::min(n, (b + 1) * kRun); ++l)
-          sum += static_cast<double>(f[l]) * f[l];
-        to[b] = static_cast<float>(std::sqrt(sum));
+          sum[l % 4] += static_cast<double>(f[l]) * f[l];
+        to[b] = static_cast<float>(std::sqrt((sum[0] + sum[1]) + (sum[2] + sum[3])));
       }
     }
     norms_.mul_(1.01);  // products of f32 may run on operands in bf16

@@ -38,10 +38,15 @@ struct PortableTile {
         for (const double part : lane[i][j]) sum[i][j] += part;
       }
   }
+  template <int M>
+  static void rest(const float* const* x, const double* weights, int64_t from, int64_t depth,
+                   double* out) {
+    for (int64_t l = from; l < from + depth; ++l)
+      for (int i = 0; i < M; ++i) out[l] -= weights[i] * double{x[i][l]};
+  }
 };
 
-constexpr FloatProductKernels kPortable{gram_loop<PortableTile>, row_norms_loop<PortableTile>,
-                                        dots_loop<PortableTile>, columns_loop<PortableTile>};
+constexpr FloatProductKernels kPortable = float_product_loops<PortableTile>();
 
 const FloatProductKernels& kernels() {
   switch (cpu_path()) {
@@ -76,6 +81,8 @@ void float_row_norms(const float* x, int64_t rows, int64_t width, const float* w
 void float_dots(const FloatDots& dots) {
   if (dots.rows > 0 && dots.count > 0) kernels().dots(dots, packed(dots).data());
 }
+
+void float_rest(const FloatRest& rest) { kernels().rest(rest); }
 
 void float_pack(const float* b, int64_t depth, int64_t columns, float* panels) {
   for (int64_t r = 0; r < depth; ++r)
@@ -117,6 +124,11 @@ void float_dots_reference(const FloatDots& d) {
       for (int64_t l = 0; l < d.depth; ++l) sum += static_cast<double>(d.x[r][l]) * d.y[j][l];
       d.out[r * d.count + j] = sum;
     }
+}
+
+void float_rest_reference(const FloatRest& rest) {
+  for (int64_t l = 0; l < rest.depth; ++l)
+    for (int64_t r = 0; r < rest.rows; ++r) rest.out[l] -= rest.weights[r] * double{rest.x[r][l]};
 }
 
 void float_columns_reference(const FloatColumns& c) {

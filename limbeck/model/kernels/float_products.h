@@ -32,6 +32,16 @@ struct FloatDots {
 /// Products and sums in f64: rows that do not fit the caches take the same time in f32.
 void float_dots(const FloatDots& dots);
 
+/// Rows x_r of `depth` numbers and their weights.
+struct FloatRest {
+  const float* const* x = nullptr;
+  const double* weights = nullptr;
+  int64_t rows = 0, depth = 0;
+  double* out = nullptr;  ///< [depth]
+};
+/// out -= sum over r of weights[r] x_r, in f64.
+void float_rest(const FloatRest& rest);
+
 /// B [depth, columns] by panels of kFloatPanel columns: [panels, depth, kFloatPanel], zeros behind
 /// the last column.
 void float_pack(const float* b, int64_t depth, int64_t columns, float* panels);
@@ -53,6 +63,7 @@ void float_gram_reference(const float* x, const float* y, int64_t rows, int64_t 
 void float_row_norms_reference(const float* x, int64_t rows, int64_t width, const float* w,
                                float* out);
 void float_dots_reference(const FloatDots& dots);
+void float_rest_reference(const FloatRest& rest);
 void float_columns_reference(const FloatColumns& columns);
 
 /// Private.
@@ -63,6 +74,7 @@ struct FloatProductKernels {
   void (*row_norms)(const float* x, int64_t rows, int64_t width, const float* w, float* out);
   /// y: the vectors by runs of kFloatRun numbers, [runs, count, kFloatRun], zeros behind the last.
   void (*dots)(const FloatDots& dots, const float* y);
+  void (*rest)(const FloatRest& rest);
   void (*columns)(const FloatColumns& columns);
 };
 extern const FloatProductKernels kFloatProductsAvx2;

@@ -24,6 +24,21 @@ struct Avx2Tile {
     for (int i = 0; i < M; i += kRows)
       dots_part<kRows, P>(x + i, y + from / kFloatRun * y_step, y_step, from, depth, &out[i]);
   }
+  template <int M>
+  static inline void rest(const float* const* x, const double* weights, int64_t from, int64_t depth,
+                          double* out) {
+    __m256d w[M];
+    for (int i = 0; i < M; ++i) w[i] = _mm256_set1_pd(weights[i]);
+    int64_t l = from;
+    for (; l + 4 <= from + depth; l += 4) {
+      __m256d sum = _mm256_loadu_pd(out + l);
+      for (int i = 0; i < M; ++i)
+        sum = _mm256_fnmadd_pd(w[i], _mm256_cvtps_pd(_mm_loadu_ps(x[i] + l)), sum);
+      _mm256_storeu_pd(out + l, sum);
+    }
+    for (; l < from + depth; ++l)
+      for (int i = 0; i < M; ++i) out[l] -= weights[i] * double{x[i][l]};
+  }
 
  private:
   template <int M>
@@ -83,7 +98,6 @@ struct Avx2Tile {
 
 }  // namespace
 
-const FloatProductKernels kFloatProductsAvx2{gram_loop<Avx2Tile>, row_norms_loop<Avx2Tile>,
-                                             dots_loop<Avx2Tile>, columns_loop<Avx2Tile>};
+const FloatProductKernels kFloatProductsAvx2 = float_product_loops<Avx2Tile>();
 
 }  // namespace limbeck

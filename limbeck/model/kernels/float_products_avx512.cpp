@@ -57,11 +57,25 @@ struct Avx512Tile {
     for (int i = 0; i < M; ++i)
       for (int j = 0; j < P; ++j) out[i][j] = _mm512_reduce_add_pd(sum[i][j]);
   }
+  template <int M>
+  static inline void rest(const float* const* x, const double* weights, int64_t from, int64_t depth,
+                          double* out) {
+    __m512d w[M];
+    for (int i = 0; i < M; ++i) w[i] = _mm512_set1_pd(weights[i]);
+    int64_t l = from;
+    for (; l + 8 <= from + depth; l += 8) {
+      __m512d sum = _mm512_loadu_pd(out + l);
+      for (int i = 0; i < M; ++i)
+        sum = _mm512_fnmadd_pd(w[i], _mm512_cvtps_pd(_mm256_loadu_ps(x[i] + l)), sum);
+      _mm512_storeu_pd(out + l, sum);
+    }
+    for (; l < from + depth; ++l)
+      for (int i = 0; i < M; ++i) out[l] -= weights[i] * double{x[i][l]};
+  }
 };
 
 }  // namespace
 
-const FloatProductKernels kFloatProductsAvx512{gram_loop<Avx512Tile>, row_norms_loop<Avx512Tile>,
-                                               dots_loop<Avx512Tile>, columns_loop<Avx512Tile>};
+const FloatProductKernels kFloatProductsAvx512 = float_product_loops<Avx512Tile>();
 
 }  // namespace limbeck

@@ -3,6 +3,8 @@
 ///
 /// `Tile::run<M>(a, row_step, depth_step, b, b_step, depth, sum)` gives sum[i][j] = sum over l of
 /// a[i * row_step + l * depth_step] * b[l * b_step + j].
+/// `Tile::rest<M>(x, weights, from, depth, out)` takes weights[i] x[i] from `depth` numbers of out
+/// from `from` on.
 /// `Tile::dots<M, P>(x, y, y_step, from, depth, sum)` gives sum[i][j] = sum over `depth` numbers of
 /// x[i] and vector j of y (FloatProductKernels::dots; runs y_step apart) from `from` on, in f64.
 #pragma once
@@ -80,6 +82,21 @@ void dots_loop(const FloatDots& d, const float* y) {
   for (; row < d.rows; ++row) dots_rows<Tile, 1>(d, y, row);
 }
 
+/// Rows whose weights stay in registers; kDotDepth numbers of `out` stay in the first cache.
+constexpr int kRestRows = 8;
+
+template <class Tile>
+void rest_loop(const FloatRest& rest) {
+  for (int64_t from = 0; from < rest.depth; from += kDotDepth) {
+    const int64_t depth = from + kDotDepth < rest.depth ? kDotDepth : rest.depth - from;
+    int64_t row = 0;
+    for (; row + kRestRows <= rest.rows; row += kRestRows)
+      Tile::template rest<kRestRows>(rest.x + row, rest.weights + row, from, depth, rest.out);
+    for (; row < rest.rows; ++row)
+      Tile::template rest<1>(rest.x + row, rest.weights + row, from, depth, rest.out);
+  }
+}
+
 /// Columns that one tile takes, and rows whose sums are f32: half a panel of these and the columns
 /// stay in the cache next to the processor. kColumnDepth rows of all columns stay in the next one.
 constexpr int kColumnTile = 6;
@@ -136,6 +153,12 @@ void columns_loop(const FloatColumns& c) {
       add_columns<Tile>(c, x, at, count, from, depth);
     }
   }
+}
+
+template <class Tile>
+constexpr FloatProductKernels float_product_loops() {
+  return {gram_loop<Tile>, row_norms_loop<Tile>, dots_loop<Tile>, rest_loop<Tile>,
+          columns_loop<Tile>};
 }
 
 }  // namespace

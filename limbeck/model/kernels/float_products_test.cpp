@@ -69,6 +69,30 @@ TEST_P(FloatProductsTest, DotsEqualTheReference) {
   }
 }
 
+TEST_P(FloatProductsTest, TheRestEqualsTheReference) {
+  const uint64_t seed = test_seed(50);
+  SCOPED_TRACE(fmt::format("seed {}", seed));
+  Random random(seed);
+  for (int round = 0; round < 24; ++round) {
+    // Depths on both sides of a round's, and of a vector's.
+    const int64_t rows = static_cast<int64_t>(random.below(20)),
+                  depth = 1 + static_cast<int64_t>(random.below(round % 3 == 0 ? 3000 : 40));
+    SCOPED_TRACE(fmt::format("[{}, {}]", rows, depth));
+    const std::vector<float> all = normal_floats(rows * depth, random);
+    std::vector<const float*> x;
+    std::vector<double> weights, got, want;
+    for (int64_t i = 0; i < rows; ++i) {
+      x.push_back(&all[i * depth]);
+      weights.push_back(random.normal());
+    }
+    for (int64_t l = 0; l <= depth; ++l) got.push_back(random.normal());
+    want = got;
+    float_rest({x.data(), weights.data(), rows, depth, got.data()});
+    float_rest_reference({x.data(), weights.data(), rows, depth, want.data()});
+    for (int64_t l = 0; l <= depth; ++l) EXPECT_NEAR(got[l], want[l], 1e-13) << l;
+  }
+}
+
 TEST_P(FloatProductsTest, ColumnsEqualTheReference) {
   const uint64_t seed = test_seed(49);
   SCOPED_TRACE(fmt::format("seed {}", seed));
