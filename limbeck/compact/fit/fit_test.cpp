@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include <numeric>
 #include <set>
 
@@ -238,6 +240,26 @@ TEST(WpcTest, SketchAndPoolStayCloseToTheWholeGram) {
     pooled += head_errors(head.test, kept, b.bias, b.values).output;
   }
   EXPECT_LT(pooled, 1.03 * whole);
+}
+
+TEST(OmpTest, MaxFeaturesAreThoseOfTheFormula) {
+  for (uint64_t seed = 80; seed < 83; ++seed) {
+    HeadProblem p = synthetic_head(seed, 0.5, 70, 210, 1, 16).train;
+    Random random(seed);
+    const auto off = [&] {
+      return (max_features(p) - max_features_plain(p)).abs().max().item<double>();
+    };
+    EXPECT_LT(off(), 1e-5);
+    p.weights = normal({210}, random).abs();
+    p.weights[7] = 0.0;
+    EXPECT_LT(off(), 1e-5);
+    p.bias = normal({70}, random) * 3;
+    p.bias[11] = -std::numeric_limits<float>::infinity();
+    EXPECT_LT(off(), 1e-5);
+    EXPECT_EQ(max_features(p)[11].max().item<float>(), 0.0F);
+    p.top = attention_logits(p.queries, p.keys, p.bias, p.scale).amax(1);
+    EXPECT_LT(off(), 1e-5);
+  }
 }
 
 /// Spec 12.3 and 13.14: errors fall with t; WPC <= OMP <= HAK.

@@ -1,6 +1,7 @@
 #include "limbeck/compact/fit/omp.h"
 
 #include "limbeck/compact/fit/growing_cholesky.h"
+#include "limbeck/model/kernels/feature_rows.h"
 #include "limbeck/model/kernels/float_products.h"
 
 #include <ATen/ATen.h>
@@ -485,11 +486,30 @@ class WarmNnls {
 }  // namespace
 
 at::Tensor max_features(const HeadProblem& p) {
-  at::Tensor s = at::mm(p.keys, p.queries.t()).mul_(p.scale);
-  if (p.bias.defined()) s.add_(p.bias.unsqueeze(1));
-  s.sub_(s.amax(0, true)).exp_();
-  if (p.weights.defined()) s.mul_(p.weights.sqrt());
+  at::Tensor s = at::mm(p.keys, p.queries.t());  // [T, n]
+  at::Tensor top = p.top;
+  if (!top.defined())
+    top = p.bias.defined() ? at::mul(s, p.scale).add_(p.bias.unsqueeze(1)).amax(0)
+                           : s.amax(0) * p.scale;
+  // Finite, also where nobody reads a slot or a query reads nothing.
+  at::Tensor column = top.clamp_min(-1e30).neg();
+  if (p.weights.defined()) column = column + 0.5 * p.weights.log().clamp_min(-1e30);
+  column = column.contiguous();
+  const at::Tensor ones = at::ones({s.size(0)}, at::kFloat);
+  const at::Tensor shift = p.bias.defined() ? p.bias.neg().clamp_max(1e30).contiguous()
+                                            : at::zeros({s.size(0)}, at::kFloat);
+  at::Tensor squares = at::empty({s.size(1)}, at::kDouble);
+  weigh_features({s.size(0), s.size(1), s.mutable_data_ptr<float>(), static_cast<float>(p.scale),
+                  column.const_data_ptr<float>(), shift.const_data_ptr<float>(),
+                  ones.const_data_ptr<float>(), squares.mutable_data_ptr<double>()});
   return s;
+}
+
+at::Tensor max_features_plain(const HeadProblem& p) {
+  at::Tensor s = at::mm(p.keys.to(at::kDouble), p.queries.to(at::kDouble).t()) * p.scale;
+  if (p.bias.defined()) s = s + p.bias.unsqueeze(1);
+  s = at::exp(s - s.amax(0, true));
+  return p.weights.defined() ? s * p.weights.to(at::kDouble).sqrt() : s;
 }
 
 Slots omp_select(const at::Tensor& features, const OmpOptions& options) {

@@ -31,8 +31,11 @@ std::vector<int32_t> omp_select(const at::Tensor& features, const OmpOptions& op
 /// The same loop in f64 with every refit by literal_weights_plain(): the reference.
 std::vector<int32_t> omp_select_plain(const at::Tensor& features, const OmpOptions& options);
 
-/// The features of the max metric.
+/// The features of the max metric [T, n] f32, for omp_select(). Where the problem knows the highest
+/// logits of its rows they are not sought again.
 at::Tensor max_features(const HeadProblem& problem);
+/// The same by the formula, in f64.
+at::Tensor max_features_plain(const HeadProblem& problem);
 
 /// Gram orthogonal matching pursuit: c = G1 - G_:S w with w >= 0 exact, from the weights before;
 /// takes the largest c. G [T, T] f32 or f64. With omega = M^2 it is OMP with one slot a step.
