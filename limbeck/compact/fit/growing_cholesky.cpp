@@ -21,12 +21,35 @@ double dot(const double* a, const double* b, int64_t n) {
 
 bool GrowingCholesky::add(const std::vector<double>& products, double square, double right,
                           double least) {
+  std::vector<double> all = products;
+  all.push_back(square);
+  reserve(size() + 1);
+  return close(all.data(), 0, right, least);
+}
+
+bool GrowingCholesky::add(const at::Tensor& rows, const std::vector<double>& right, double least) {
+  const int64_t n = size(), count = rows.size(0);
+  reserve(n + count);
+  const at::Tensor all = rows.contiguous();
+  if (n > 0) {
+    // One pass over the factor for all of them.
+    const at::Tensor l = at::from_blob(factor_.data(), {n, n}, {capacity_, 1}, at::kDouble);
+    const at::Tensor x =
+        at::linalg_solve_triangular(l, all.narrow(1, 0, n).t(), /*upper=*/false).t().contiguous();
+    for (int64_t i = 0; i < count; ++i)
+      std::copy_n(x.const_data_ptr<double>() + i * n, n, row(n + i));
+  }
+  for (int64_t i = 0; i < count; ++i)
+    if (!close(all.const_data_ptr<double>() + i * (n + count), n, right[i], least)) return false;
+  return true;
+}
+
+bool GrowingCholesky::close(const double* products, int64_t done, double right, double least) {
   const int64_t n = size();
-  reserve(n + 1);
   double* last = row(n);
-  for (int64_t i = 0; i < n; ++i) last[i] = (products[i] - dot(row(i), last, i)) / row(i)[i];
-  const double own = square - dot(last, last, n);
-  if (!(own > least * square)) return false;
+  for (int64_t i = done; i < n; ++i) last[i] = (products[i] - dot(row(i), last, i)) / row(i)[i];
+  const double own = products[n] - dot(last, last, n);
+  if (!(own > least * products[n])) return false;
   last[n] = std::sqrt(own);
   side_.push_back((right - dot(last, side_.data(), n)) / last[n]);
   return true;

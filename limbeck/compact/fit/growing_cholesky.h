@@ -16,6 +16,9 @@ class GrowingCholesky {
   /// The last row of A, products with the rows before it [size] and with itself, and of b. Adds
   /// nothing and returns false when less than `least` of `square` is its own.
   bool add(const std::vector<double>& products, double square, double right, double least);
+  /// Several rows [b, size + b] of A at once, of which the last b columns count below the diagonal
+  /// and on it. False after the first of them that is not added.
+  bool add(const at::Tensor& rows, const std::vector<double>& right, double least);
   /// Back to the first `size` rows.
   void truncate(int64_t size);
   /// Starts again from A [n, n] and b [n]; false, and empty, where A has no factor.
@@ -24,6 +27,8 @@ class GrowingCholesky {
   std::vector<double> solution() const;
 
  private:
+  /// Adds row `products` [size + 1] of A, the first `done` numbers of whose factor are there.
+  bool close(const double* products, int64_t done, double right, double least);
   void reserve(int64_t rows);
   double* row(int64_t i) { return factor_.data() + i * capacity_; }
   const double* row(int64_t i) const { return factor_.data() + i * capacity_; }

@@ -147,5 +147,38 @@ TEST(GrowingCholeskyTest, GrowsShrinksAndSolves) {
   grow(30);
   EXPECT_LT(difference(c), 1e-9);
 }
+
+TEST(GrowingCholeskyTest, SeveralRowsAtOnceEqualOneByOne) {
+  Random random(33);
+  at::Tensor x = normal({90, 60}, random).to(at::kDouble);
+  x.select(1, 37).copy_(x.select(1, 5));  // has nothing of its own
+  const at::Tensor a = at::mm(x.t(), x), b = normal({60}, random).to(at::kDouble);
+  GrowingCholesky one, many;
+  const auto add_one = [&](int64_t k) {
+    const double* row = a.const_data_ptr<double>() + k * 60;
+    return one.add({row, row + k}, row[k], b[k].item<double>(), 1e-10);
+  };
+  const auto add_many = [&](int64_t count) {
+    std::vector<double> right;
+    for (int64_t k = many.size(); k < many.size() + count; ++k)
+      right.push_back(b[k].item<double>());
+    return many.add(a.narrow(0, many.size(), count).narrow(1, 0, many.size() + count), right,
+                    1e-10);
+  };
+  for (const int64_t count : {1, 7, 20, 4}) {
+    while (one.size() < many.size() + count) ASSERT_TRUE(add_one(one.size()));
+    ASSERT_TRUE(add_many(count));
+    ASSERT_EQ(many.size(), one.size());
+    const at::Tensor got = at::tensor(many.solution()), want = at::tensor(one.solution());
+    EXPECT_LT((got - want).abs().max().item<double>(), 1e-10);
+  }
+  // The rows before the one that is not added stay.
+  EXPECT_FALSE(add_many(20));
+  EXPECT_EQ(many.size(), 37);
+  for (int64_t k = 32; k < 37; ++k) ASSERT_TRUE(add_one(k));
+  EXPECT_LT((at::tensor(many.solution()) - at::tensor(one.solution())).abs().max().item<double>(),
+            1e-10);
+}
+
 }  // namespace
 }  // namespace limbeck

@@ -251,11 +251,18 @@ class GrowingFit {
     known_ = set;
     gram_.add(set);
     const double* sums = sums_.const_data_ptr<double>();
-    for (size_t k = same; k < set.size(); ++k) {
-      std::vector<double> products;
-      for (size_t i = 0; i < k; ++i) products.push_back(gram_.product(set[k], set[i]));
-      if (!cholesky_.add(products, gram_.product(set[k], set[k]), sums[set[k]], 1e-10))
-        return false;
+    constexpr size_t kRows = 64;  // a pass over the factor for so many
+    for (size_t k = same; k < set.size(); k += kRows) {
+      const size_t end = std::min(set.size(), k + kRows);
+      const auto rows = static_cast<int64_t>(end - k), width = static_cast<int64_t>(end);
+      at::Tensor products = at::zeros({rows, width}, at::kDouble);
+      double* p = products.mutable_data_ptr<double>();
+      std::vector<double> right;
+      for (size_t i = k; i < end; ++i, p += width) {
+        for (size_t j = 0; j <= i; ++j) p[j] = gram_.product(set[i], set[j]);
+        right.push_back(sums[set[i]]);
+      }
+      if (!cholesky_.add(products, right, 1e-10)) return false;
     }
     return true;
   }
