@@ -492,7 +492,7 @@ class WarmNnls {
 
 }  // namespace
 
-at::Tensor max_features(const HeadProblem& p) {
+at::Tensor max_features(const HeadProblem& p, at::Tensor* found) {
   at::Tensor s = at::mm(p.keys, p.queries.t());  // [T, n]
   at::Tensor top = p.top;
   if (!top.defined())
@@ -509,7 +509,19 @@ at::Tensor max_features(const HeadProblem& p) {
   weigh_features({s.size(0), s.size(1), s.mutable_data_ptr<float>(), static_cast<float>(p.scale),
                   column.const_data_ptr<float>(), shift.const_data_ptr<float>(),
                   ones.const_data_ptr<float>(), squares.mutable_data_ptr<double>()});
+  if (found != nullptr) *found = top;
   return s;
+}
+
+PublishedTargets targets_of_features(const HeadProblem& p, const at::Tensor& features,
+                                     const at::Tensor& top) {
+  const at::Tensor sums = column_sums(features).to(at::kFloat);
+  PublishedTargets out;
+  out.top = top;
+  out.mass = p.weights.defined() ? sums / p.weights.sqrt() : sums;
+  out.lse = top + out.mass.log();
+  out.outputs = at::mm(features.t(), p.values).div_(sums.unsqueeze(1));
+  return out;
 }
 
 at::Tensor max_features_plain(const HeadProblem& p) {

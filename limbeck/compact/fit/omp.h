@@ -2,6 +2,7 @@
 #pragma once
 
 #include "limbeck/compact/fit/features.h"
+#include "limbeck/compact/fit/published_targets.h"
 #include "limbeck/compact/fit/weights.h"
 
 namespace limbeck {
@@ -32,8 +33,12 @@ std::vector<int32_t> omp_select(const at::Tensor& features, const OmpOptions& op
 std::vector<int32_t> omp_select_plain(const at::Tensor& features, const OmpOptions& options);
 
 /// The features of the max metric [T, n] f32, for omp_select(). Where the problem knows the highest
-/// logits of its rows they are not sought again.
-at::Tensor max_features(const HeadProblem& problem);
+/// logits of its rows they are not sought again; `top` [n] takes them, unless it is null.
+at::Tensor max_features(const HeadProblem& problem, at::Tensor* top = nullptr);
+/// What the published fits compare with, but the logits, from the features of all slots and their
+/// shift: nothing has to be exponentiated again. Row weights must be above 0.
+PublishedTargets targets_of_features(const HeadProblem& problem, const at::Tensor& features,
+                                     const at::Tensor& top);
 /// The same by the formula, in f64.
 at::Tensor max_features_plain(const HeadProblem& problem);
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "limbeck/compact/fit/features.h"
+#include "limbeck/compact/fit/head_attention.h"
 
 #include <functional>
 
@@ -28,5 +29,8 @@ PublishedTargets published_targets(const HeadProblem& problem, const at::Tensor&
 PublishedTargets published_targets(
     const HeadProblem& problem,
     const std::function<void(const at::Tensor& a, int64_t first)>& features);
+
+/// As a scorer leaves them for the builder.
+HeadAttention as_seen(PublishedTargets targets);
 
 }  // namespace limbeck

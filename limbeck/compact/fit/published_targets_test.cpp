@@ -1,6 +1,7 @@
 #include "limbeck/compact/fit/published_targets.h"
 
 #include "limbeck/compact/fit/fit_head.h"
+#include "limbeck/compact/fit/omp.h"
 #include "limbeck/compact/fit/synthetic_heads.h"
 
 #include <ATen/ATen.h>
@@ -36,6 +37,22 @@ TEST(PublishedTargetsTest, AreTheirFormulas) {
     EXPECT_TRUE(near(t.mass, (s - top.unsqueeze(1)).exp().sum(1)));
     EXPECT_TRUE(near(t.lse, s.logsumexp(1)));
     EXPECT_TRUE(near(t.outputs, at::mm(s.softmax(1), p.values.to(at::kDouble))));
+  }
+}
+
+TEST(PublishedTargetsTest, ComeFromTheFeaturesOfAPursuitAsWell) {
+  for (const bool biased : {false, true}) {
+    HeadProblem p = problem(biased);
+    if (biased) p.weights = at::linspace(0.3, 2.0, 700);
+    const PublishedTargets want = published_targets(p, [](const at::Tensor&, int64_t) {});
+    at::Tensor top;
+    const at::Tensor features = max_features(p, &top);
+    const HeadAttention got = as_seen(targets_of_features(p, features, top));
+    EXPECT_TRUE(at::allclose(got.top, want.top, 1e-5, 1e-5));
+    EXPECT_TRUE(at::allclose(got.mass, want.mass, 1e-5, 1e-5));
+    EXPECT_TRUE(at::allclose(got.lse, want.lse, 1e-5, 1e-5));
+    EXPECT_TRUE(at::allclose(got.outputs, want.outputs, 1e-4, 1e-5));
+    EXPECT_TRUE(at::equal(got.part, at::ones({700})));
   }
 }
 

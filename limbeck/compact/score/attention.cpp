@@ -95,13 +95,8 @@ class AttentionScorer : public Scorer {
   /// The same, with what the published fits will compare with: from the same softmax.
   at::Tensor score_and_tell(const HeadProblem& p, HeadAttention& seen) const {
     Reduction reduction(p, true);
-    PublishedTargets t =
-        published_targets(p, [&](const at::Tensor& a, int64_t first) { reduction.add(a, first); });
-    seen.part = at::ones_like(t.lse);
-    seen.outputs = std::move(t.outputs);
-    seen.lse = std::move(t.lse);
-    seen.top = std::move(t.top);
-    seen.mass = std::move(t.mass);
+    seen = as_seen(
+        published_targets(p, [&](const at::Tensor& a, int64_t first) { reduction.add(a, first); }));
     return reduction.result();
   }
 

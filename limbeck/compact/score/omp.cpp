@@ -38,24 +38,34 @@ class OmpScorer : public Scorer {
 
   void score(const ScoreInput& in, const at::Tensor& out) const override {
     out.fill_(kNoCandidate);
-    for (int64_t h = 0; h < in.slots->kv_heads(); ++h) {
+    const int64_t heads = in.slots->kv_heads();
+    const bool tells = in.seen != nullptr && in.seen->empty() && options_.form == "literal";
+    std::vector<HeadAttention> seen(tells ? heads : 0);
+    for (int64_t h = 0; h < heads; ++h) {
       const int64_t n = in.slots->slots(h), limit = std::min(n, in.budgets[h]);
       if (limit < 1) continue;
-      const std::vector<int32_t> order = select(head_problem(in, h), limit);
+      const std::vector<int32_t> order =
+          select(head_problem(in, h), limit, tells ? &seen[h] : nullptr);
       float* s = out.mutable_data_ptr<float>() + in.slots->offsets[h];
       for (size_t k = 0; k < order.size(); ++k) s[order[k]] = static_cast<float>(order.size() - k);
     }
+    if (tells) *in.seen = std::move(seen);
   }
 
  private:
-  std::vector<int32_t> select(HeadProblem p, int64_t limit) const {
+  /// `seen`: where to leave what the fit compares with, or null.
+  std::vector<int32_t> select(HeadProblem p, int64_t limit, HeadAttention* seen) const {
     if (options_.form == "literal") {
+      at::Tensor top;
+      const at::Tensor features = max_features(p, &top);
+      if (seen != nullptr && p.weights.min().item<float>() > 0)
+        *seen = as_seen(targets_of_features(p, features, top));
       OmpOptions o;
       o.limit = limit;
       o.drop_cutoff = options_.drop;
       if (options_.pace == "4/2") o.pace = {{INT64_MAX, 4, 2}};
       if (options_.pace == "progressive") o.pace = {{300, 1, 1}, {1500, 2, 2}, {INT64_MAX, 4, 2}};
-      return omp_select(max_features(p), o);
+      return omp_select(features, o);
     }
     // The max metric is the softmax metric with rows weighted by M^2, M = 1 / max A.
     const Features f = softmax_features(attention_logits(p.queries, p.keys, p.bias, p.scale));

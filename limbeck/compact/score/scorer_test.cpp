@@ -107,9 +107,9 @@ TEST(ScorerTest, KvzipEqualsItsFormulaWithBothNorms) {
   }
 }
 
-/// The selector of AM-HAK says the same whether or not somebody wants to know what its rows see,
-/// and what it tells is right.
-TEST(ScorerTest, RootMeanSquareTellsWhatItsRowsSee) {
+/// The published selectors say the same whether or not somebody wants to know what their rows see,
+/// and what they tell is right.
+TEST(ScorerTest, PublishedSelectorsTellWhatTheirRowsSee) {
   Random random(23);
   LayerSegment slots;  // the second head has none
   slots.keys = test::random_tensor({24, 4}, random);
@@ -122,21 +122,26 @@ TEST(ScorerTest, RootMeanSquareTellsWhatItsRowsSee) {
   ScoreInput in;
   in.slots = &slots;
   in.queries = &queries;
-  const auto scorer = make_scorer("attention", {{"reduce", "rms"}});
-  at::Tensor alone = at::empty({24}, at::kFloat), telling = at::empty({24}, at::kFloat);
-  scorer->score(in, alone);
-  std::vector<HeadAttention> seen;
-  in.seen = &seen;
-  scorer->score(in, telling);
-  EXPECT_TRUE(at::equal(alone, telling));
-  ASSERT_EQ(seen.size(), 3);
-  EXPECT_FALSE(seen[1].outputs.defined());
-  for (const int64_t h : {0, 2}) {
-    const HeadAttention want = head_attention(slots, queries, h);
-    EXPECT_TRUE(at::allclose(seen[h].outputs, want.outputs, 1e-5, 1e-6));
-    EXPECT_TRUE(at::allclose(seen[h].lse, want.lse, 1e-5, 1e-6));
-    EXPECT_TRUE(at::allclose(seen[h].top + seen[h].mass.log(), want.lse, 1e-5, 1e-6));
-    EXPECT_FALSE(seen[h].reader.defined());
+  const std::vector<int64_t> budgets = {5, 0, 5};
+  in.budgets = budgets;
+  for (const auto& scorer : {make_scorer("attention", {{"reduce", "rms"}}), make_scorer("omp"),
+                             make_scorer("omp", {{"pace", "4/2"}})}) {
+    at::Tensor alone = at::empty({24}, at::kFloat), telling = at::empty({24}, at::kFloat);
+    in.seen = nullptr;
+    scorer->score(in, alone);
+    std::vector<HeadAttention> seen;
+    in.seen = &seen;
+    scorer->score(in, telling);
+    EXPECT_TRUE(at::equal(alone, telling));
+    ASSERT_EQ(seen.size(), 3);
+    EXPECT_FALSE(seen[1].outputs.defined());
+    for (const int64_t h : {0, 2}) {
+      const HeadAttention want = head_attention(slots, queries, h);
+      EXPECT_TRUE(at::allclose(seen[h].outputs, want.outputs, 1e-5, 1e-6));
+      EXPECT_TRUE(at::allclose(seen[h].lse, want.lse, 1e-5, 1e-6));
+      EXPECT_TRUE(at::allclose(seen[h].top + seen[h].mass.log(), want.lse, 1e-5, 1e-6));
+      EXPECT_FALSE(seen[h].reader.defined());
+    }
   }
 }
 
