@@ -66,6 +66,12 @@ class WpcScorer : public Scorer {
   void score(const ScoreInput& in, const at::Tensor& out) const override {
     out.fill_(kNoCandidate);
     const int64_t heads = in.slots->kv_heads();
+    // One pass that the builder needs as well, in place of the fits' own.
+    if (in.seen != nullptr && in.seen->empty()) {
+      in.seen->resize(heads);
+      for (int64_t h = 0; h < heads; ++h)
+        if (in.slots->slots(h) > 0) (*in.seen)[h] = head_attention(*in.slots, *in.queries, h);
+    }
     const int64_t mean = std::max<int64_t>(
         1, std::accumulate(in.budgets.begin(), in.budgets.end(), int64_t{0}) / heads);
     for (int64_t h = 0; h < heads; ++h) {
