@@ -1,4 +1,5 @@
 #include "limbeck/compact/fit/synthetic_heads.h"
+#include "limbeck/compact/score/head_problem.h"
 #include "limbeck/compact/score/scorer.h"
 
 #include <ATen/ATen.h>
@@ -36,8 +37,10 @@ struct OneHead {
     budgets = {forced_count + kPicks};
   }
 
-  std::vector<float> scores(const OptionTexts& options) const {
+  std::vector<float> scores(const OptionTexts& options,
+                            std::vector<HeadAttention>* seen = nullptr) const {
     ScoreInput in;
+    in.seen = seen;
     in.slots = &slots;
     in.span = {0, kSlots};
     in.queries = &queries;
@@ -144,6 +147,21 @@ TEST(WpcScorerTest, SumsOfRowsPickBetterThanASample) {
   const double full = h.residual(h.kept(h.scores({{"gram", "full"}})));
   EXPECT_LT(h.residual(h.kept(h.scores({{"gram", "mixed"}, {"rows", "250"}, {"pool", "1"}}))),
             1.25 * full);
+}
+
+/// The builder would compute the same once more.
+TEST(WpcScorerTest, LeavesWhatItsRowsSee) {
+  const OneHead h(7, 0);
+  std::vector<HeadAttention> seen;
+  EXPECT_EQ(h.kept(h.scores({}, &seen)), h.kept(h.scores({})));
+  ASSERT_EQ(seen.size(), 1);
+  const HeadAttention want = head_attention(h.slots, h.queries, 0);
+  EXPECT_TRUE(at::equal(seen[0].outputs, want.outputs));
+  EXPECT_TRUE(at::equal(seen[0].reader, want.reader));
+  // What an earlier stage has left stays.
+  seen[0].reader.fill_(3);
+  h.scores({}, &seen);
+  EXPECT_EQ(seen[0].reader.min().item<int32_t>(), 3);
 }
 
 /// Where little is kept: the sketch chooses the pool, exact features of the pool the slots.
