@@ -520,7 +520,8 @@ PublishedTargets targets_of_features(const HeadProblem& p, const at::Tensor& fea
   out.top = top;
   out.mass = p.weights.defined() ? sums / p.weights.sqrt() : sums;
   out.lse = top + out.mass.log();
-  out.outputs = at::mm(features.t(), p.values).div_(sums.unsqueeze(1));
+  out.outputs =
+      p.outputs.defined() ? p.outputs : at::mm(features.t(), p.values).div_(sums.unsqueeze(1));
   return out;
 }
 

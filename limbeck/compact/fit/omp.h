@@ -36,7 +36,8 @@ std::vector<int32_t> omp_select_plain(const at::Tensor& features, const OmpOptio
 /// logits of its rows they are not sought again; `top` [n] takes them, unless it is null.
 at::Tensor max_features(const HeadProblem& problem, at::Tensor* top = nullptr);
 /// What the published fits compare with, but the logits, from the features of all slots and their
-/// shift: nothing has to be exponentiated again. Row weights must be above 0.
+/// shift: nothing has to be exponentiated again. Outputs that the problem knows are taken over. Row
+/// weights must be above 0.
 PublishedTargets targets_of_features(const HeadProblem& problem, const at::Tensor& features,
                                      const at::Tensor& top);
 /// The same by the formula, in f64.

@@ -44,8 +44,11 @@ class OmpScorer : public Scorer {
     for (int64_t h = 0; h < heads; ++h) {
       const int64_t n = in.slots->slots(h), limit = std::min(n, in.budgets[h]);
       if (limit < 1) continue;
-      const std::vector<int32_t> order =
-          select(head_problem(in, h), limit, tells ? &seen[h] : nullptr);
+      HeadProblem p = head_problem(in, h);
+      // A product with all features takes longer, these being f32, than tiles for all of it.
+      if (tells && in.slots->keys.scalar_type() == at::kBFloat16)
+        p.outputs = head_attention(*in.slots, *in.queries, h).outputs;
+      const std::vector<int32_t> order = select(std::move(p), limit, tells ? &seen[h] : nullptr);
       float* s = out.mutable_data_ptr<float>() + in.slots->offsets[h];
       for (size_t k = 0; k < order.size(); ++k) s[order[k]] = static_cast<float>(order.size() - k);
     }
