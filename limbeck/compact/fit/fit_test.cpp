@@ -2,6 +2,7 @@
 #include "limbeck/compact/fit/fit_head.h"
 #include "limbeck/compact/fit/gram.h"
 #include "limbeck/compact/fit/omp.h"
+#include "limbeck/compact/fit/row_features.h"
 #include "limbeck/compact/fit/synthetic_heads.h"
 #include "limbeck/compact/fit/weights.h"
 #include "limbeck/compact/fit/wpc.h"
@@ -223,7 +224,7 @@ TEST(WpcTest, SketchAndPoolStayCloseToTheWholeGram) {
     const FitResult a = fit_head(p, kept, {}, {});
     whole += head_errors(head.test, kept, a.bias, a.values).output;
 
-    const auto rough = factored_gram(count_sketch(p, 4 * t, seed));
+    const auto rough = factored_gram(mixed_row_features(p, 4 * t, 0.3, seed).a);
     o.limit = 3 * t;
     std::vector<int32_t> pool = wpc(*rough, wpc_targets(*rough, p.values, 0.3), o).order;
     std::sort(pool.begin(), pool.end());

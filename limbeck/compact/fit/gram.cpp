@@ -1,6 +1,5 @@
 #include "limbeck/compact/fit/gram.h"
 
-#include "limbeck/base/random.h"
 #include "limbeck/compact/fit/shapes.h"
 #include "limbeck/compact/fit/tiles.h"
 #include "limbeck/model/kernels/cpu_path.h"
@@ -211,23 +210,6 @@ JointGram joint_gram(const at::Tensor& x, const at::Tensor& y) {
   const at::Tensor back = factor.to(at::kDouble).reciprocal();
   return {(upper + upper.triu(1).t()) * back.unsqueeze(0) * back.unsqueeze(1),
           gram.narrow(0, 0, t).narrow(1, t, k) * back.unsqueeze(1)};
-}
-
-at::Tensor count_sketch(const HeadProblem& problem, int64_t r, uint64_t seed, int64_t batch) {
-  at::Tensor b = at::zeros({r, problem.keys.size(0)}, at::kFloat);
-  for_each_batch(problem, batch, [&](int64_t first, const at::Tensor& a) {
-    const int64_t rows = a.size(0), width = a.size(1);
-    const float* from = a.const_data_ptr<float>();
-    float* to = b.mutable_data_ptr<float>();
-    for (int64_t i = 0; i < rows; ++i) {
-      const uint64_t bits = splitmix64_at(seed, static_cast<uint64_t>(first + i));
-      float* row = to + static_cast<int64_t>((bits >> 1) % static_cast<uint64_t>(r)) * width;
-      const float sign = (bits & 1) != 0 ? 1.0F : -1.0F;
-      const float* source = from + i * width;
-      for (int64_t j = 0; j < width; ++j) row[j] += sign * source[j];
-    }
-  });
-  return b;
 }
 
 }  // namespace limbeck

@@ -1,4 +1,4 @@
-/// The Gram matrix G = A' Omega A of attention features, whole or as a sketch.
+/// The Gram matrix G = A' Omega A of attention features, whole or from rows of features.
 ///
 /// G carries everything that selection and linear fits need: A' Omega 1 = G 1 and A' Omega Y = G V,
 /// because rows of A sum to 1 and Y = A V (docs/methods.md). It is accumulated over
@@ -46,9 +46,5 @@ JointGram joint_gram(const at::Tensor& x, const at::Tensor& y);
 
 /// A' Omega A [T, T] f32 of a head's problem, over batches of queries.
 at::Tensor attention_gram(const HeadProblem& problem, int64_t batch = 2048);
-
-/// CountSketch of the features: every row sqrt(omega_i) A_i is added with a random sign to one of r
-/// random rows; B' B estimates G, and B 1 is the sketch of A 1.
-at::Tensor count_sketch(const HeadProblem& problem, int64_t r, uint64_t seed, int64_t batch = 2048);
 
 }  // namespace limbeck

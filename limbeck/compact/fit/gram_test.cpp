@@ -1,4 +1,5 @@
 #include "limbeck/compact/fit/gram.h"
+#include "limbeck/compact/fit/row_features.h"
 #include "limbeck/compact/fit/synthetic_heads.h"
 #include "limbeck/model/kernels/cpu_path.h"
 
@@ -34,7 +35,7 @@ TEST(GramTest, ASketchEstimatesTheGram) {
   const at::Tensor g = attention_gram(head.train);
   at::Tensor mean = at::zeros_like(g);
   for (uint64_t seed = 0; seed < 40; ++seed) {
-    const at::Tensor b = count_sketch(head.train, 200, seed, 300);
+    const at::Tensor b = mixed_row_features(head.train, 200, 0.3, seed).a;
     mean += at::mm(b.t(), b) / 40.0;
   }
   EXPECT_LT(((mean - g).norm() / g.norm()).item<double>(), 0.1);

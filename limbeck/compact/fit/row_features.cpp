@@ -26,6 +26,12 @@ at::Tensor weigh(const HeadProblem& p, const at::Tensor& root, at::Tensor& produ
   return energy;
 }
 
+/// With outputs, log masses and weights, whatever the problem knew.
+void complete(HeadProblem& p) {
+  p.complete();
+  if (!p.weights.defined()) p.weights = at::ones({p.queries.size(0)}, at::kFloat);
+}
+
 /// All but `a` and `energy`.
 RowFeatures targets_of(const HeadProblem& p, const at::Tensor& root, double lam_rel) {
   RowFeatures f;
@@ -43,7 +49,7 @@ RowFeatures targets_of(const HeadProblem& p, const at::Tensor& root, double lam_
 }  // namespace
 
 RowFeatures row_features(HeadProblem p, double lam_rel) {
-  p.complete();
+  complete(p);
   const at::Tensor root = p.weights.sqrt();
   RowFeatures f = targets_of(p, root, lam_rel);
   f.a = at::mm(p.queries, p.keys.t());
@@ -54,7 +60,7 @@ RowFeatures row_features(HeadProblem p, double lam_rel) {
 RowFeatures mixed_row_features(HeadProblem p, int64_t most, double lam_rel, uint64_t seed) {
   const int64_t n = p.queries.size(0), size = p.keys.size(0);
   if (n <= most) return row_features(std::move(p), lam_rel);
-  p.complete();
+  complete(p);
   const at::Tensor root = p.weights.sqrt();
   RowFeatures f = targets_of(p, root, lam_rel);
 

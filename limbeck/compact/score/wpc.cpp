@@ -94,10 +94,10 @@ class WpcScorer : public Scorer {
         std::max(options_.floor, static_cast<int64_t>(std::ceil(options_.reach * in.open_budget)));
     if (in.own_budgets) open = std::max(open, in.budgets[h] - forced);
     o.limit = std::min(size, forced + open);
-    const bool large = size > options_.dense, whole = forced == 0 && in.earlier.empty();
+    const bool large = size > options_.dense, first_stage = in.earlier.empty();
     const bool bf16 = in.slots->keys.scalar_type() == at::kBFloat16;
     const uint64_t seed = in.seed + static_cast<uint64_t>(in.layer * 1000 + h);
-    if (options_.gram == "auto" && forced == 0 && (whole || !large)) {
+    if (options_.gram == "auto" && forced == 0 && (first_stage || !large)) {
       const int64_t rows = rows_of_open_head(p, o.limit);
       if (rows > 0) {
         const at::Tensor values = p.values;
@@ -157,7 +157,7 @@ class WpcScorer : public Scorer {
     if (many && size * size <= kMostEntries) return 0;
     return sums(p, picks);
   }
-  /// As many as `mix` asks for and memory allows.
+  /// As many as `mix` asks for and memory allows, `rows` at least.
   int64_t sums(const HeadProblem& p, int64_t picks) const {
     const auto wanted = static_cast<int64_t>(options_.mix * static_cast<double>(picks));
     return std::min(p.queries.size(0),
@@ -192,6 +192,11 @@ class WpcScorer : public Scorer {
                          projected);
   }
 
+  static WpcTargets targets_of(const RowFeatures& f) {
+    return {at::mm(f.a.t(), f.targets).to(at::kDouble),
+            f.targets.square().sum(at::kDouble).item<double>(), f.total};
+  }
+
   /// All rows of `f`; the first `projected` of the forced slots are projected out.
   static WpcOrder order_on_rows(RowFeatures f, const at::Tensor& values, const WpcOptions& o,
                                 int64_t open, bool bf16, int64_t projected) {
@@ -214,10 +219,7 @@ class WpcScorer : public Scorer {
     }
 
     const auto gram = bf16 ? tiled_gram(a) : factored_gram(a);
-    WpcTargets t;
-    t.h = at::mm(a.t(), targets).to(at::kDouble);
-    t.energy = targets.square().sum(at::kDouble).item<double>();
-    t.total = f.total;
+    const WpcTargets t = targets_of(f);
     WpcOptions free;
     free.limit = std::min(open, size - forced);
     free.duplicate = 1e-3;
@@ -262,11 +264,10 @@ class WpcScorer : public Scorer {
   /// A sketch chooses the pool, exact features of the pool decide.
   WpcOrder order_on_pool(const HeadProblem& p, const WpcOptions& o, int64_t t,
                          uint64_t seed) const {
-    const auto rough = factored_gram(count_sketch(p, 4 * t, seed));
+    const RowFeatures f = mixed_row_features(p, 4 * t, options_.lam, seed);
     WpcOptions choose = o;
     choose.limit = std::min(p.keys.size(0), 3 * t);
-    std::vector<int32_t> pool =
-        wpc(*rough, wpc_targets(*rough, p.values, options_.lam), choose).order;
+    std::vector<int32_t> pool = wpc(*factored_gram(f.a), targets_of(f), choose).order;
     std::vector<uint8_t> in_pool(p.keys.size(0), 0);
     for (int32_t slot : pool) in_pool[slot] = 1;
     for (int32_t slot : o.forced)
@@ -276,9 +277,9 @@ class WpcScorer : public Scorer {
     for (size_t i = 0; i < pool.size(); ++i) place[pool[i]] = static_cast<int32_t>(i);
 
     const at::Tensor index = at::tensor(std::vector<int64_t>(pool.begin(), pool.end()), at::kLong);
-    const Features f = softmax_features(attention_logits(p.queries, p.keys, p.bias, p.scale));
-    const at::Tensor a = f.a.index_select(1, index);
-    const WpcTargets targets = wpc_targets(a, at::mm(f.a, p.values), p.weights, options_.lam);
+    const at::Tensor all = softmax_features(attention_logits(p.queries, p.keys, p.bias, p.scale)).a;
+    const at::Tensor a = all.index_select(1, index);
+    const WpcTargets targets = wpc_targets(a, at::mm(all, p.values), p.weights, options_.lam);
     const at::Tensor weighted = a.mul(p.weights.sqrt().unsqueeze(1));
     const auto gram = dense_gram(at::mm(weighted.t(), weighted));
     WpcOptions exact = o;
