@@ -163,6 +163,16 @@ void add_values(Work& w, const Packed& p, int64_t first, int64_t slots) {
   }
 }
 
+/// 2^x for finite x, relative error below 3e-6, a hundredth of what rounding to bf16 adds: a least
+/// maximum fit of degree 4 on [0, 1), which spares instructions that the loop waits for.
+inline __m512 weight_ps(__m512 x) {
+  constexpr float kPoly[] = {1.00000259F, 0.693003845F, 0.24144275F, 0.0520114711F, 0.0135341698F};
+  const __m512 r = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF);  // x less its floor
+  __m512 p = _mm512_set1_ps(kPoly[4]);
+  for (int i = 3; i >= 0; --i) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kPoly[i]));
+  return _mm512_scalef_ps(p, x);  // which takes the floor itself
+}
+
 /// Logits of row r in a chunk to weights; adds to the row's mass. `bias` of the chunk, or null.
 template <bool Biased>
 void weigh_row(Work& w, int64_t r, int64_t dim, int64_t slots, float scale, const float* bias) {
@@ -193,8 +203,8 @@ void weigh_row(Work& w, int64_t r, int64_t dim, int64_t slots, float scale, cons
     // Without a logit above kUnseen there is no mass, rather than one of equals.
     const __m512 shift = _mm512_set1_ps(w.shift[r] > kUnseen ? w.shift[r] : 0.0F);
     const auto power = [&](int64_t j) {
-      return exp2_finite_ps(Biased ? _mm512_sub_ps(logit(j), shift)
-                                   : _mm512_fmsub_ps(logit(j), factor, shift));
+      return weight_ps(Biased ? _mm512_sub_ps(logit(j), shift)
+                              : _mm512_fmsub_ps(logit(j), factor, shift));
     };
     __m512 mass = _mm512_load_ps(w.mass[r]), more = _mm512_setzero_ps();
     for (int64_t j = 0; j < slots; j += 32) {
