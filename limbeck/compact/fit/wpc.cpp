@@ -2,6 +2,7 @@
 
 #include "limbeck/compact/fit/shapes.h"
 #include "limbeck/compact/fit/weights.h"
+#include "limbeck/model/kernels/pivoting.h"
 
 #include <ATen/ATen.h>
 
@@ -13,18 +14,25 @@
 namespace limbeck {
 namespace {
 
-/// Rows of a product with L come in multiples of this.
-constexpr int64_t kProductRows = 8;
+/// Rows of right sides as the kernels take them: a multiple of kPivotWidth numbers, 0 at the end.
+at::Tensor padded(const at::Tensor& h) {
+  at::Tensor out = at::zeros({h.size(0), round_up(h.size(1), kPivotWidth)}, at::kDouble);
+  out.narrow(1, 0, h.size(1)).copy_(h);
+  return out;
+}
 
 /// Residual state of the factorisation, in f64.
 struct Residual {
   Residual(const Gram& gram, const WpcTargets& targets, const WpcOptions& o)
-      : diag(gram.diagonal()), h(targets.h.clone()), energy(targets.energy) {
+      : diag(gram.diagonal()),
+        h(padded(targets.h)),
+        squares(h.square().sum(1)),
+        energy(targets.energy) {
     least = (o.reference.defined() ? o.reference : diag).clamp_min(1e-300) * o.duplicate;
     diag = diag.clone();
   }
   at::Tensor least, diag;  ///< [T] what must be unexplained, D
-  at::Tensor h;            ///< [T, 1 + D]
+  at::Tensor h, squares;   ///< [T, 1 + D, padded], [T] ||H_j||^2
   double energy;           ///< residual, not yet divided
 };
 
@@ -32,8 +40,7 @@ bool usable(const double* diag, const double* least, int64_t j) { return diag[j]
 
 /// Gains ||H_j||^2 / D_j, -inf for taken or explained slots.
 std::vector<double> gains(const Residual& r, const std::vector<uint8_t>& taken) {
-  const at::Tensor squares = r.h.square().sum(1);
-  const double *s = squares.const_data_ptr<double>(), *d = r.diag.const_data_ptr<double>(),
+  const double *s = r.squares.const_data_ptr<double>(), *d = r.diag.const_data_ptr<double>(),
                *d0 = r.least.const_data_ptr<double>();
   std::vector<double> out(taken.size(), -std::numeric_limits<double>::infinity());
   for (size_t j = 0; j < out.size(); ++j)
@@ -48,24 +55,20 @@ at::Tensor index_of(const std::vector<int32_t>& slots) {
 /// The exact loop inside a block of candidates: small dense arrays.
 class Block {
  public:
-  Block(const at::Tensor& gram, const at::Tensor& h, const at::Tensor& least)
-      : g_(gram.contiguous()), h_(h.contiguous().clone()), least_(least.contiguous()) {
-    c_ = g_.size(0);
-    width_ = h_.size(1);
-    taken_.assign(c_, 0);
-  }
+  Block(const at::Tensor& gram, const at::Tensor& h, const at::Tensor& squares,
+        const at::Tensor& least)
+      : g_(gram.contiguous()), h_(h), squares_(squares), least_(least), taken_(g_.size(0), 0) {}
   double gain(int64_t j) const {
-    const double d = at(j, j);
+    const double d = g_.const_data_ptr<double>()[j * g_.size(0) + j];
     if (taken_[j] != 0 || !(d > least_.const_data_ptr<double>()[j]))
       return -std::numeric_limits<double>::infinity();
-    const double* h = h_.const_data_ptr<double>() + j * width_;
-    return std::inner_product(h, h + width_, h, 0.0) / d;
+    return squares_.const_data_ptr<double>()[j] / d;
   }
   /// Highest gain, lowest slot among equals (`slots` names the candidates).
   int64_t best(const std::vector<int32_t>& slots) const {
     int64_t best = -1;
     double top = -std::numeric_limits<double>::infinity();
-    for (int64_t j = 0; j < c_; ++j) {
+    for (int64_t j = 0; j < g_.size(0); ++j) {
       const double g = gain(j);
       if (g > top || (g == top && best >= 0 && slots[j] < slots[best])) {
         top = g;
@@ -76,28 +79,14 @@ class Block {
   }
   /// Takes candidate p; returns the energy that it removes.
   double take(int64_t p) {
-    double* g = g_.mutable_data_ptr<double>();
-    double* h = h_.mutable_data_ptr<double>();
-    const double root = std::sqrt(at(p, p));
-    std::vector<double> l(c_), c(width_);
-    for (int64_t j = 0; j < c_; ++j) l[j] = g[j * c_ + p] / root;
-    double energy = 0;
-    for (int64_t k = 0; k < width_; ++k) {
-      c[k] = h[p * width_ + k] / root;
-      energy += c[k] * c[k];
-    }
-    for (int64_t j = 0; j < c_; ++j) {
-      for (int64_t i = 0; i < c_; ++i) g[j * c_ + i] -= l[j] * l[i];
-      for (int64_t k = 0; k < width_; ++k) h[j * width_ + k] -= l[j] * c[k];
-    }
     taken_[p] = 1;
-    return energy;
+    return pivot_block({g_.size(0), h_.size(1), g_.mutable_data_ptr<double>(),
+                        h_.mutable_data_ptr<double>(), squares_.mutable_data_ptr<double>()},
+                       p);
   }
 
  private:
-  double at(int64_t i, int64_t j) const { return g_.const_data_ptr<double>()[i * c_ + j]; }
-  at::Tensor g_, h_, least_;
-  int64_t c_, width_;
+  at::Tensor g_, h_, squares_, least_;  ///< its own
   std::vector<uint8_t> taken_;
 };
 
@@ -109,7 +98,9 @@ class Factorisation {
       : gram_(gram), options_(o), total_(targets.total), r_(gram, targets, o) {
     limit_ = std::min(options_.limit, gram.size());
     taken_.assign(gram.size(), 0);
-    l_ = at::empty({gram.size(), std::max<int64_t>(limit_, 1)}, at::kDouble);
+    const int64_t stride = round_up(gram.size(), kPivotColumns);
+    l_ = at::empty({limit_, stride}, at::kDouble);
+    l_.narrow(1, gram.size(), stride - gram.size()).zero_();
     out_.energy.push_back(r_.energy / total_);
   }
 
@@ -130,10 +121,11 @@ class Factorisation {
     const at::Tensor index = index_of(slots);
     at::Tensor g = gram_.block(index);
     if (count() > 0) {
-      const at::Tensor l = l_.narrow(1, 0, count()).index_select(0, index);
-      g = g - at::mm(l, l.t());
+      const at::Tensor l = l_.narrow(0, 0, count()).index_select(1, index);
+      g = g - at::mm(l.t(), l);
     }
-    return {g, r_.h.index_select(0, index), r_.least.index_select(0, index)};
+    return {g, r_.h.index_select(0, index), r_.squares.index_select(0, index),
+            r_.least.index_select(0, index)};
   }
 
   void record(int32_t slot, double energy) {
@@ -182,31 +174,34 @@ class Factorisation {
       if (p < 0 || (count() > before && block.gain(p) < next)) break;
       record(slots[p], block.take(p));
     }
+    const bool any = count() > before;
     apply(before);
-    return count() > before;
+    return any;
   }
 
   /// Picks [before, count()) join L; D and H lose what they explain.
   void apply(int64_t before) {
-    const int64_t picks = count() - before;
+    const int64_t picks = count() - before, size = gram_.size();
     if (picks == 0) return;
     const at::Tensor index = index_of({out_.order.begin() + before, out_.order.end()});
-    at::Tensor w = gram_.columns(index).t();  // [p, T]
-    if (before > 0) {
-      // A few long rows times a matrix of long rows: in other orders, and for other numbers of
-      // rows, torch's products of f64 take a multiple of the time.
-      const at::Tensor l = l_.narrow(1, 0, before);
-      const at::Tensor picked = at::zeros({round_up(picks, kProductRows), before}, at::kDouble);
-      picked.narrow(0, 0, picks).copy_(l.index_select(0, index));
-      w = w - at::mm(picked, l.t()).narrow(0, 0, picks);
-    }
-    const at::Tensor root = at::linalg_cholesky(w.index_select(1, index));           // [p, p]
-    const at::Tensor fresh = at::linalg_solve_triangular(root, w, /*upper=*/false);  // [p, T]
-    l_.narrow(1, before, picks).copy_(fresh.t());
-    const at::Tensor c =
-        at::linalg_solve_triangular(root, r_.h.index_select(0, index), /*upper=*/false);
-    r_.diag.sub_(fresh.square().sum(0));
-    r_.h.sub_(at::mm(fresh.t(), c));
+    l_.narrow(0, before, picks).narrow(1, 0, size).copy_(gram_.columns(index).t());
+    PivotRows rows;
+    rows.slots = size;
+    rows.picks = picks;
+    rows.width = r_.h.size(1);
+    rows.before = before;
+    rows.pivots = index.const_data_ptr<int64_t>();
+    rows.l = l_.mutable_data_ptr<double>();
+    rows.stride = l_.size(1);
+    rows.diagonal = r_.diag.mutable_data_ptr<double>();
+    rows.h = r_.h.mutable_data_ptr<double>();
+    rows.squares = r_.squares.mutable_data_ptr<double>();
+    const int64_t left = pivot_rows(rows);
+    if (left == picks) return;
+    // Rounding left less of a pick than the block made out: it counts as explained.
+    out_.order.resize(static_cast<size_t>(before + left));
+    out_.energy.resize(static_cast<size_t>(before + left) + 1);
+    r_.energy = out_.energy.back() * total_;
   }
 
   const Gram& gram_;
@@ -214,7 +209,7 @@ class Factorisation {
   double total_;
   Residual r_;
   int64_t limit_ = 0;
-  at::Tensor l_;  ///< [T, limit] L
+  at::Tensor l_;  ///< [limit, T, padded] L'
   std::vector<uint8_t> taken_;
   WpcOrder out_;
 };
@@ -278,6 +273,7 @@ WpcOrder wpc_plain(const Gram& gram, const WpcTargets& targets, const WpcOptions
     const at::Tensor c = r.h[p] / root;
     r.diag.sub_(column.square());
     r.h.sub_(at::outer(column, c));
+    r.squares = r.h.square().sum(1);
     r.energy -= c.square().sum().item<double>();
     l.push_back(column);
     taken[p] = 1;
