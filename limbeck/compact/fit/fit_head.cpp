@@ -1,6 +1,7 @@
 #include "limbeck/compact/fit/fit_head.h"
 
 #include "limbeck/base/error.h"
+#include "limbeck/compact/fit/cholesky.h"
 #include "limbeck/compact/fit/gram.h"
 #include "limbeck/compact/fit/published_targets.h"
 #include "limbeck/compact/fit/shapes.h"
@@ -48,10 +49,8 @@ int64_t blocks_of(int64_t t, const FitOptions& o) {
 at::Tensor solve_symmetric(const at::Tensor& a, const at::Tensor& b, double ridge,
                            FitFallbacks& fallbacks) {
   for (int i = 0; i <= 5; ++i, ridge *= 10) {
-    at::Tensor m = a.clone();
-    m.diagonal().add_(ridge);
-    const auto [l, info] = at::linalg_cholesky_ex(m);
-    if (info.item<int32_t>() == 0) return at::cholesky_solve(b, l);
+    const at::Tensor l = cholesky_factor(a, ridge);
+    if (l.defined()) return at::cholesky_solve(b, l);
     ++fallbacks.ridge;
   }
   if (!a.isfinite().all().item<bool>() || !b.isfinite().all().item<bool>()) return {};
@@ -312,10 +311,8 @@ class HeadFit {
                                  .to(gram.scalar_type());
     double mu = 0.02 * gram.diagonal().mean().item<double>();
     for (int i = 0; i <= 3; ++i, mu *= 10) {
-      at::Tensor m = gram.clone();
-      m.diagonal().add_(mu);
-      const auto [l, info] = at::linalg_cholesky_ex(m);
-      if (info.item<int32_t>() != 0) continue;
+      const at::Tensor l = cholesky_factor(gram, mu);
+      if (!l.defined()) continue;
       const at::Tensor step =
           at::cholesky_solve(slope.unsqueeze(1), l).squeeze(1).clamp_(-1.0, 1.0);
       const at::Tensor next = (beta_ + step).clamp_(kBiasLow, top);

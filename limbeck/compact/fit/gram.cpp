@@ -5,10 +5,13 @@
 #include "limbeck/model/kernels/cpu_path.h"
 #include "limbeck/model/kernels/feature_rows.h"
 #include "limbeck/model/kernels/float_products.h"
+#include "limbeck/model/kernels/row_products.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Context.h>
 
 #include <limits>
+#include <vector>
 
 namespace limbeck {
 namespace {
@@ -93,34 +96,57 @@ class FactoredGram : public Gram {
   int64_t size_;
 };
 
+/// Features by slot in bf16, and their squares.
+struct TurnedFeatures {
+  explicit TurnedFeatures(const at::Tensor& b)
+      : rows(at::empty({b.size(1), round_up(b.size(0), 32)}, at::kBFloat16)),
+        squares(at::empty({b.size(1)}, at::kDouble)) {
+    const at::Tensor x = b.contiguous();
+    turn_features({x.size(0), x.size(1), x.const_data_ptr<float>(),
+                   reinterpret_cast<Bf16*>(rows.mutable_data_ptr<at::BFloat16>()), rows.size(1),
+                   squares.mutable_data_ptr<double>()});
+  }
+  /// Products of some of the slots with some, [left, right] f64 at `out`.
+  void multiply(const RowChoice& left, const RowChoice& right, double* out) const {
+    row_products({reinterpret_cast<const Bf16*>(rows.const_data_ptr<at::BFloat16>()), rows.size(1),
+                  left, right, out, right.count});
+  }
+  at::Tensor rows;     ///< [T, r] bf16, r padded
+  at::Tensor squares;  ///< [T]
+};
+
 class TiledGram : public Gram {
  public:
-  explicit TiledGram(const at::Tensor& b) {
-    // Rows of the transposed matrix are what the columns' products run over.
-    const at::Tensor x = b.contiguous();
-    bt_ = at::empty({x.size(1), round_up(x.size(0), 32)}, at::kBFloat16);
-    diagonal_ = at::empty({x.size(1)}, at::kDouble);
-    turn_features({x.size(0), x.size(1), x.const_data_ptr<float>(),
-                   reinterpret_cast<Bf16*>(bt_.mutable_data_ptr<at::BFloat16>()), bt_.size(1),
-                   diagonal_.mutable_data_ptr<double>()});
+  explicit TiledGram(const at::Tensor& b) : b_(b) {}
+  int64_t size() const override { return b_.rows.size(0); }
+  at::Tensor diagonal() const override { return b_.squares; }
+  at::Tensor columns(const at::Tensor& index) const override {
+    if (!row_products_serve()) return product(b_.rows, b_.rows, index);
+    return product({size(), nullptr, 0}, index).t();
   }
-  int64_t size() const override { return bt_.size(0); }
-  at::Tensor diagonal() const override { return diagonal_; }
-  at::Tensor columns(const at::Tensor& index) const override { return product(bt_, index); }
   at::Tensor block(const at::Tensor& index) const override {
-    return product(bt_.index_select(0, index), index);
+    if (!row_products_serve()) return product(b_.rows, b_.rows.index_select(0, index), index);
+    return product({index.size(0), index.const_data_ptr<int64_t>(), 0}, index);
   }
   at::Tensor times(const at::Tensor& m) const override {
-    const at::Tensor b = bt_.to(at::kDouble);
+    const at::Tensor b = b_.rows.to(at::kDouble);
     return at::mm(b, at::mm(b.t(), m));
   }
 
  private:
+  /// Slots `index` times others, in one kernel, which needs tile units.
+  at::Tensor product(const RowChoice& others, const at::Tensor& index) const {
+    at::Tensor out = at::empty({index.size(0), others.count}, at::kDouble);
+    b_.multiply({index.size(0), index.const_data_ptr<int64_t>(), 0}, others,
+                out.mutable_data_ptr<double>());
+    return out;
+  }
   /// rows [r, k] times the columns `index` of B.
-  at::Tensor product(const at::Tensor& rows, const at::Tensor& index) const {
-    const int64_t c = index.size(0), wide = (c + 15) / 16 * 16, k = bt_.size(1);
+  static at::Tensor product(const at::Tensor& all, const at::Tensor& rows,
+                            const at::Tensor& index) {
+    const int64_t c = index.size(0), wide = (c + 15) / 16 * 16, k = all.size(1);
     at::Tensor right = at::zeros({k, wide}, at::kBFloat16);
-    right.narrow(1, 0, c).copy_(bt_.index_select(0, index).t());
+    right.narrow(1, 0, c).copy_(all.index_select(0, index).t());
     const PackedMatrix packed = pack_matrix(right);
     at::Tensor out = at::empty({rows.size(0), wide}, at::kFloat);
     constexpr int64_t kRows = 64;
@@ -131,8 +157,7 @@ class TiledGram : public Gram {
     return out.narrow(1, 0, c).to(at::kDouble);
   }
 
-  at::Tensor bt_;  ///< [T, r] bf16, r padded
-  at::Tensor diagonal_;
+  TurnedFeatures b_;
 };
 
 /// Calls fn with the weighted features sqrt(omega) A of one batch of queries after another.
@@ -170,7 +195,42 @@ at::Tensor attention_gram(const HeadProblem& problem, int64_t batch) {
   return g;
 }
 
+namespace {
+
+/// Whether products of f32 matrices may round their operands to bf16, and tile units are there.
+bool tiles_may_multiply(const at::Tensor& a) {
+  return a.scalar_type() == at::kFloat && row_products_serve() &&
+         at::globalContext().float32MatmulPrecision() == at::Float32MatmulPrecision::MEDIUM;
+}
+
+at::Tensor tiled_square(const at::Tensor& a) {
+  constexpr int64_t kSlots = 32;
+  const int64_t size = a.size(1);
+  const TurnedFeatures turned(a);
+  at::Tensor g = at::empty({size, size}, at::kFloat);
+  float* to = g.mutable_data_ptr<float>();
+  std::vector<double> strip(static_cast<size_t>(kSlots * size));
+  for (int64_t first = 0; first < size; first += kSlots) {
+    const int64_t count = std::min(kSlots, size - first), wide = size - first;
+    turned.multiply({count, nullptr, first}, {wide, nullptr, first}, strip.data());
+    for (int64_t i = 0; i < count; ++i)
+      for (int64_t j = i; j < wide; ++j)
+        to[(first + i) * size + first + j] = static_cast<float>(strip[i * wide + j]);
+    for (int64_t j = 0; j < wide; ++j)
+      for (int64_t i = 0; i < std::min(count, j); ++i)
+        to[(first + j) * size + first + i] = static_cast<float>(strip[i * wide + j]);
+  }
+  return g;
+}
+
+}  // namespace
+
 at::Tensor symmetric_product(const at::Tensor& a) {
+  if (tiles_may_multiply(a)) return tiled_square(a);
+  return symmetric_product_plain(a);
+}
+
+at::Tensor symmetric_product_plain(const at::Tensor& a) {
   constexpr int64_t kPanel = 128;  // narrower ones slow the products down
   const int64_t size = a.size(1);
   at::Tensor g = at::empty({size, size}, a.options());

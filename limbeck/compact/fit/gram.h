@@ -32,8 +32,11 @@ std::unique_ptr<Gram> factored_gram(at::Tensor b);
 /// as factored_gram. The diagonal is that of the rounded B.
 std::unique_ptr<Gram> tiled_gram(at::Tensor b);
 
-/// A' A [T, T] of rows a [n, T], f32 or f64 as a is, by panels above the diagonal only.
+/// A' A [T, T] of rows a [n, T], f32 or f64 as a is: above the diagonal only, on tile units where
+/// the precision that is set allows bf16 operands.
 at::Tensor symmetric_product(const at::Tensor& a);
+/// The same by torch's products.
+at::Tensor symmetric_product_plain(const at::Tensor& a);
 
 /// X' [X | Y] in f64 of rows x [n, t] and y [n, k] f32: products and sums of some hundred rows in
 /// f32, whatever precision is set and however small a column is. Everything that a least-squares

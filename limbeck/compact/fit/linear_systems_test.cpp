@@ -1,8 +1,11 @@
+#include "limbeck/compact/fit/cholesky.h"
 #include "limbeck/compact/fit/gram.h"
 #include "limbeck/compact/fit/growing_cholesky.h"
 #include "limbeck/compact/fit/synthetic_heads.h"
 #include "limbeck/compact/fit/weights.h"
+#include "limbeck/model/precision.h"
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -107,6 +110,50 @@ TEST(GramTest, PanelsAboveTheDiagonalAreTheWholeProduct) {
       EXPECT_LT((g - want).abs().max().item<double>(), type == at::kFloat ? 1e-4 : 1e-12) << size;
       EXPECT_TRUE(at::equal(g, g.t())) << size;
     }
+}
+
+/// Whatever precision is set: tiles round the operands to bf16, as torch's products do there.
+TEST(GramTest, TileProductsEqualTorchs) {
+  const MediumPrecision medium;
+  Random random(36);
+  for (const int64_t size : {1, 31, 32, 33, 200, 513}) {
+    const at::Tensor a =
+        normal({150, size}, random).to(at::kBFloat16).to(at::kFloat);  // nothing to be rounded
+    const at::Tensor g = symmetric_product(a), want = symmetric_product_plain(a.to(at::kDouble));
+    EXPECT_EQ(g.scalar_type(), at::kFloat);
+    EXPECT_LT((g - want).abs().max().item<double>(), 1e-4) << size;
+    EXPECT_TRUE(at::equal(g, g.t())) << size;
+  }
+}
+
+TEST(CholeskyFactorTest, EqualsTorchs) {
+  Random random(37);
+  for (const at::ScalarType type : {at::kFloat, at::kDouble})
+    for (const int64_t size : {1, 2, 31, 200}) {
+      const at::Tensor x = normal({size + 10, size}, random).to(at::kDouble);
+      const at::Tensor a = at::mm(x.t(), x), b = normal({size, 3}, random).to(type);
+      const at::Tensor before = a.to(type), m = before.clone();
+      const at::Tensor l = cholesky_factor(m, 0.5);
+      ASSERT_TRUE(l.defined());
+      EXPECT_TRUE(at::equal(m, before));
+      const at::Tensor ridged = a + 0.5 * at::eye(size, at::kDouble);
+      const double near = type == at::kFloat ? 1e-3 : 1e-9;
+      EXPECT_LT((l.tril() - at::linalg_cholesky(ridged)).abs().max().item<double>(), near);
+      EXPECT_LT((at::cholesky_solve(b, l) - at::linalg_solve(ridged, b.to(at::kDouble)))
+                    .abs()
+                    .max()
+                    .item<double>(),
+                near);
+    }
+}
+
+TEST(CholeskyFactorTest, IsUndefinedWhereThereIsNone) {
+  const at::Tensor a = at::eye(5, at::kDouble);
+  a[3][3] = -2.0;
+  EXPECT_FALSE(cholesky_factor(a, 1.0).defined());
+  EXPECT_TRUE(cholesky_factor(a, 3.0).defined());
+  a[3][3] = NAN;
+  EXPECT_FALSE(cholesky_factor(a, 3.0).defined());
 }
 
 TEST(GrowingCholeskyTest, GrowsShrinksAndSolves) {

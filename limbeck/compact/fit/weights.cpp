@@ -1,5 +1,6 @@
 #include "limbeck/compact/fit/weights.h"
 
+#include "limbeck/compact/fit/cholesky.h"
 #include "limbeck/compact/fit/gram.h"
 
 #include <ATen/ATen.h>
@@ -14,10 +15,8 @@ namespace {
 /// it never does, which needs numbers that are not finite.
 at::Tensor solve_ridged(const at::Tensor& a, const at::Tensor& b, double ridge, int64_t& rescues) {
   for (int i = 0; i < 12; ++i, ridge *= 10) {
-    at::Tensor m = a.clone();
-    m.diagonal().add_(ridge);
-    const auto [l, info] = at::linalg_cholesky_ex(m);
-    if (info.item<int32_t>() == 0) return at::cholesky_solve(b.unsqueeze(1), l).squeeze(1);
+    const at::Tensor l = cholesky_factor(a, ridge);
+    if (l.defined()) return at::cholesky_solve(b.unsqueeze(1), l).squeeze(1);
     ++rescues;
   }
   return at::full_like(b, 0.0);

@@ -63,5 +63,15 @@ TEST_P(FeatureRowsTest, TurnedFeaturesEqualTheReference) {
   }
 }
 
+TEST_P(FeatureRowsTest, TurnedSpecialNumbersRoundAsOneByOne) {
+  std::vector<float> x = {NAN,         INFINITY,    -INFINITY, 3.4e38F,
+                          1.00390625F, 1.01171875F, -0.0F,     1e-40F};
+  const auto rows = static_cast<int64_t>(x.size());
+  std::vector<Bf16> got(rows);
+  double squares = 0;
+  turn_features({rows, 1, x.data(), got.data(), rows, &squares});
+  for (int64_t i = 0; i < rows; ++i) EXPECT_EQ(got[i].bits, to_bf16(x[i]).bits) << x[i];
+}
+
 }  // namespace
 }  // namespace limbeck

@@ -3,12 +3,14 @@
 #include "limbeck/model/kernels/attention_slice.h"
 #include "limbeck/model/kernels/cpu_path.h"
 #include "limbeck/model/kernels/row_attention.h"
+#include "limbeck/model/kernels/row_products.h"
 
 namespace limbeck {
 
-bool cpu_has_amx() { return false; }  // so the pointer below is never looked at
+bool cpu_has_amx() { return false; }  // so the pointers below are never looked at
 
 const SliceKernel kSliceAmxBf16 = nullptr;
 const RowAttentionKernel kRowAttentionAmx = {};
+const RowProductsKernel kRowProductsAmx = {};
 
 }  // namespace limbeck

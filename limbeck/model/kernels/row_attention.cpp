@@ -2,11 +2,11 @@
 
 #include "limbeck/base/error.h"
 #include "limbeck/model/kernels/cpu_path.h"
+#include "limbeck/model/kernels/line_space.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <memory>
 #include <vector>
 
 namespace limbeck {
@@ -18,11 +18,7 @@ bool row_attention_serves(int64_t dim) {
 void row_attention(const RowAttention& a) {
   LIMBECK_CHECK(row_attention_serves(a.dim) && a.slots > 0 && a.scale > 0,
                 "a head that this kernel does not serve");
-  constexpr int64_t kLine = 64;
-  // Not filled first; the kernel writes what it reads.
-  const std::unique_ptr<char[]> space(new char[kRowAttentionAmx.space(a) + kLine]);
-  const auto at = reinterpret_cast<uintptr_t>(space.get());
-  kRowAttentionAmx.run(a, space.get() + (kLine - at % kLine) % kLine);
+  kRowAttentionAmx.run(a, LineSpace(kRowAttentionAmx.space(a)).data());
 }
 
 void row_attention_reference(const RowAttention& a) {

@@ -1,0 +1,13 @@
+/// Cholesky factors of small symmetric matrices without the copies that torch's interface makes.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace limbeck {
+
+/// The factor L of m + ridge I = L L', m [t, t] f32 or f64 symmetric, in the lower triangle of what
+/// is returned, for at::cholesky_solve(); above it lies nothing of use. Undefined where m + ridge I
+/// is not positive definite or not a number.
+at::Tensor cholesky_factor(const at::Tensor& m, double ridge);
+
+}  // namespace limbeck
