@@ -192,9 +192,11 @@ class WpcScorer : public Scorer {
                          projected);
   }
 
+  static WpcTargets targets_of(const RowFeatures& f, const at::Tensor& h) {
+    return {h.to(at::kDouble), f.targets.square().sum(at::kDouble).item<double>(), f.total};
+  }
   static WpcTargets targets_of(const RowFeatures& f) {
-    return {at::mm(f.a.t(), f.targets).to(at::kDouble),
-            f.targets.square().sum(at::kDouble).item<double>(), f.total};
+    return targets_of(f, at::mm(f.a.t(), f.targets));
   }
 
   /// All rows of `f`; the first `projected` of the forced slots are projected out.
@@ -202,7 +204,7 @@ class WpcScorer : public Scorer {
                                 int64_t open, bool bf16, int64_t projected) {
     const auto forced = static_cast<int64_t>(o.forced.size());
     const int64_t size = f.a.size(1);
-    at::Tensor &a = f.a, &targets = f.targets;
+    at::Tensor h;
     if (forced > 0) {
       at::Tensor index =
           at::tensor(std::vector<int64_t>(o.forced.begin(), o.forced.end()), at::kLong);
@@ -211,15 +213,18 @@ class WpcScorer : public Scorer {
             index.index_select(0, f.energy.index_select(0, index).argsort(0, /*descending=*/true));
         const at::Tensor rest = index.narrow(0, projected, forced - projected);
         const at::Tensor off = values.index_select(0, rest) - f.mean;
-        targets.sub_(at::mm(a.index_select(1, rest),
-                            at::cat({at::full({rest.size(0), 1}, f.lam, at::kFloat), off}, 1)));
+        f.targets.sub_(at::mm(f.a.index_select(1, rest),
+                              at::cat({at::full({rest.size(0), 1}, f.lam, at::kFloat), off}, 1)));
         index = index.narrow(0, 0, projected);
       }
-      if (!project_out(a.index_select(1, index), a, targets)) return {{}, {0.0}};
+      h = project_out(f.a.index_select(1, index), f);
+      if (!h.defined()) return {{}, {0.0}};
+    } else {
+      h = at::mm(f.a.t(), f.targets);
     }
 
-    const auto gram = bf16 ? tiled_gram(a) : factored_gram(a);
-    const WpcTargets t = targets_of(f);
+    const auto gram = bf16 ? tiled_gram(f.a) : factored_gram(f.a);
+    const WpcTargets t = targets_of(f, h);
     WpcOptions free;
     free.limit = std::min(open, size - forced);
     free.duplicate = 1e-3;
@@ -236,13 +241,14 @@ class WpcScorer : public Scorer {
     return out;
   }
 
-  /// Takes the span of the columns `known` [m, f] out of a [m, T] and targets [m, 1 + D]. False
-  /// when the columns cannot be factorised.
-  static bool project_out(const at::Tensor& known, at::Tensor& a, at::Tensor& targets) {
-    const int64_t f = known.size(1);
-    at::Tensor af = at::zeros({a.size(0), product_size(f)}, at::kFloat);  // [m, f], padded
-    af.narrow(1, 0, f).copy_(known);
-    at::Tensor g = at::mm(af.t(), af).narrow(0, 0, f).narrow(1, 0, f).to(at::kDouble);
+  /// Takes the span of the columns `known` [m, k] out of the features and targets of `f`. Returns
+  /// what is left of features times targets [T, 1 + D]; undefined when the columns cannot be
+  /// factorised.
+  static at::Tensor project_out(const at::Tensor& known, RowFeatures& f) {
+    const int64_t k = known.size(1), wide = product_size(k), m = f.a.size(0);
+    at::Tensor af = at::zeros({m, wide}, at::kFloat);  // [m, k], padded
+    af.narrow(1, 0, k).copy_(known);
+    at::Tensor g = at::mm(af.t(), af).narrow(0, 0, k).narrow(1, 0, k).to(at::kDouble);
     // Slots that nobody reads stay next to nothing beside the ridge.
     const at::Tensor scale = g.diagonal().clamp_min(1e-30).rsqrt();
     g = g * scale.unsqueeze(0) * scale.unsqueeze(1);
@@ -250,15 +256,21 @@ class WpcScorer : public Scorer {
     // Products of bf16 operands err by some 1e-5 of the diagonal.
     g.diagonal().add_(1e-4);
     const auto [l, info] = at::linalg_cholesky_ex(g);
-    if (info.item<int32_t>() != 0) return false;
-    // Rows of w span the forced features, orthonormal.
-    at::Tensor w = at::zeros({af.size(1), af.size(0)}, at::kFloat);
-    w.narrow(0, 0, f).copy_(at::linalg_solve_triangular(
-        l.to(at::kFloat), (af.narrow(1, 0, f) * scale.to(at::kFloat)).t().contiguous(),
+    if (info.item<int32_t>() != 0) return {};
+    // The first rows of w span the forced features, orthonormal but for the ridge. The targets less
+    // that span, twice, come behind them: their products with the features are those of what is
+    // left of both, and all of A goes through one product.
+    const int64_t targets = f.targets.size(1);
+    at::Tensor w = at::zeros({wide + targets, m}, at::kFloat);
+    const at::Tensor span = w.narrow(0, 0, wide), rest = w.narrow(0, wide, targets);
+    span.narrow(0, 0, k).copy_(at::linalg_solve_triangular(
+        l.to(at::kFloat), (af.narrow(1, 0, k) * scale.to(at::kFloat)).t().contiguous(),
         /*upper=*/false));
-    a.addmm_(w.t(), at::mm(w, a), 1, -1);
-    targets.addmm_(w.t(), at::mm(w, targets), 1, -1);
-    return true;
+    f.targets.addmm_(span.t(), at::mm(span, f.targets), 1, -1);
+    rest.copy_((f.targets - at::mm(span.t(), at::mm(span, f.targets))).t());
+    const at::Tensor seen = at::mm(w, f.a);
+    f.a.addmm_(span.t(), seen.narrow(0, 0, wide), 1, -1);
+    return seen.narrow(0, wide, targets).t();
   }
 
   /// A sketch chooses the pool, exact features of the pool decide.
