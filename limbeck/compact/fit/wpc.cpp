@@ -98,9 +98,7 @@ class Factorisation {
       : gram_(gram), options_(o), total_(targets.total), r_(gram, targets, o) {
     limit_ = std::min(options_.limit, gram.size());
     taken_.assign(gram.size(), 0);
-    const int64_t stride = round_up(gram.size(), kPivotColumns);
-    l_ = at::empty({limit_, stride}, at::kDouble);
-    l_.narrow(1, gram.size(), stride - gram.size()).zero_();
+    l_ = at::empty({PivotFactor::size(gram.size(), limit_)}, at::kDouble);
     out_.energy.push_back(r_.energy / total_);
   }
 
@@ -117,12 +115,17 @@ class Factorisation {
  private:
   int64_t count() const { return static_cast<int64_t>(out_.order.size()); }
 
+  PivotFactor factor() const { return {l_.mutable_data_ptr<double>(), limit_}; }
+
   Block block_of(const std::vector<int32_t>& slots) const {
     const at::Tensor index = index_of(slots);
     at::Tensor g = gram_.block(index);
     if (count() > 0) {
-      const at::Tensor l = l_.narrow(0, 0, count()).index_select(1, index);
-      g = g - at::mm(l.t(), l);
+      const at::Tensor l = at::empty({index.size(0), count()}, at::kDouble);
+      double* to = l.mutable_data_ptr<double>();
+      for (const int32_t slot : slots)
+        for (int64_t k = 0; k < count(); ++k) *to++ = *factor().at(slot, k);
+      g = g - at::mm(l, l.t());
     }
     return {g, r_.h.index_select(0, index), r_.squares.index_select(0, index),
             r_.least.index_select(0, index)};
@@ -184,15 +187,15 @@ class Factorisation {
     const int64_t picks = count() - before, size = gram_.size();
     if (picks == 0) return;
     const at::Tensor index = index_of({out_.order.begin() + before, out_.order.end()});
-    l_.narrow(0, before, picks).narrow(1, 0, size).copy_(gram_.columns(index).t());
+    const at::Tensor g = gram_.columns(index).t().contiguous();
     PivotRows rows;
     rows.slots = size;
     rows.picks = picks;
     rows.width = r_.h.size(1);
     rows.before = before;
     rows.pivots = index.const_data_ptr<int64_t>();
-    rows.l = l_.mutable_data_ptr<double>();
-    rows.stride = l_.size(1);
+    rows.g = g.const_data_ptr<double>();
+    rows.l = factor();
     rows.diagonal = r_.diag.mutable_data_ptr<double>();
     rows.h = r_.h.mutable_data_ptr<double>();
     rows.squares = r_.squares.mutable_data_ptr<double>();
@@ -209,7 +212,7 @@ class Factorisation {
   double total_;
   Residual r_;
   int64_t limit_ = 0;
-  at::Tensor l_;  ///< [limit, T, padded] L'
+  at::Tensor l_;  ///< factor()
   std::vector<uint8_t> taken_;
   WpcOrder out_;
 };

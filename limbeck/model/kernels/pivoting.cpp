@@ -17,25 +17,30 @@ const PivotKernels& kernels() {
   }
 }
 
-/// L at the pivots, [picks, before].
-std::vector<double> at_pivots(const PivotRows& r, int64_t rows) {
-  std::vector<double> picked(static_cast<size_t>(rows * r.before));
+/// L at the pivots, [before, width].
+std::vector<double> at_pivots(const PivotRows& r, int64_t width) {
+  std::vector<double> picked(static_cast<size_t>(width * r.before));
   for (int64_t i = 0; i < r.picks; ++i)
-    for (int64_t k = 0; k < r.before; ++k)
-      picked[i * r.before + k] = r.l[k * r.stride + r.pivots[i]];
+    for (int64_t k = 0; k < r.before; ++k) picked[k * width + i] = *r.l.at(r.pivots[i], k);
   return picked;
 }
 
 /// The Cholesky factor of what is left of G at the pivots, its diagonal inverted; returns how many
 /// of its rows there are.
-int64_t root_of(const PivotRows& r, const std::vector<double>& picked, std::vector<double>& root) {
+int64_t root_of(const PivotRows& r, const std::vector<double>& picked, int64_t width,
+                std::vector<double>& root) {
   const int64_t n = r.picks;
   root.assign(static_cast<size_t>(n * n), 0.0);
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j <= i; ++j) root[i * n + j] = r.g[i * r.slots + r.pivots[j]];
+  for (int64_t k = 0; k < r.before; ++k) {
+    const double* row = picked.data() + k * width;
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t j = 0; j <= i; ++j) root[i * n + j] -= row[i] * row[j];
+  }
   for (int64_t i = 0; i < n; ++i) {
     for (int64_t j = 0; j <= i; ++j) {
-      double x = r.l[(r.before + i) * r.stride + r.pivots[j]];
-      for (int64_t k = 0; k < r.before; ++k)
-        x -= picked[i * r.before + k] * picked[j * r.before + k];
+      double x = root[i * n + j];
       for (int64_t k = 0; k < j; ++k) x -= root[i * n + k] * root[j * n + k];
       if (j < i) {
         root[i * n + j] = x * root[j * n + j];
@@ -82,7 +87,7 @@ int64_t pivot_rows(const PivotRows& rows) {
   const std::vector<double> picked = at_pivots(rows, plan.rounded);
   std::vector<double> root;
   PivotRows r = rows;
-  if (const int64_t left = root_of(rows, picked, root); left < rows.picks) {
+  if (const int64_t left = root_of(rows, picked, plan.rounded, root); left < rows.picks) {
     // The factor of fewer pivots is a part of this one, but its rows are shorter.
     for (int64_t i = 0; i < left; ++i)
       for (int64_t j = 0; j < left; ++j) root[i * left + j] = root[i * rows.picks + j];
@@ -108,18 +113,16 @@ int64_t pivot_rows(const PivotRows& rows) {
 
 int64_t pivot_rows_reference(const PivotRows& r) {
   for (int64_t i = 0; i < r.picks; ++i) {
-    double* row = r.l + (r.before + i) * r.stride;
+    std::vector<double> row(r.g + i * r.slots, r.g + (i + 1) * r.slots);
     const int64_t p = r.pivots[i];
-    for (int64_t k = 0; k < r.before + i; ++k) {
-      const double* old = r.l + k * r.stride;
-      const double at_pivot = old[p];
-      for (int64_t j = 0; j < r.slots; ++j) row[j] -= at_pivot * old[j];
-    }
+    for (int64_t k = 0; k < r.before + i; ++k)
+      for (int64_t j = 0; j < r.slots; ++j) row[j] -= *r.l.at(p, k) * *r.l.at(j, k);
     if (!(row[p] > 0)) return i;
     const double root = std::sqrt(row[p]);
     std::vector<double> c(r.h + p * r.width, r.h + (p + 1) * r.width);
     for (int64_t j = 0; j < r.slots; ++j) {
       row[j] /= root;
+      *r.l.at(j, r.before + i) = row[j];
       r.diagonal[j] -= row[j] * row[j];
       r.squares[j] = 0;
       for (int64_t k = 0; k < r.width; ++k) {

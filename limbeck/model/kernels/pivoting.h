@@ -10,9 +10,23 @@
 
 namespace limbeck {
 
-/// Rows of H have a multiple of this many numbers, rows of L' one of kPivotColumns.
+/// Rows of H have a multiple of this many numbers.
 inline constexpr int64_t kPivotWidth = 8;
+
+/// L by panels of kPivotColumns slots, [panels, limit, kPivotColumns]: what belongs to a panel lies
+/// together, whatever the number of slots.
 inline constexpr int64_t kPivotColumns = 64;
+struct PivotFactor {
+  double* l = nullptr;
+  int64_t limit = 0;  ///< pivots that there is room for
+  static int64_t size(int64_t slots, int64_t limit) {
+    return (slots + kPivotColumns - 1) / kPivotColumns * kPivotColumns * limit;
+  }
+  /// What slot `slot` has of pivot k; that of pivot k + 1 lies kPivotColumns further on.
+  double* at(int64_t slot, int64_t k) const {
+    return l + (slot / kPivotColumns * limit + k) * kPivotColumns + slot % kPivotColumns;
+  }
+};
 
 /// One pivot among a few candidates.
 struct PivotBlock {
@@ -31,15 +45,14 @@ struct PivotRows {
   int64_t slots = 0, picks = 0, width = 0;
   int64_t before = 0;               ///< pivots of earlier calls
   const int64_t* pivots = nullptr;  ///< [picks] slots
-  /// [before + picks, stride] L'. The last `picks` rows come as those of G and go as those of L'.
-  double* l = nullptr;
-  int64_t stride = 0;          ///< slots or more; what lies behind the slots must be finite
-  double* diagonal = nullptr;  ///< [slots] loses the squares of the new rows
-  double* h = nullptr;         ///< [slots, width]
-  double* squares = nullptr;   ///< [slots] of h by row, renewed
+  const double* g = nullptr;        ///< [picks, slots] the pivots' rows of G
+  PivotFactor l;                    ///< gains the pivots [before, before + picks)
+  double* diagonal = nullptr;       ///< [slots] loses the squares of the new rows
+  double* h = nullptr;              ///< [slots, width]
+  double* squares = nullptr;        ///< [slots] of h by row, renewed
 };
 /// Returns how many pivots had something left: at the first that has not it stops, having changed
-/// nothing on behalf of that one and those behind it, whose rows of L' are undefined.
+/// nothing on behalf of that one and those behind it, whose part of L is undefined.
 int64_t pivot_rows(const PivotRows& rows);
 int64_t pivot_rows_reference(const PivotRows& rows);
 

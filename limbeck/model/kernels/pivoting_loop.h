@@ -11,12 +11,12 @@ namespace limbeck {
 /// What pivot_rows() has worked out before it turns to all slots.
 struct PivotPlan {
   int64_t picks = 0, rounded = 0;  ///< the latter a multiple of kPivotGroup
-  const double* picked = nullptr;  ///< [rounded, before] L at the pivots, 0 behind the picks
+  const double* picked = nullptr;  ///< [before, rounded] L at the pivots, 0 behind the picks
   const double* root = nullptr;    ///< [picks, picks] lower, its diagonal inverted
   const double* c = nullptr;       ///< [picks, width]
   double* space = nullptr;         ///< [rounded, kPivotColumns]
 };
-inline constexpr int64_t kPivotGroup = 4;
+inline constexpr int64_t kPivotGroup = 8;
 
 struct PivotKernels {
   double (*block)(const PivotBlock&, int64_t pivot, double* space);  ///< space [size + width]
@@ -66,35 +66,41 @@ double pivot_one(const PivotBlock& b, int64_t pivot, double* space) {
   return sum8(energy);
 }
 
-/// w [kPivotGroup, 16 columns] = g - picked times l, over all rows that L' had before.
-void remainder(const PivotRows& r, const PivotPlan& plan, int64_t pick, int64_t first, double* w) {
-  constexpr int64_t kGroup = kPivotGroup;
-  Eight a[kGroup] = {}, b[kGroup] = {};
-  const double* picked = plan.picked + pick * r.before;
-  const double* l = r.l + first;
-  for (int64_t k = 0; k < r.before; ++k, l += r.stride) {
-    const Eight x = eight(l), y = eight(l + 8);
-    for (int i = 0; i < kGroup; ++i) {
-      a[i] += picked[i * r.before + k] * x;
-      b[i] += picked[i * r.before + k] * y;
-    }
+/// Accumulators of a step: as many as there are registers for.
+#ifdef __AVX512F__
+constexpr int kRows = 8, kRuns = 2;
+#else
+constexpr int kRows = 4, kRuns = 1;
+#endif
+
+/// w [kRows, kRuns times 8 columns] -= picked times what L had before of those columns.
+void remainder(const PivotRows& r, const PivotPlan& plan, int64_t pick, const double* l,
+               double* w) {
+  Eight sum[kRows][kRuns] = {};
+  const double* picked = plan.picked + pick;
+  for (int64_t k = 0; k < r.before; ++k, l += kPivotColumns, picked += plan.rounded) {
+    Eight x[kRuns];
+    for (int j = 0; j < kRuns; ++j) x[j] = eight(l + 8 * j);
+    for (int i = 0; i < kRows; ++i)
+      for (int j = 0; j < kRuns; ++j) sum[i][j] += picked[i] * x[j];
   }
-  for (int64_t i = 0; i < kGroup && pick + i < plan.picks; ++i) {
-    const double* g = r.l + (r.before + pick + i) * r.stride + first;
-    eight(w + i * kPivotColumns) = eight(g) - a[i];
-    eight(w + i * kPivotColumns + 8) = eight(g + 8) - b[i];
-  }
+  for (int i = 0; i < kRows; ++i)
+    for (int j = 0; j < kRuns; ++j) eight(w + i * kPivotColumns + 8 * j) -= sum[i][j];
 }
 
 void pivot_columns(const PivotRows& r, const PivotPlan& plan, int64_t first) {
   double* w = plan.space;
-  for (int64_t i = 0; i < plan.picks; i += kPivotGroup)
-    for (int64_t j = 0; j < kPivotColumns; j += 16)
-      remainder(r, plan, i, first + j, w + i * kPivotColumns + j);
-  // Rows of L' by forward substitution.
+  const int64_t count = r.slots - first < kPivotColumns ? r.slots - first : kPivotColumns;
+  for (int64_t i = 0; i < plan.rounded; ++i)
+    for (int64_t j = 0; j < kPivotColumns; ++j)
+      w[i * kPivotColumns + j] = i < plan.picks && j < count ? r.g[i * r.slots + first + j] : 0.0;
+  for (int64_t i = 0; i < plan.rounded; i += kRows)
+    for (int64_t j = 0; j < kPivotColumns; j += 8 * kRuns)
+      remainder(r, plan, i, r.l.at(first, 0) + j, w + i * kPivotColumns + j);
+  // What the pivots have of one another, by forward substitution.
   for (int64_t i = 0; i < plan.picks; ++i) {
     const double* root = plan.root + i * plan.picks;
-    double* l = r.l + (r.before + i) * r.stride + first;
+    double* l = r.l.at(first, r.before + i);
     for (int64_t j = 0; j < kPivotColumns; j += 8) {
       Eight x = eight(w + i * kPivotColumns + j);
       for (int64_t k = 0; k < i; ++k) x -= root[k] * eight(w + k * kPivotColumns + j);
@@ -103,7 +109,6 @@ void pivot_columns(const PivotRows& r, const PivotPlan& plan, int64_t first) {
       eight(l + j) = x;
     }
   }
-  const int64_t count = r.slots - first < kPivotColumns ? r.slots - first : kPivotColumns;
   for (int64_t j = 0; j < count; ++j) {
     double* h = r.h + (first + j) * r.width;
     const double* x = w + j;

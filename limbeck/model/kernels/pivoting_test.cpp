@@ -34,26 +34,26 @@ struct State {
   State(int64_t slots, int64_t width, int64_t limit, Random& random)
       : slots(slots),
         width(width),
-        stride((slots + kPivotColumns - 1) / kPivotColumns * kPivotColumns),
         g(gram(slots, slots + 20, random)),
-        l(static_cast<size_t>(limit * stride), 0.0),
+        limit(limit),
+        l(static_cast<size_t>(PivotFactor::size(slots, limit)), 0.0),
         h(normal_doubles(slots * width, random)),
         squares(static_cast<size_t>(slots), -1.0) {
     for (int64_t j = 0; j < slots; ++j) diagonal.push_back(g[j * slots + j]);
   }
   template <class F>
   int64_t take(const std::vector<int64_t>& pivots, F&& kernel) {
-    for (size_t i = 0; i < pivots.size(); ++i)
-      std::copy_n(g.begin() + pivots[i] * slots, slots,
-                  l.begin() + (before + static_cast<int64_t>(i)) * stride);
+    std::vector<double> rows;
+    for (const int64_t p : pivots)
+      rows.insert(rows.end(), g.begin() + p * slots, g.begin() + (p + 1) * slots);
     PivotRows r;
     r.slots = slots;
     r.picks = static_cast<int64_t>(pivots.size());
     r.width = width;
     r.before = before;
     r.pivots = pivots.data();
-    r.l = l.data();
-    r.stride = stride;
+    r.g = rows.data();
+    r.l = {l.data(), limit};
     r.diagonal = diagonal.data();
     r.h = h.data();
     r.squares = squares.data();
@@ -61,8 +61,10 @@ struct State {
     before += taken;
     return taken;
   }
-  int64_t slots, width, stride, before = 0;
-  std::vector<double> g, l, h, squares, diagonal;
+  int64_t slots, width, before = 0;
+  std::vector<double> g;
+  int64_t limit;
+  std::vector<double> l, h, squares, diagonal;
 };
 
 class PivotingTest : public KernelTest {};
