@@ -74,7 +74,8 @@ class OmpScorer : public Scorer {
     const Features f = softmax_features(attention_logits(p.queries, p.keys, p.bias, p.scale));
     const at::Tensor m = f.a.amax(1, true).reciprocal();
     const at::Tensor phi = f.a.mul_(m * p.weights.unsqueeze(1).sqrt());
-    return gomp(symmetric_product(phi), limit);
+    // In f32 whatever precision is set around this.
+    return gomp(joint_gram(phi, phi.narrow(1, 0, 0)).xx, limit);
   }
 
   OmpScorerOptions options_;

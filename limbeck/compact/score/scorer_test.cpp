@@ -4,6 +4,7 @@
 #include "limbeck/compact/score/fixture_testing.h"
 #include "limbeck/compact/score/head_problem.h"
 #include "limbeck/model/model_testing.h"
+#include "limbeck/model/precision.h"
 #include "limbeck/model/rotation.h"
 
 #include <ATen/ATen.h>
@@ -142,6 +143,35 @@ TEST(ScorerTest, PublishedSelectorsTellWhatTheirRowsSee) {
       EXPECT_TRUE(at::allclose(seen[h].top + seen[h].mass.log(), want.lse, 1e-5, 1e-6));
       EXPECT_FALSE(seen[h].reader.defined());
     }
+  }
+}
+
+/// Published methods compare by f32 features, whatever products of the rest are rounded to.
+TEST(ScorerTest, PublishedPicksDoNotDependOnThePrecisionThatIsSet) {
+  Random random(24);
+  LayerSegment slots;
+  const at::Tensor keys = test::random_tensor({150, 32}, random);  // all of them nearly twice
+  slots.keys =
+      at::cat({keys, keys + 0.05 * test::random_tensor({150, 32}, random)}).to(at::kBFloat16);
+  slots.values = test::random_tensor({300, 32}, random).to(at::kBFloat16);
+  slots.offsets = {0, 300};
+  slots.positions = at::arange(300, at::kInt);
+  LayerQueries queries{0, 0.3, {}};
+  queries.chunks.push_back(
+      {{0, 300}, 1.0, test::random_tensor({2, 400, 32}, random).to(at::kBFloat16), {}, {}});
+  ScoreInput in;
+  in.slots = &slots;
+  in.queries = &queries;
+  const std::vector<int64_t> budgets = {200};
+  in.budgets = budgets;
+  for (const OptionTexts& options :
+       {OptionTexts{{"form", "gram"}}, OptionTexts{}, OptionTexts{{"pace", "4/2"}}}) {
+    const auto scorer = make_scorer("omp", options);
+    at::Tensor full = at::empty({300}, at::kFloat), medium = at::empty({300}, at::kFloat);
+    scorer->score(in, full);
+    const MediumPrecision rounded;
+    scorer->score(in, medium);
+    EXPECT_TRUE(at::equal(full, medium));
   }
 }
 
