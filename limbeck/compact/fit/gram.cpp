@@ -248,6 +248,26 @@ at::Tensor symmetric_product_plain(const at::Tensor& a) {
   return g;
 }
 
+namespace {
+
+/// The symmetric matrix [t, t] f64 of which `upper` holds what is not below the diagonal, rows and
+/// columns times `scale` [t]. By squares that stay in the cache both ways.
+at::Tensor mirrored(const at::Tensor& upper, int64_t t, const at::Tensor& scale) {
+  constexpr int64_t kSquare = 64;
+  const at::Tensor g = at::empty({t, t}, at::kDouble);
+  const double *from = upper.const_data_ptr<double>(), *s = scale.const_data_ptr<double>();
+  double* to = g.mutable_data_ptr<double>();
+  const int64_t stride = upper.size(1);
+  for (int64_t rows = 0; rows < t; rows += kSquare)
+    for (int64_t columns = rows; columns < t; columns += kSquare)
+      for (int64_t i = rows; i < std::min(t, rows + kSquare); ++i)
+        for (int64_t j = std::max(i, columns); j < std::min(t, columns + kSquare); ++j)
+          to[i * t + j] = to[j * t + i] = from[i * stride + j] * s[i] * s[j];
+  return g;
+}
+
+}  // namespace
+
 JointGram joint_gram(const at::Tensor& x, const at::Tensor& y) {
   constexpr int64_t kRows = 128;  // of a thousand columns: they fit the second-level cache
   const int64_t n = x.size(0), t = x.size(1), k = y.size(1), width = round_up(t + k, kFloatPanel);
@@ -266,10 +286,8 @@ JointGram joint_gram(const at::Tensor& x, const at::Tensor& y) {
     const float* rows = both.const_data_ptr<float>();
     float_gram(rows, rows, m, width, gram.mutable_data_ptr<double>());
   }
-  const at::Tensor upper = gram.narrow(0, 0, t).narrow(1, 0, t).triu();
   const at::Tensor back = factor.to(at::kDouble).reciprocal();
-  return {(upper + upper.triu(1).t()) * back.unsqueeze(0) * back.unsqueeze(1),
-          gram.narrow(0, 0, t).narrow(1, t, k) * back.unsqueeze(1)};
+  return {mirrored(gram, t, back), gram.narrow(0, 0, t).narrow(1, t, k) * back.unsqueeze(1)};
 }
 
 }  // namespace limbeck
