@@ -209,6 +209,30 @@ TEST(WpcTest, ADuplicateIsNeverTakenTwice) {
   for (int32_t slot : r.order) EXPECT_EQ(seen[slot % 40]++, 0);
 }
 
+/// Blocks and columns round apart: what a block took for a pick may have nothing left.
+TEST(WpcTest, APickThatVanishesCountsAsExplained) {
+  struct Apart : Gram {
+    at::Tensor eye = at::eye(3, at::kDouble), twins = eye.clone();  // slots 0 and 1 are the same
+    Apart() { twins[0][1] = twins[1][0] = 1.0; }
+    int64_t size() const override { return 3; }
+    at::Tensor diagonal() const override { return at::ones({3}, at::kDouble); }
+    at::Tensor columns(const at::Tensor& i) const override { return twins.index_select(1, i); }
+    at::Tensor block(const at::Tensor& i) const override {
+      return eye.index_select(0, i).index_select(1, i);
+    }
+    at::Tensor times(const at::Tensor& m) const override { return at::mm(twins, m); }
+  } gram;
+  WpcTargets t;
+  t.h = at::tensor({3.0, 2.0, 1.0}, at::kDouble).unsqueeze(1);
+  t.energy = 20;
+  WpcOptions o;
+  o.limit = 3;
+  const WpcOrder got = wpc(gram, t, o);
+  EXPECT_EQ(got.order, (std::vector<int32_t>{0, 2}));
+  EXPECT_EQ(got.energy, (std::vector<double>{20, 11, 10}));
+  EXPECT_TRUE(got.rank_reached);
+}
+
 TEST(WpcTest, SketchAndPoolStayCloseToTheWholeGram) {
   double whole = 0, pooled = 0;
   for (uint64_t seed = 0; seed < 6; ++seed) {

@@ -201,7 +201,9 @@ class Factorisation {
     rows.squares = r_.squares.mutable_data_ptr<double>();
     const int64_t left = pivot_rows(rows);
     if (left == picks) return;
-    // Rounding left less of a pick than the block made out: it counts as explained.
+    // Rounding left less of a pick than the block made out: it counts as explained, and those
+    // behind it may be picked again.
+    for (int64_t i = before + left + 1; i < count(); ++i) taken_[out_.order[i]] = 0;
     out_.order.resize(static_cast<size_t>(before + left));
     out_.energy.resize(static_cast<size_t>(before + left) + 1);
     r_.energy = out_.energy.back() * total_;
