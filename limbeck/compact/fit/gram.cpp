@@ -109,7 +109,7 @@ struct TurnedFeatures {
   /// Products of some of the slots with some, [left, right] f64 at `out`.
   void multiply(const RowChoice& left, const RowChoice& right, double* out) const {
     row_products({reinterpret_cast<const Bf16*>(rows.const_data_ptr<at::BFloat16>()), rows.size(1),
-                  left, right, out, right.count});
+                  left, right, out});
   }
   at::Tensor rows;     ///< [T, r] bf16, r padded
   at::Tensor squares;  ///< [T]

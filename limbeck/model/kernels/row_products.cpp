@@ -21,7 +21,7 @@ void row_products_reference(const RowProducts& p) {
       for (int64_t d = 0; d < p.depth; ++d)
         sum += double{to_float(p.x[p.left[i] * p.depth + d])} *
                to_float(p.x[p.right[j] * p.depth + d]);
-      p.out[i * p.stride + j] = sum;
+      p.out[i * p.right.count + j] = sum;
     }
 }
 

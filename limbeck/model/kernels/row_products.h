@@ -25,7 +25,6 @@ struct RowProducts {
   int64_t depth = 0;        ///< a multiple of 32
   RowChoice left, right;    ///< the left ones are packed first: the shorter side is best there
   double* out = nullptr;    ///< [left.count, right.count]
-  int64_t stride = 0;       ///< of out, right.count or more
 };
 
 /// Whether the path in force has code for it.

@@ -103,7 +103,7 @@ void write(const RowProducts& p, const float* results, int64_t left, int64_t rig
   const __mmask32 inside = first_bits(p.right.count - right) & 0xffffU;
   const auto low = static_cast<__mmask8>(inside), high = static_cast<__mmask8>(inside >> 8);
   for (int64_t i = 0; i < kSide && left + i < p.left.count; ++i) {
-    double* to = p.out + (left + i) * p.stride + right;
+    double* to = p.out + (left + i) * p.right.count + right;
     const __m512 x = _mm512_castsi512_ps(row[i]);
     _mm512_mask_storeu_pd(to, low, _mm512_cvtps_pd(_mm512_castps512_ps256(x)));
     _mm512_mask_storeu_pd(to + 8, high, _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1)));
