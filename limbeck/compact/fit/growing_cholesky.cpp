@@ -1,5 +1,8 @@
 #include "limbeck/compact/fit/growing_cholesky.h"
 
+#include "limbeck/compact/fit/cholesky.h"
+#include "limbeck/compact/fit/dot.h"
+
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -8,14 +11,32 @@
 namespace limbeck {
 namespace {
 
-double dot(const double* a, const double* b, int64_t n) {
-  double sum[4] = {};
-  int64_t i = 0;
-  for (; i + 4 <= n; i += 4)
-    for (int64_t k = 0; k < 4; ++k) sum[k] += a[i + k] * b[i + k];
-  for (; i < n; ++i) sum[0] += a[i] * b[i];
-  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
-}
+/// Turns of neighbouring columns, the first of which are `first` and first + 1.
+struct Turns {
+  int64_t first = 0;
+  std::vector<double> cosines = {}, sines = {};
+
+  /// Applies those of columns [from, to) to some rows, whose numbers in column `from` are `carry`.
+  /// A row alone waits for each of its turns: several together do not.
+  template <int Rows>
+  void apply(double* const (&row)[Rows], int64_t from, int64_t to, double (&carry)[Rows]) const {
+    for (int64_t k = from; k < to; ++k) {
+      const double c = cosines[k - first], s = sines[k - first];
+      for (int i = 0; i < Rows; ++i) {
+        const double next = row[i][k + 1];
+        row[i][k] = c * carry[i] + s * next;
+        carry[i] = c * next - s * carry[i];
+      }
+    }
+  }
+  /// The turn that takes `next` into `carry`, which it returns.
+  double add(double carry, double next) {
+    const double length = std::hypot(carry, next);
+    cosines.push_back(carry / length);
+    sines.push_back(next / length);
+    return length;
+  }
+};
 
 }  // namespace
 
@@ -55,14 +76,54 @@ bool GrowingCholesky::close(const double* products, int64_t done, double right, 
   return true;
 }
 
+void GrowingCholesky::remove(int64_t i) {
+  constexpr int kTogether = 4;
+  const int64_t n = size() - 1;
+  // Row r of the new factor is row r + 1, with one number beyond its diagonal to be turned away.
+  for (int64_t r = i; r < n; ++r) std::copy_n(row(r + 1), r + 2, row(r));
+  Turns turns{.first = i};
+  for (int64_t r = i; r < n;) {
+    const auto close = [&](double carry, int64_t k) {
+      row(k)[k] = turns.add(carry, row(k)[k + 1]);
+      double* side[1] = {side_.data()};
+      double own[1] = {side_[k]};
+      turns.apply(side, k, k + 1, own);
+      side_[k + 1] = own[0];
+    };
+    if (r + kTogether <= n) {
+      double* rows[kTogether];
+      double carry[kTogether];
+      for (int j = 0; j < kTogether; ++j) {
+        rows[j] = row(r + j);
+        carry[j] = rows[j][i];
+      }
+      turns.apply(rows, i, r, carry);
+      for (int j = 0; j < kTogether; ++j) {
+        double* one[1] = {rows[j]};
+        double own[1] = {carry[j]};
+        turns.apply(one, r, r + j, own);
+        close(own[0], r + j);
+      }
+      r += kTogether;
+      continue;
+    }
+    double* one[1] = {row(r)};
+    double own[1] = {one[0][i]};
+    turns.apply(one, i, r, own);
+    close(own[0], r);
+    ++r;
+  }
+  side_.resize(n);
+}
+
 void GrowingCholesky::truncate(int64_t size) { side_.resize(std::min(size, this->size())); }
 
 bool GrowingCholesky::assign(const at::Tensor& a, const std::vector<double>& right) {
   side_.clear();
   const int64_t n = a.size(0);
   reserve(n);
-  const auto [l, info] = at::linalg_cholesky_ex(a);
-  if (info.item<int32_t>() != 0) return false;
+  const at::Tensor l = cholesky_factor(a, 0.0);
+  if (!l.defined()) return false;
   const at::Tensor rows = l.contiguous();
   for (int64_t i = 0; i < n; ++i) {
     std::copy_n(rows.const_data_ptr<double>() + i * n, i + 1, row(i));

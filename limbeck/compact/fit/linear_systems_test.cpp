@@ -2,6 +2,7 @@
 #include "limbeck/compact/fit/gram.h"
 #include "limbeck/compact/fit/growing_cholesky.h"
 #include "limbeck/compact/fit/synthetic_heads.h"
+#include "limbeck/compact/fit/warm_nnls.h"
 #include "limbeck/compact/fit/weights.h"
 #include "limbeck/model/precision.h"
 
@@ -9,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <numeric>
 
 namespace limbeck {
 namespace {
@@ -225,6 +227,64 @@ TEST(GrowingCholeskyTest, SeveralRowsAtOnceEqualOneByOne) {
   for (int64_t k = 32; k < 37; ++k) ASSERT_TRUE(add_one(k));
   EXPECT_LT((at::tensor(many.solution()) - at::tensor(one.solution())).abs().max().item<double>(),
             1e-10);
+}
+
+TEST(GrowingCholeskyTest, RowsLeaveFromAnywhere) {
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    Random random(40 + seed);
+    const int64_t size = 40;
+    const at::Tensor x = normal({90, size}, random).to(at::kDouble);
+    const at::Tensor all = at::mm(x.t(), x), right = normal({size}, random).to(at::kDouble);
+    const double* b = right.const_data_ptr<double>();
+    std::vector<int64_t> in(size);
+    std::iota(in.begin(), in.end(), 0);
+    GrowingCholesky c;
+    ASSERT_TRUE(c.assign(all, {b, b + size}));
+    while (in.size() > 1) {
+      const auto at = static_cast<int64_t>(random.below(in.size()));
+      c.remove(at);
+      const int64_t left = in[at];
+      in.erase(in.begin() + at);
+      if (in.size() % 3 == 0) {  // and comes back as the last
+        std::vector<double> products;
+        for (const int64_t i : in) products.push_back(all[left][i].item<double>());
+        ASSERT_TRUE(c.add(products, all[left][left].item<double>(), b[left], 1e-10));
+        in.push_back(left);
+        c.remove(0);
+        in.erase(in.begin());
+      }
+      const at::Tensor index = at::tensor(in, at::kLong);
+      const at::Tensor want = at::linalg_solve(all.index_select(0, index).index_select(1, index),
+                                               right.index_select(0, index));
+      EXPECT_LT((at::tensor(c.solution(), at::kDouble) - want).abs().max().item<double>(), 1e-10)
+          << in.size();
+    }
+  }
+}
+
+TEST(WarmNnlsTest, EqualsTheFitFromTheStart) {
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    Random random(50 + seed);
+    const int64_t size = 80;
+    // Columns of one sign that have much in common push each other to 0.
+    const at::Tensor x = normal({120, size}, random).to(at::kDouble).mul_(1.5).exp_();
+    const at::Tensor g = at::mm(x.t(), x), sums = g.sum(1);
+    WarmNnls fit(g);
+    std::vector<int64_t> set;
+    int64_t zeros = 0;
+    for (int64_t t = 0; t < 60; ++t) {
+      set.push_back(seed % 2 == 0 ? t : (t * 37) % size);
+      fit.add(static_cast<int32_t>(set.back()));
+      const at::Tensor index = at::tensor(set, at::kLong);
+      const at::Tensor rows = g.index_select(0, index);
+      const at::Tensor w = nnls_gram(rows.index_select(1, index), sums.index_select(0, index));
+      zeros += w.eq(0).sum().item<int64_t>();
+      const at::Tensor want = sums - at::mv(rows.t(), w);
+      ASSERT_LT((fit.unexplained() - want).norm().item<double>(), 1e-9 * sums.norm().item<double>())
+          << t;
+    }
+    EXPECT_GT(zeros, 20);
+  }
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "limbeck/compact/fit/omp.h"
 
 #include "limbeck/compact/fit/growing_cholesky.h"
+#include "limbeck/compact/fit/warm_nnls.h"
 #include "limbeck/model/kernels/feature_rows.h"
 #include "limbeck/model/kernels/float_products.h"
 
@@ -19,26 +20,6 @@ at::Tensor index_of(const Slots& slots) {
   return at::tensor(std::vector<int64_t>(slots.begin(), slots.end()), at::kLong);
 }
 at::Tensor tensor_of(const std::vector<double>& x) { return at::tensor(x, at::kDouble); }
-
-/// Rows that come one at a time [size, width] f64, in memory that doubles.
-class GrowingRows {
- public:
-  void add(const at::Tensor& row) {
-    if (!rows_.defined() || rows_.size(0) == size_) {
-      at::Tensor more = at::empty({std::max<int64_t>(64, 2 * size_), row.size(0)}, at::kDouble);
-      if (size_ > 0) more.narrow(0, 0, size_).copy_(rows_);
-      rows_ = more;
-    }
-    rows_[size_++].copy_(row);
-  }
-  int64_t size() const { return size_; }
-  at::Tensor all() const { return rows_.narrow(0, 0, size_); }
-  const double* row(int64_t i) const { return rows_.const_data_ptr<double>() + i * rows_.size(1); }
-
- private:
-  at::Tensor rows_;
-  int64_t size_ = 0;
-};
 
 /// Features F [T, n] f32, one slot a row, and what f64 sums over their columns tell.
 class FeatureRows {
@@ -381,114 +362,6 @@ int64_t largest_left(const at::Tensor& c, const std::vector<uint8_t>& taken) {
     if (taken[j] == 0 && (best < 0 || gain[j] > gain[best])) best = static_cast<int64_t>(j);
   return best;
 }
-
-/// min ||A_S w - 1||_Omega, w >= 0, for a set that gains a slot at a time. The slots of positive
-/// weight are known from the set before; their factor grows with the new one and is made afresh
-/// when slots change sides. Diagonal, ridge and exchanges are those of nnls_gram().
-class WarmNnls {
- public:
-  explicit WarmNnls(const at::Tensor& g) : g_(g), sums_(g.sum(1, false, at::kDouble)) {
-    const at::Tensor scale = unit_scale(g.diagonal());
-    scale_.assign(scale.const_data_ptr<double>(), scale.const_data_ptr<double>() + g.size(0));
-    w_ = at::empty({0}, at::kDouble);
-    c_ = sums_.clone();
-  }
-
-  /// c = G1 - G_:S w [T].
-  const at::Tensor& unexplained() const { return c_; }
-
-  void add(int32_t slot) {
-    rows_.add(g_[slot].to(at::kDouble));
-    set_.push_back(slot);
-    const auto last = static_cast<int64_t>(set_.size()) - 1;
-    passive_.push_back(last);
-    std::vector<double> products(passive_.size() - 1);
-    for (size_t i = 0; i < products.size(); ++i) products[i] = product(last, passive_[i]);
-    const bool grown = cholesky_.size() == last_size() &&
-                       cholesky_.add(products, 1.0 + kNnlsRidge, right(last), 0.0);
-    if (!grown || !exchange()) start_again();
-  }
-
- private:
-  int64_t last_size() const { return static_cast<int64_t>(passive_.size()) - 1; }
-  /// Of two members of the set, in the scaled matrix.
-  double product(int64_t i, int64_t j) const {
-    return rows_.row(i)[set_[j]] * scale_[set_[i]] * scale_[set_[j]];
-  }
-  double right(int64_t i) const {
-    return sums_.const_data_ptr<double>()[set_[i]] * scale_[set_[i]];
-  }
-
-  void settle(at::Tensor w) {
-    w_ = std::move(w);
-    c_ = sums_ - at::mv(rows_.all().t(), w_);
-  }
-
-  /// Moves slots between the sides until the weights are right; false where there is no factor.
-  bool exchange() {
-    const auto t = static_cast<int64_t>(set_.size());
-    ExchangeRule rule(t);
-    for (int64_t round = 0; round < ExchangeRule::most_rounds(t); ++round) {
-      const std::vector<double> x = cholesky_.solution();
-      std::vector<double> w(t, 0.0);
-      std::vector<uint8_t> positive(t, 0);
-      std::vector<int64_t> wrong;
-      for (size_t i = 0; i < passive_.size(); ++i) {
-        positive[passive_[i]] = 1;
-        w[passive_[i]] = x[i] * scale_[set_[passive_[i]]];
-        if (x[i] < 0) wrong.push_back(passive_[i]);
-      }
-      settle(tensor_of(w));
-      const double* c = c_.const_data_ptr<double>();
-      for (int64_t i = 0; i < t; ++i)
-        if (positive[i] == 0 && -c[set_[i]] * scale_[set_[i]] < -kNnlsSlack) wrong.push_back(i);
-      if (wrong.empty()) return true;
-      std::sort(wrong.begin(), wrong.end());
-      for (int64_t i : rule.choose(std::move(wrong))) positive[i] ^= 1;
-      if (!refactor(positive)) return false;
-    }
-    settle(w_.clamp_min(0.0));
-    return true;
-  }
-
-  bool refactor(const std::vector<uint8_t>& positive) {
-    passive_.clear();
-    std::vector<double> side;
-    for (size_t i = 0; i < positive.size(); ++i)
-      if (positive[i] != 0) {
-        passive_.push_back(static_cast<int64_t>(i));
-        side.push_back(right(static_cast<int64_t>(i)));
-      }
-    const auto n = static_cast<int64_t>(passive_.size());
-    at::Tensor a = at::empty({n, n}, at::kDouble);
-    double* to = a.mutable_data_ptr<double>();
-    for (int64_t i = 0; i < n; ++i) {
-      for (int64_t j = 0; j < i; ++j)
-        to[i * n + j] = to[j * n + i] = product(passive_[i], passive_[j]);
-      to[i * n + i] = 1.0 + kNnlsRidge;
-    }
-    return cholesky_.assign(a, side);
-  }
-
-  /// The fit that may take larger ridges.
-  void start_again() {
-    const at::Tensor index = index_of(set_);
-    const at::Tensor w =
-        nnls_gram(rows_.all().index_select(1, index), sums_.index_select(0, index));
-    std::vector<uint8_t> positive(set_.size());
-    for (size_t i = 0; i < set_.size(); ++i)
-      positive[i] = static_cast<uint8_t>(w.const_data_ptr<double>()[i] > 0);
-    refactor(positive);
-    settle(w);
-  }
-
-  at::Tensor g_, sums_, w_, c_;
-  std::vector<double> scale_;  ///< 1 / root of the diagonal
-  Slots set_;
-  std::vector<int64_t> passive_;  ///< members of positive weight, in the factor's order
-  GrowingRows rows_;              ///< G's rows of the set
-  GrowingCholesky cholesky_;
-};
 
 }  // namespace
 
