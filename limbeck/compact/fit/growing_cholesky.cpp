@@ -53,16 +53,36 @@ bool GrowingCholesky::add(const at::Tensor& rows, const std::vector<double>& rig
   reserve(n + count);
   const at::Tensor all = rows.contiguous();
   if (n > 0) {
-    // One pass over the factor for all of them.
-    const at::Tensor l = at::from_blob(factor_.data(), {n, n}, {capacity_, 1}, at::kDouble);
-    const at::Tensor x =
-        at::linalg_solve_triangular(l, all.narrow(1, 0, n).t(), /*upper=*/false).t().contiguous();
+    const at::Tensor x = solve(all.narrow(1, 0, n));
     for (int64_t i = 0; i < count; ++i)
       std::copy_n(x.const_data_ptr<double>() + i * n, n, row(n + i));
   }
   for (int64_t i = 0; i < count; ++i)
     if (!close(all.const_data_ptr<double>() + i * (n + count), n, right[i], least)) return false;
   return true;
+}
+
+/// X [rows, size] of X L' = `right`, in one pass over L for all rows and without a copy of it.
+at::Tensor GrowingCholesky::solve(const at::Tensor& right) const {
+  constexpr int64_t kColumns = 128;
+  const int64_t n = size();
+  at::Tensor out = right.contiguous().clone();
+  for (int64_t k = 0; k < n; k += kColumns) {
+    const int64_t width = std::min(kColumns, n - k);
+    if (k > 0) {
+      const at::Tensor l =
+          at::from_blob(const_cast<double*>(row(k)), {width, k}, {capacity_, 1}, at::kDouble);
+      out.narrow(1, k, width).addmm_(out.narrow(1, 0, k), l.t(), 1, -1);
+    }
+    for (int64_t r = 0; r < out.size(0); ++r) {
+      double* x = out.mutable_data_ptr<double>() + r * n + k;
+      for (int64_t j = 0; j < width; ++j) {
+        const double* l = row(k + j) + k;
+        x[j] = (x[j] - dot(l, x, j)) / l[j];
+      }
+    }
+  }
+  return out;
 }
 
 bool GrowingCholesky::close(const double* products, int64_t done, double right, double least) {

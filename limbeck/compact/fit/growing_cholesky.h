@@ -32,6 +32,7 @@ class GrowingCholesky {
  private:
   /// Adds row `products` [size + 1] of A, the first `done` numbers of whose factor are there.
   bool close(const double* products, int64_t done, double right, double least);
+  at::Tensor solve(const at::Tensor& right) const;
   void reserve(int64_t rows);
   double* row(int64_t i) { return factor_.data() + i * capacity_; }
   const double* row(int64_t i) const { return factor_.data() + i * capacity_; }

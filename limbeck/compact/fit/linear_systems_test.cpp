@@ -229,6 +229,24 @@ TEST(GrowingCholeskyTest, SeveralRowsAtOnceEqualOneByOne) {
             1e-10);
 }
 
+TEST(GrowingCholeskyTest, ManyRowsByPanelsEqualTheWholeFactor) {
+  Random random(39);
+  const int64_t size = 420;
+  const at::Tensor x = normal({600, size}, random).to(at::kDouble);
+  const at::Tensor a = at::mm(x.t(), x), b = normal({size}, random).to(at::kDouble);
+  GrowingCholesky c;
+  for (const int64_t count : {3, 130, 64, 8, 127, 88}) {
+    const int64_t n = c.size();
+    const double* right = b.const_data_ptr<double>() + n;
+    ASSERT_TRUE(
+        c.add(a.narrow(0, n, count).narrow(1, 0, n + count), {right, right + count}, 1e-10));
+    const at::Tensor want =
+        at::linalg_solve(a.narrow(0, 0, c.size()).narrow(1, 0, c.size()), b.narrow(0, 0, c.size()));
+    EXPECT_LT((at::tensor(c.solution(), at::kDouble) - want).abs().max().item<double>(), 1e-10);
+  }
+  EXPECT_EQ(c.size(), size);
+}
+
 TEST(GrowingCholeskyTest, RowsLeaveFromAnywhere) {
   for (uint64_t seed = 0; seed < 4; ++seed) {
     Random random(40 + seed);
