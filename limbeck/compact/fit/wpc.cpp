@@ -91,14 +91,18 @@ class Block {
 };
 
 /// The blocked factorisation. A round works on a few candidates exactly and ends before a slot
-/// outside could have been the better pick; then all picks are applied by matrix products.
+/// outside could have been the better pick; then all picks are applied by matrix products. Where a
+/// part of the slots is taken they are dropped: everything but the order speaks of the places of
+/// those that are left.
 class Factorisation {
  public:
   Factorisation(const Gram& gram, const WpcTargets& targets, const WpcOptions& o)
       : gram_(gram), options_(o), total_(targets.total), r_(gram, targets, o) {
     limit_ = std::min(options_.limit, gram.size());
-    taken_.assign(gram.size(), 0);
-    l_ = at::empty({PivotFactor::size(gram.size(), limit_)}, at::kDouble);
+    slots_.resize(static_cast<size_t>(gram.size()));
+    std::iota(slots_.begin(), slots_.end(), 0);
+    taken_.assign(slots_.size(), 0);
+    l_ = at::empty({PivotFactor::size(size(), limit_)}, at::kDouble);
     out_.energy.push_back(r_.energy / total_);
   }
 
@@ -114,82 +118,97 @@ class Factorisation {
 
  private:
   int64_t count() const { return static_cast<int64_t>(out_.order.size()); }
+  int64_t size() const { return static_cast<int64_t>(slots_.size()); }
+  std::vector<int32_t> slots_at(const std::vector<int32_t>& places) const {
+    std::vector<int32_t> out;
+    for (const int32_t place : places) out.push_back(slots_[place]);
+    return out;
+  }
 
   PivotFactor factor() const { return {l_.mutable_data_ptr<double>(), limit_}; }
 
-  Block block_of(const std::vector<int32_t>& slots) const {
-    const at::Tensor index = index_of(slots);
-    at::Tensor g = gram_.block(index);
+  Block block_of(const std::vector<int32_t>& places) const {
+    const at::Tensor index = index_of(places);
+    at::Tensor g = gram_.block(index_of(slots_at(places)));
     if (count() > 0) {
       const at::Tensor l = at::empty({index.size(0), count()}, at::kDouble);
       double* to = l.mutable_data_ptr<double>();
-      for (const int32_t slot : slots)
-        for (int64_t k = 0; k < count(); ++k) *to++ = *factor().at(slot, k);
+      for (const int32_t place : places)
+        for (int64_t k = 0; k < count(); ++k) *to++ = *factor().at(place, k);
       g = g - at::mm(l, l.t());
     }
     return {g, r_.h.index_select(0, index), r_.squares.index_select(0, index),
             r_.least.index_select(0, index)};
   }
 
-  void record(int32_t slot, double energy) {
-    out_.order.push_back(slot);
+  void record(int32_t place, double energy) {
+    out_.order.push_back(slots_[place]);
+    picked_.push_back(place);
     r_.energy -= energy;
     out_.energy.push_back(std::max(r_.energy, 0.0) / total_);
-    taken_[slot] = 1;
+    taken_[place] = 1;
   }
 
   void take_forced() {
     size_t at = 0;
     while (at < options_.forced.size() && count() < limit_) {
+      drop_taken();
       const size_t end = std::min(options_.forced.size(), at + static_cast<size_t>(options_.block));
-      const std::vector<int32_t> slots(options_.forced.begin() + static_cast<int64_t>(at),
-                                       options_.forced.begin() + static_cast<int64_t>(end));
-      Block block = block_of(slots);
-      const int64_t before = count();
-      for (int64_t j = 0; j < static_cast<int64_t>(slots.size()) && count() < limit_; ++j)
-        if (taken_[slots[j]] == 0 && std::isfinite(block.gain(j))) record(slots[j], block.take(j));
-      apply(before);
-      at = end;
+      std::vector<int32_t> places;
+      for (; at < end; ++at) {
+        const auto place = std::lower_bound(slots_.begin(), slots_.end(), options_.forced[at]);
+        if (place != slots_.end() && *place == options_.forced[at])
+          places.push_back(static_cast<int32_t>(place - slots_.begin()));
+      }
+      if (places.empty()) continue;
+      Block block = block_of(places);
+      for (int64_t j = 0; j < static_cast<int64_t>(places.size()) && count() < limit_; ++j)
+        if (taken_[places[j]] == 0 && std::isfinite(block.gain(j)))
+          record(places[j], block.take(j));
+      apply();
     }
     out_.forced = count();
   }
 
   bool round() {
+    drop_taken();
     const std::vector<double> gain = gains(r_, taken_);
-    std::vector<int32_t> slots(gain.size());
-    std::iota(slots.begin(), slots.end(), 0);
+    std::vector<int32_t> places(gain.size());
+    std::iota(places.begin(), places.end(), 0);
     const auto better = [&](int32_t a, int32_t b) {
       return gain[a] != gain[b] ? gain[a] > gain[b] : a < b;
     };
     const auto c = static_cast<size_t>(options_.block);
     double next = -std::numeric_limits<double>::infinity();
-    if (slots.size() > c) {
-      std::nth_element(slots.begin(), slots.begin() + static_cast<int64_t>(c), slots.end(), better);
-      next = gain[slots[c]];
-      slots.resize(c);
+    if (places.size() > c) {
+      std::nth_element(places.begin(), places.begin() + static_cast<int64_t>(c), places.end(),
+                       better);
+      next = gain[places[c]];
+      places.resize(c);
     }
-    std::erase_if(slots, [&](int32_t j) { return !std::isfinite(gain[j]); });
-    if (slots.empty()) return false;
-    Block block = block_of(slots);
-    const int64_t before = count();
-    while (count() < limit_ && count() - before < options_.picks) {
-      const int64_t p = block.best(slots);
-      if (p < 0 || (count() > before && block.gain(p) < next)) break;
-      record(slots[p], block.take(p));
+    std::erase_if(places, [&](int32_t j) { return !std::isfinite(gain[j]); });
+    if (places.empty()) return false;
+    Block block = block_of(places);
+    while (count() < limit_ && static_cast<int64_t>(picked_.size()) < options_.picks) {
+      const int64_t p = block.best(places);
+      if (p < 0 || (!picked_.empty() && block.gain(p) < next)) break;
+      record(places[p], block.take(p));
     }
-    const bool any = count() > before;
-    apply(before);
+    const bool any = !picked_.empty();
+    apply();
     return any;
   }
 
-  /// Picks [before, count()) join L; D and H lose what they explain.
-  void apply(int64_t before) {
-    const int64_t picks = count() - before, size = gram_.size();
+  /// The picks of this round join L; D and H lose what they explain.
+  void apply() {
+    const auto picks = static_cast<int64_t>(picked_.size()), before = count() - picks;
     if (picks == 0) return;
-    const at::Tensor index = index_of({out_.order.begin() + before, out_.order.end()});
-    const at::Tensor g = gram_.columns(index).t().contiguous();
+    const at::Tensor index = index_of(picked_);
+    at::Tensor g = gram_.columns(index_of(slots_at(picked_))).t();
+    if (size() < gram_.size()) g = g.index_select(1, index_of(slots_));
+    g = g.contiguous();
     PivotRows rows;
-    rows.slots = size;
+    rows.slots = size();
     rows.picks = picks;
     rows.width = r_.h.size(1);
     rows.before = before;
@@ -200,13 +219,37 @@ class Factorisation {
     rows.h = r_.h.mutable_data_ptr<double>();
     rows.squares = r_.squares.mutable_data_ptr<double>();
     const int64_t left = pivot_rows(rows);
-    if (left == picks) return;
-    // Rounding left less of a pick than the block made out: it counts as explained, and those
-    // behind it may be picked again.
-    for (int64_t i = before + left + 1; i < count(); ++i) taken_[out_.order[i]] = 0;
-    out_.order.resize(static_cast<size_t>(before + left));
-    out_.energy.resize(static_cast<size_t>(before + left) + 1);
-    r_.energy = out_.energy.back() * total_;
+    if (left < picks) {
+      // Rounding left less of a pick than the block made out: it counts as explained, and those
+      // behind it may be picked again.
+      for (int64_t i = left + 1; i < picks; ++i) taken_[picked_[i]] = 0;
+      out_.order.resize(static_cast<size_t>(before + left));
+      out_.energy.resize(static_cast<size_t>(before + left) + 1);
+      r_.energy = out_.energy.back() * total_;
+    }
+    picked_.clear();
+  }
+
+  /// Drops what will not be picked any more, where that is a quarter of the slots or more.
+  void drop_taken() {
+    const double *diag = r_.diag.const_data_ptr<double>(),
+                 *least = r_.least.const_data_ptr<double>();
+    std::vector<int32_t> open;
+    for (int32_t j = 0; j < size(); ++j)
+      if (taken_[j] == 0 && usable(diag, least, j)) open.push_back(j);
+    const auto left = static_cast<int64_t>(open.size());
+    if (left == 0 || 4 * left > 3 * size()) return;
+    const at::Tensor l = at::zeros({PivotFactor::size(left, limit_)}, at::kDouble);
+    const PivotFactor from = factor(), to{l.mutable_data_ptr<double>(), limit_};
+    for (int64_t first = 0; first < left; first += kPivotColumns)
+      for (int64_t k = 0; k < count(); ++k)
+        for (int64_t j = first; j < std::min(left, first + kPivotColumns); ++j)
+          *to.at(j, k) = *from.at(open[j], k);
+    l_ = l;
+    const at::Tensor index = index_of(open);
+    for (at::Tensor* x : {&r_.least, &r_.diag, &r_.h, &r_.squares}) *x = x->index_select(0, index);
+    slots_ = slots_at(open);
+    taken_.assign(open.size(), 0);
   }
 
   const Gram& gram_;
@@ -214,8 +257,10 @@ class Factorisation {
   double total_;
   Residual r_;
   int64_t limit_ = 0;
-  at::Tensor l_;  ///< factor()
-  std::vector<uint8_t> taken_;
+  at::Tensor l_;                 ///< factor()
+  std::vector<int32_t> slots_;   ///< those that are left, rising
+  std::vector<uint8_t> taken_;   ///< by place in slots_
+  std::vector<int32_t> picked_;  ///< places of this round's picks
   WpcOrder out_;
 };
 
