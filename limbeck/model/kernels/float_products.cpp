@@ -56,6 +56,9 @@ const FloatProductKernels& kernels() {
   }
 }
 
+/// Rows that a Gram matrix takes by panels at once.
+constexpr int64_t kGramRows = 512;
+
 /// Vectors that lie a multiple of 4 KiB apart, as rows of a matrix may, would share one set of the
 /// first-level cache: they are laid side by side.
 std::vector<float> packed(const FloatDots& d) {
@@ -71,8 +74,15 @@ std::vector<float> packed(const FloatDots& d) {
 }  // namespace
 
 void float_gram(const float* x, const float* y, int64_t rows, int64_t width, double* gram) {
-  if (rows == 0) return;
-  kernels().gram(x, y, rows, width, gram);
+  // Where rows are pages apart a tile that walks down them misses its page in each.
+  const auto step = static_cast<size_t>(std::min(rows, kGramRows) * width);
+  std::vector<float> left(step), right(x == y ? 0 : step);
+  for (int64_t i = 0; i < rows; i += kGramRows) {
+    const int64_t count = std::min(kGramRows, rows - i);
+    float_pack(x + i * width, count, width, left.data());
+    if (x != y) float_pack(y + i * width, count, width, right.data());
+    kernels().gram({left.data(), x == y ? left.data() : right.data(), count, width, gram});
+  }
 }
 void float_row_norms(const float* x, int64_t rows, int64_t width, const float* w, float* out) {
   kernels().row_norms(x, rows, width, w, out);

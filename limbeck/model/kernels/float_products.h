@@ -10,8 +10,8 @@ namespace limbeck {
 inline constexpr int64_t kFloatPanel = 32;
 
 /// gram [width, width] f64 += x^T y for rows x, y [rows, width], in the upper triangle and, below
-/// it, in the rest of the panels that the diagonal crosses. Sums run in f32 within the call: give
-/// it some hundreds of rows at a time. `width` is a multiple of kFloatPanel.
+/// it, in the rest of the panels that the diagonal crosses. Sums run in f32 over some hundred rows
+/// and in f64 beyond. `width` is a multiple of kFloatPanel.
 void float_gram(const float* x, const float* y, int64_t rows, int64_t width, double* gram);
 
 /// out[r] = ||x_r W||^2 for rows x [rows, width] and an upper triangular W [width, width] with
@@ -68,9 +68,15 @@ void float_columns_reference(const FloatColumns& columns);
 
 /// Private.
 inline constexpr int64_t kFloatRun = 16;
+/// Private: what float_gram() multiplies at once, by panels as float_pack() lays them out.
+struct FloatPanels {
+  const float *x = nullptr, *y = nullptr;
+  int64_t rows = 0, width = 0;
+  double* gram = nullptr;
+};
 /// Private: the code for one kind of processor.
 struct FloatProductKernels {
-  void (*gram)(const float* x, const float* y, int64_t rows, int64_t width, double* gram);
+  void (*gram)(const FloatPanels& panels);
   void (*row_norms)(const float* x, int64_t rows, int64_t width, const float* w, float* out);
   /// y: the vectors by runs of kFloatRun numbers, [runs, count, kFloatRun], zeros behind the last.
   void (*dots)(const FloatDots& dots, const float* y);

@@ -16,16 +16,35 @@ namespace {
 
 constexpr int kFloatRows = 8;
 
+/// Rows whose sums are f32, and the square of a Gram matrix that stays in the second-level cache
+/// while all rows pass.
+constexpr int64_t kGramRun = 128, kGramSquare = 256;
+
+/// Rows [first, first + kGramSquare) of the Gram matrix in one panel, as far as it is computed.
 template <class Tile>
-void gram_loop(const float* x, const float* y, int64_t rows, int64_t width, double* gram) {
+void gram_panel(const FloatPanels& p, int64_t run, int64_t first, int64_t panel) {
+  const int64_t depth = run + kGramRun < p.rows ? kGramRun : p.rows - run;
+  int64_t end = first + kGramSquare < p.width ? first + kGramSquare : p.width;
+  if (end > panel + kFloatPanel) end = panel + kFloatPanel;
   float sum[kFloatRows][kFloatPanel];
-  for (int64_t first = 0; first < width; first += kFloatRows)
-    for (int64_t panel = first / kFloatPanel * kFloatPanel; panel < width; panel += kFloatPanel) {
-      Tile::template run<kFloatRows>(x + first, 1, width, y + panel, width, rows, sum);
-      for (int i = 0; i < kFloatRows; ++i)
-        for (int j = 0; j < kFloatPanel; ++j)
-          gram[(first + i) * width + panel + j] += static_cast<double>(sum[i][j]);
-    }
+  for (int64_t row = first; row < end; row += kFloatRows) {
+    const float* x = p.x + (row / kFloatPanel * p.rows + run) * kFloatPanel + row % kFloatPanel;
+    Tile::template run<kFloatRows>(x, 1, kFloatPanel, p.y + panel * p.rows + run * kFloatPanel,
+                                   kFloatPanel, depth, sum);
+    for (int i = 0; i < kFloatRows; ++i)
+      for (int j = 0; j < kFloatPanel; ++j)
+        p.gram[(row + i) * p.width + panel + j] += static_cast<double>(sum[i][j]);
+  }
+}
+
+template <class Tile>
+void gram_loop(const FloatPanels& p) {
+  for (int64_t first = 0; first < p.width; first += kGramSquare)
+    for (int64_t side = first; side < p.width; side += kGramSquare)
+      for (int64_t run = 0; run < p.rows; run += kGramRun)
+        for (int64_t panel = side; panel < side + kGramSquare && panel < p.width;
+             panel += kFloatPanel)
+          gram_panel<Tile>(p, run, first, panel);
 }
 
 template <class Tile, int M>

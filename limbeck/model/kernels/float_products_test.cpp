@@ -5,13 +5,30 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace limbeck {
 namespace {
 
 class FloatProductsTest : public KernelTest {};
 LIMBECK_ALL_PATHS(FloatProductsTest);
+
+TEST_P(FloatProductsTest, LargeGramMatricesEqualTheReference) {
+  Random random(test_seed(48));
+  for (const auto& [rows, width] : {std::pair{530, 288}, {140, 544}, {129, 512}}) {
+    const std::vector<float> x = normal_floats(int64_t{rows} * width, random);
+    std::vector<double> fast(static_cast<size_t>(width) * width, 0.5), slow = fast;
+    float_gram(x.data(), x.data(), rows, width, fast.data());
+    float_gram_reference(x.data(), x.data(), rows, width, slow.data());
+    double most = 0;
+    for (int64_t i = 0; i < width; ++i)
+      for (int64_t j = i; j < width; ++j)
+        most = std::max(most, std::abs(fast[i * width + j] - slow[i * width + j]));
+    EXPECT_LT(most, 3e-4) << rows << " x " << width;
+  }
+}
 
 TEST_P(FloatProductsTest, EqualTheReferenceOnRandomShapes) {
   const uint64_t seed = test_seed(47);
