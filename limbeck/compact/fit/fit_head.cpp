@@ -50,7 +50,7 @@ at::Tensor solve_symmetric(const at::Tensor& a, const at::Tensor& b, double ridg
                            FitFallbacks& fallbacks) {
   for (int i = 0; i <= 5; ++i, ridge *= 10) {
     const at::Tensor l = cholesky_factor(a, ridge);
-    if (l.defined()) return at::cholesky_solve(b, l);
+    if (l.defined()) return cholesky_solved(l, b);
     ++fallbacks.ridge;
   }
   if (!a.isfinite().all().item<bool>() || !b.isfinite().all().item<bool>()) return {};
@@ -313,8 +313,7 @@ class HeadFit {
     for (int i = 0; i <= 3; ++i, mu *= 10) {
       const at::Tensor l = cholesky_factor(gram, mu);
       if (!l.defined()) continue;
-      const at::Tensor step =
-          at::cholesky_solve(slope.unsqueeze(1), l).squeeze(1).clamp_(-1.0, 1.0);
+      const at::Tensor step = cholesky_solved(l, slope).clamp_(-1.0, 1.0);
       const at::Tensor next = (beta_ + step).clamp_(kBiasLow, top);
       if (mass_loss_at(fitted_, next) < before) {
         beta_ = next;

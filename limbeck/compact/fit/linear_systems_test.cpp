@@ -141,11 +141,13 @@ TEST(CholeskyFactorTest, EqualsTorchs) {
       const at::Tensor ridged = a + 0.5 * at::eye(size, at::kDouble);
       const double near = type == at::kFloat ? 1e-3 : 1e-9;
       EXPECT_LT((l.tril() - at::linalg_cholesky(ridged)).abs().max().item<double>(), near);
-      EXPECT_LT((at::cholesky_solve(b, l) - at::linalg_solve(ridged, b.to(at::kDouble)))
+      EXPECT_LT((cholesky_solved(l, b) - at::linalg_solve(ridged, b.to(at::kDouble)))
                     .abs()
                     .max()
                     .item<double>(),
                 near);
+      EXPECT_TRUE(at::equal(cholesky_solved(l, b.select(1, 0)),
+                            cholesky_solved(l, b.narrow(1, 0, 1)).squeeze(1)));
     }
 }
 

@@ -16,7 +16,7 @@ namespace {
 at::Tensor solve_ridged(const at::Tensor& a, const at::Tensor& b, double ridge, int64_t& rescues) {
   for (int i = 0; i < 12; ++i, ridge *= 10) {
     const at::Tensor l = cholesky_factor(a, ridge);
-    if (l.defined()) return at::cholesky_solve(b.unsqueeze(1), l).squeeze(1);
+    if (l.defined()) return cholesky_solved(l, b);
     ++rescues;
   }
   return at::full_like(b, 0.0);
@@ -33,7 +33,7 @@ double least_eigenvalue(const at::Tensor& l) {
   double norm = 1;
   for (int i = 0; i < 5; ++i) {
     v.div_(v.norm());
-    v = at::cholesky_solve(v, l);
+    v = cholesky_solved(l, v);
     norm = v.norm().item<double>();
   }
   return 1 / norm;
@@ -42,9 +42,9 @@ double least_eigenvalue(const at::Tensor& l) {
 /// argmin ||X c - Y||; nothing where the Gram is too ill-conditioned for it.
 std::optional<at::Tensor> solve_gram(const JointGram& g) {
   const at::Tensor scale = g.xx.diagonal().clamp_min(1e-300).rsqrt();
-  const auto [l, info] = at::linalg_cholesky_ex(g.xx * scale.unsqueeze(0) * scale.unsqueeze(1));
-  if (info.item<int32_t>() != 0 || !(least_eigenvalue(l) >= kGramEigenvalue)) return {};
-  at::Tensor out = at::cholesky_solve(g.xy * scale.unsqueeze(1), l) * scale.unsqueeze(1);
+  const at::Tensor l = cholesky_factor(g.xx * scale.unsqueeze(0) * scale.unsqueeze(1), 0.0);
+  if (!l.defined() || !(least_eigenvalue(l) >= kGramEigenvalue)) return {};
+  at::Tensor out = cholesky_solved(l, g.xy * scale.unsqueeze(1)) * scale.unsqueeze(1);
   if (!out.isfinite().all().item<bool>()) return {};
   return out;
 }
@@ -121,8 +121,7 @@ at::Tensor least_squares_plain(const at::Tensor& x, const at::Tensor& y) {
     const at::Tensor gram = n >= t ? at::mm(x.t(), x) : at::mm(x, x.t());
     gram.diagonal().add_(1e-6);
     const at::Tensor l = std::get<0>(at::linalg_cholesky_ex(gram));
-    out = n >= t ? at::cholesky_solve(at::mm(x.t(), rhs), l)
-                 : at::mm(x.t(), at::cholesky_solve(rhs, l));
+    out = n >= t ? cholesky_solved(l, at::mm(x.t(), rhs)) : at::mm(x.t(), cholesky_solved(l, rhs));
   }
   return y.dim() == 1 ? out.squeeze(1) : out;
 }
@@ -132,14 +131,14 @@ at::Tensor least_squares(const at::Tensor& x, const at::Tensor& y) {
   const at::Tensor rhs = y.dim() == 1 ? y.unsqueeze(1) : y;
   const at::Tensor gram = symmetric_product(x);
   const at::Tensor scale = gram.diagonal().clamp_min(1e-300).rsqrt();
-  const auto [l, info] = at::linalg_cholesky_ex(gram * scale.unsqueeze(0) * scale.unsqueeze(1));
+  const at::Tensor l = cholesky_factor(gram * scale.unsqueeze(0) * scale.unsqueeze(1), 0.0);
   // Each refinement gains the digits that the squared condition leaves: five or more at the least
   // pivot, nine at a good one, where one is enough.
   constexpr double kLeastPivot = 1e-5, kGoodPivot = 1e-3;
-  const double pivot = info.item<int32_t>() != 0 ? 0.0 : l.diagonal().min().item<double>();
+  const double pivot = l.defined() ? l.diagonal().min().item<double>() : 0.0;
   if (!(pivot >= kLeastPivot)) return least_squares_plain(x, y);
-  const auto solve = [&, l = l](const at::Tensor& rest) {
-    return at::cholesky_solve(at::mm(x.t(), rest) * scale.unsqueeze(1), l) * scale.unsqueeze(1);
+  const auto solve = [&](const at::Tensor& rest) {
+    return cholesky_solved(l, at::mm(x.t(), rest) * scale.unsqueeze(1)) * scale.unsqueeze(1);
   };
   at::Tensor out = solve(rhs);
   for (int i = pivot < kGoodPivot ? 0 : 1; i < 2; ++i) out += solve(rhs - at::mm(x, out));
