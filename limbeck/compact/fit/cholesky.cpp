@@ -27,7 +27,7 @@ at::Tensor cholesky_factor(const at::Tensor& m, double ridge) {
 }
 
 at::Tensor cholesky_solved(const at::Tensor& l, const at::Tensor& b) {
-  // at::cholesky_solve() copies L each time, which for one right side takes thirty times as long.
+  // at::cholesky_solve() copies L each time, which for a few right sides takes longer than they do.
   const at::Tensor columns = b.dim() == 1 ? b.unsqueeze(1) : b;
   const at::Tensor half = at::linalg_solve_triangular(l, columns, /*upper=*/false);
   const at::Tensor out = at::linalg_solve_triangular(l.t(), half, /*upper=*/true);

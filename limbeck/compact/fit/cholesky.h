@@ -6,8 +6,8 @@
 namespace limbeck {
 
 /// The factor L of m + ridge I = L L', m [t, t] f32 or f64 symmetric, in the lower triangle of what
-/// is returned; above it lies nothing of use. Undefined where m + ridge I
-/// is not positive definite or not a number.
+/// is returned, by rows; above it lies nothing of use. Undefined where m + ridge I is not positive
+/// definite or not a number.
 at::Tensor cholesky_factor(const at::Tensor& m, double ridge);
 
 /// (L L')^-1 b for such a factor and b [t] or [t, k] of its type.

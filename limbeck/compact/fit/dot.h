@@ -1,10 +1,11 @@
+/// Products of short rows that are not tensors.
 #pragma once
 
 #include <cstdint>
 
 namespace limbeck {
 
-/// Four sums side by side: one alone waits for each of its additions.
+/// a . b of n numbers, in four sums side by side: one alone waits for each of its additions.
 inline double dot(const double* a, const double* b, int64_t n) {
   double sum[4] = {};
   int64_t i = 0;

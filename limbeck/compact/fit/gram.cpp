@@ -269,7 +269,7 @@ at::Tensor mirrored(const at::Tensor& upper, int64_t t, const at::Tensor& scale)
 }  // namespace
 
 JointGram joint_gram(const at::Tensor& x, const at::Tensor& y) {
-  constexpr int64_t kRows = 512;
+  constexpr int64_t kRows = 512;  // scaled at once, beside x
   const int64_t n = x.size(0), t = x.size(1), k = y.size(1), width = round_up(t + k, kFloatPanel);
   // Columns of tiny weights would have squares below the smallest number: powers of two, which lose
   // nothing, bring their maxima to 1.

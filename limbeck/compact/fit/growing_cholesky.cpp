@@ -66,7 +66,7 @@ bool GrowingCholesky::add(const at::Tensor& rows, const std::vector<double>& rig
 at::Tensor GrowingCholesky::solve(const at::Tensor& right) const {
   constexpr int64_t kColumns = 128;
   const int64_t n = size();
-  at::Tensor out = right.contiguous().clone();
+  at::Tensor out = right.clone(at::MemoryFormat::Contiguous);
   for (int64_t k = 0; k < n; k += kColumns) {
     const int64_t width = std::min(kColumns, n - k);
     if (k > 0) {
@@ -97,42 +97,29 @@ bool GrowingCholesky::close(const double* products, int64_t done, double right, 
 }
 
 void GrowingCholesky::remove(int64_t i) {
-  constexpr int kTogether = 4;
   const int64_t n = size() - 1;
   // Row r of the new factor is row r + 1, with one number beyond its diagonal to be turned away.
   for (int64_t r = i; r < n; ++r) std::copy_n(row(r + 1), r + 2, row(r));
   Turns turns{.first = i};
-  for (int64_t r = i; r < n;) {
-    const auto close = [&](double carry, int64_t k) {
-      row(k)[k] = turns.add(carry, row(k)[k + 1]);
-      double* side[1] = {side_.data()};
-      double own[1] = {side_[k]};
-      turns.apply(side, k, k + 1, own);
-      side_[k + 1] = own[0];
-    };
-    if (r + kTogether <= n) {
-      double* rows[kTogether];
-      double carry[kTogether];
-      for (int j = 0; j < kTogether; ++j) {
-        rows[j] = row(r + j);
-        carry[j] = rows[j][i];
-      }
-      turns.apply(rows, i, r, carry);
-      for (int j = 0; j < kTogether; ++j) {
-        double* one[1] = {rows[j]};
-        double own[1] = {carry[j]};
-        turns.apply(one, r, r + j, own);
-        close(own[0], r + j);
-      }
-      r += kTogether;
-      continue;
+  const auto turn_rows = [&]<int Rows>(double* const(&rows)[Rows], int64_t first) {
+    double carry[Rows];
+    for (int j = 0; j < Rows; ++j) carry[j] = rows[j][i];
+    turns.apply(rows, i, first, carry);
+    // Turns of the rows among themselves; each row's own turns the right side as well.
+    for (int64_t k = first; k < first + Rows; ++k) {
+      double* const one[1] = {rows[k - first]};
+      double own[1] = {carry[k - first]};
+      turns.apply(one, first, k, own);
+      one[0][k] = turns.add(own[0], one[0][k + 1]);
+      double* const side[1] = {side_.data()};
+      double right[1] = {side_[k]};
+      turns.apply(side, k, k + 1, right);
+      side_[k + 1] = right[0];
     }
-    double* one[1] = {row(r)};
-    double own[1] = {one[0][i]};
-    turns.apply(one, i, r, own);
-    close(own[0], r);
-    ++r;
-  }
+  };
+  int64_t r = i;
+  for (; r + 4 <= n; r += 4) turn_rows({row(r), row(r + 1), row(r + 2), row(r + 3)}, r);
+  for (; r < n; ++r) turn_rows({row(r)}, r);
   side_.resize(n);
 }
 
@@ -144,9 +131,8 @@ bool GrowingCholesky::assign(const at::Tensor& a, const std::vector<double>& rig
   reserve(n);
   const at::Tensor l = cholesky_factor(a, 0.0);
   if (!l.defined()) return false;
-  const at::Tensor rows = l.contiguous();
   for (int64_t i = 0; i < n; ++i) {
-    std::copy_n(rows.const_data_ptr<double>() + i * n, i + 1, row(i));
+    std::copy_n(l.const_data_ptr<double>() + i * n, i + 1, row(i));
     side_.push_back((right[i] - dot(row(i), side_.data(), i)) / row(i)[i]);
   }
   return true;

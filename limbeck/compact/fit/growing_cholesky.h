@@ -19,8 +19,7 @@ class GrowingCholesky {
   /// Several rows [b, size + b] of A at once, of which the last b columns count below the diagonal
   /// and on it. False after the first of them that is not added.
   bool add(const at::Tensor& rows, const std::vector<double>& right, double least);
-  /// Takes row and column i out of A and b, in place: (size - i)^2 rotations of two numbers, whose
-  /// product with A's factor is one again whatever A is.
+  /// Takes row and column i out of A and b, by rotations: some 2 (size - i)^2 multiplications.
   void remove(int64_t i);
   /// Back to the first `size` rows.
   void truncate(int64_t size);
