@@ -32,11 +32,13 @@ class FeatureRows {
 
   /// F_S y for y [n] f64, of some slots.
   at::Tensor times(const Slots& set, const at::Tensor& y) const {
-    // As the sum of two f32 numbers.
-    const at::Tensor high = y.to(at::kFloat), low = (y - high).to(at::kFloat);
     std::vector<const float*> rows;
     for (const int32_t slot : set) rows.push_back(rows_[slot]);
-    return products(rows, {high.const_data_ptr<float>(), low.const_data_ptr<float>()}).sum(1);
+    const auto count = static_cast<int64_t>(rows.size());
+    at::Tensor out = at::empty({count}, at::kDouble);
+    float_dots(rows.data(), count, y.const_data_ptr<double>(), depth_,
+               out.mutable_data_ptr<double>());
+    return out;
   }
   /// x - F_S' w [n] for the first w.size(0) slots of a set.
   at::Tensor less(const at::Tensor& x, const Slots& set, const at::Tensor& w) const {

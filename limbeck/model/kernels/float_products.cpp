@@ -21,16 +21,16 @@ struct PortableTile {
           sum[i][j] += a[i * row_step + l * depth_step] * b[l * b_step + j];
   }
   template <int M, int P>
-  static void dots(const float* const* x, const float* y, int64_t y_step, int64_t from,
+  static void dots(const float* const* x, const double* y, int64_t y_step, int64_t from,
                    int64_t depth, double (&sum)[M][P]) {
     double lane[M][P][kFloatRun] = {};
     for (int64_t l = 0; l < depth; l += kFloatRun) {
-      const float* b = y + (from + l) / kFloatRun * y_step;
+      const double* b = y + (from + l) / kFloatRun * y_step;
       const int64_t n = std::min(kFloatRun, depth - l);
       for (int i = 0; i < M; ++i)
         for (int j = 0; j < P; ++j)
           for (int64_t k = 0; k < n; ++k)
-            lane[i][j][k] += double{x[i][from + l + k]} * double{b[j * kFloatRun + k]};
+            lane[i][j][k] += double{x[i][from + l + k]} * b[j * kFloatRun + k];
     }
     for (int i = 0; i < M; ++i)
       for (int j = 0; j < P; ++j) {
@@ -39,8 +39,8 @@ struct PortableTile {
       }
   }
   template <int M>
-  static void rest(const float* const* x, const double* weights, int64_t from, int64_t depth,
-                   double* out) {
+  static void rest(const float* const* x, const float* const* /*next*/, const double* weights,
+                   int64_t from, int64_t depth, double* out) {
     for (int64_t l = from; l < from + depth; ++l)
       for (int i = 0; i < M; ++i) out[l] -= weights[i] * double{x[i][l]};
   }
@@ -61,13 +61,13 @@ constexpr int64_t kGramRows = 512;
 
 /// Vectors that lie a multiple of 4 KiB apart, as rows of a matrix may, would share one set of the
 /// first-level cache: they are laid side by side.
-std::vector<float> packed(const FloatDots& d) {
-  const int64_t runs = (d.depth + kFloatRun - 1) / kFloatRun;
-  std::vector<float> out(static_cast<size_t>(runs * d.count * kFloatRun), 0.0F);
-  for (int64_t j = 0; j < d.count; ++j)
-    for (int64_t l = 0; l < d.depth; l += kFloatRun)
-      std::copy_n(d.y[j] + l, std::min(kFloatRun, d.depth - l),
-                  out.data() + l * d.count + j * kFloatRun);
+template <class Number>
+std::vector<double> packed(const Number* const* y, int64_t count, int64_t depth) {
+  const int64_t runs = (depth + kFloatRun - 1) / kFloatRun;
+  std::vector<double> out(static_cast<size_t>(runs * count * kFloatRun), 0.0);
+  for (int64_t j = 0; j < count; ++j)
+    for (int64_t l = 0; l < depth; l += kFloatRun)
+      std::copy_n(y[j] + l, std::min(kFloatRun, depth - l), out.data() + l * count + j * kFloatRun);
   return out;
 }
 
@@ -89,7 +89,13 @@ void float_row_norms(const float* x, int64_t rows, int64_t width, const float* w
 }
 
 void float_dots(const FloatDots& dots) {
-  if (dots.rows > 0 && dots.count > 0) kernels().dots(dots, packed(dots).data());
+  if (dots.rows > 0 && dots.count > 0)
+    kernels().dots(dots, packed(dots.y, dots.count, dots.depth).data());
+}
+void float_dots(const float* const* x, int64_t rows, const double* y, int64_t depth, double* out) {
+  if (rows > 0)
+    kernels().dots({.x = x, .rows = rows, .count = 1, .depth = depth, .out = out},
+                   packed(&y, 1, depth).data());
 }
 
 void float_rest(const FloatRest& rest) { kernels().rest(rest); }
@@ -134,6 +140,13 @@ void float_dots_reference(const FloatDots& d) {
       for (int64_t l = 0; l < d.depth; ++l) sum += static_cast<double>(d.x[r][l]) * d.y[j][l];
       d.out[r * d.count + j] = sum;
     }
+}
+void float_dots_reference(const float* const* x, int64_t rows, const double* y, int64_t depth,
+                          double* out) {
+  for (int64_t r = 0; r < rows; ++r) {
+    out[r] = 0;
+    for (int64_t l = 0; l < depth; ++l) out[r] += double{x[r][l]} * y[l];
+  }
 }
 
 void float_rest_reference(const FloatRest& rest) {

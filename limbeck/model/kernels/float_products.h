@@ -31,6 +31,8 @@ struct FloatDots {
 };
 /// Products and sums in f64: rows that do not fit the caches take the same time in f32.
 void float_dots(const FloatDots& dots);
+/// out[r] = x_r . y for one y [depth] f64; likewise.
+void float_dots(const float* const* x, int64_t rows, const double* y, int64_t depth, double* out);
 
 /// Rows x_r of `depth` numbers and their weights.
 struct FloatRest {
@@ -63,11 +65,16 @@ void float_gram_reference(const float* x, const float* y, int64_t rows, int64_t 
 void float_row_norms_reference(const float* x, int64_t rows, int64_t width, const float* w,
                                float* out);
 void float_dots_reference(const FloatDots& dots);
+void float_dots_reference(const float* const* x, int64_t rows, const double* y, int64_t depth,
+                          double* out);
 void float_rest_reference(const FloatRest& rest);
 void float_columns_reference(const FloatColumns& columns);
 
-/// Private.
+/// Private: numbers of a run, 64 bytes of f32.
 inline constexpr int64_t kFloatRun = 16;
+/// Private: rows lie anywhere, and processors find out late, and anew in every page, that they are
+/// read: so many numbers ahead a row is asked for.
+inline constexpr int64_t kFloatAhead = 256;
 /// Private: what float_gram() multiplies at once, by panels as float_pack() lays them out.
 struct FloatPanels {
   const float *x = nullptr, *y = nullptr;
@@ -78,8 +85,9 @@ struct FloatPanels {
 struct FloatProductKernels {
   void (*gram)(const FloatPanels& panels);
   void (*row_norms)(const float* x, int64_t rows, int64_t width, const float* w, float* out);
-  /// y: the vectors by runs of kFloatRun numbers, [runs, count, kFloatRun], zeros behind the last.
-  void (*dots)(const FloatDots& dots, const float* y);
+  /// y: the vectors in f64, so that they are converted once, by runs of kFloatRun numbers, [runs,
+  /// count, kFloatRun], zeros behind the last.
+  void (*dots)(const FloatDots& dots, const double* y);
   void (*rest)(const FloatRest& rest);
   void (*columns)(const FloatColumns& columns);
 };

@@ -17,7 +17,7 @@ struct Avx2Tile {
   }
   /// Three rows at a time.
   template <int M, int P>
-  static inline void dots(const float* const* x, const float* y, int64_t y_step, int64_t from,
+  static inline void dots(const float* const* x, const double* y, int64_t y_step, int64_t from,
                           int64_t depth, double (&out)[M][P]) {
     constexpr int kRows = M < 3 ? M : 3;
     static_assert(M % kRows == 0);
@@ -25,12 +25,14 @@ struct Avx2Tile {
       dots_part<kRows, P>(x + i, y + from / kFloatRun * y_step, y_step, from, depth, &out[i]);
   }
   template <int M>
-  static inline void rest(const float* const* x, const double* weights, int64_t from, int64_t depth,
-                          double* out) {
+  static inline void rest(const float* const* x, const float* const* next, const double* weights,
+                          int64_t from, int64_t depth, double* out) {
     __m256d w[M];
     for (int i = 0; i < M; ++i) w[i] = _mm256_set1_pd(weights[i]);
     int64_t l = from;
     for (; l + 4 <= from + depth; l += 4) {
+      if (l % kFloatRun == 0)
+        for (int i = 0; i < M; ++i) _mm_prefetch(next[i] + l, _MM_HINT_T0);
       __m256d sum = _mm256_loadu_pd(out + l);
       for (int i = 0; i < M; ++i)
         sum = _mm256_fnmadd_pd(w[i], _mm256_cvtps_pd(_mm_loadu_ps(x[i] + l)), sum);
@@ -59,14 +61,14 @@ struct Avx2Tile {
   }
 
   template <int M, int P>
-  static inline void dots_part(const float* const* x, const float* run, int64_t y_step,
+  static inline void dots_part(const float* const* x, const double* run, int64_t y_step,
                                int64_t from, int64_t depth, double (*out)[P]) {
     __m256d sum[M][P];
     for (int i = 0; i < M; ++i)
       for (int j = 0; j < P; ++j) sum[i][j] = _mm256_setzero_pd();
-    const auto add = [&](const float* const(&row)[M], const float* b) {
+    const auto add = [&](const float* const(&row)[M], const double* b) {
       __m256d v[P];
-      for (int j = 0; j < P; ++j) v[j] = _mm256_cvtps_pd(_mm_loadu_ps(b + j * kFloatRun));
+      for (int j = 0; j < P; ++j) v[j] = _mm256_loadu_pd(b + j * kFloatRun);
       for (int i = 0; i < M; ++i) {
         const __m256d a = _mm256_cvtps_pd(_mm_loadu_ps(row[i]));
         for (int j = 0; j < P; ++j) sum[i][j] = _mm256_fmadd_pd(a, v[j], sum[i][j]);
@@ -74,11 +76,13 @@ struct Avx2Tile {
     };
     const float* row[M];
     int64_t l = 0;
-    for (; l + kFloatRun <= depth; l += kFloatRun, run += y_step)
+    for (; l + kFloatRun <= depth; l += kFloatRun, run += y_step) {
+      for (int i = 0; i < M; ++i) _mm_prefetch(x[i] + from + l + kFloatAhead, _MM_HINT_T0);
       for (int at = 0; at < kFloatRun; at += 4) {
         for (int i = 0; i < M; ++i) row[i] = x[i] + from + l + at;
         add(row, run + at);
       }
+    }
     for (int at = 0; l + at < depth; at += 4) {
       float last[M][4] = {};
       for (int i = 0; i < M; ++i) {

@@ -3,10 +3,10 @@
 ///
 /// `Tile::run<M>(a, row_step, depth_step, b, b_step, depth, sum)` gives sum[i][j] = sum over l of
 /// a[i * row_step + l * depth_step] * b[l * b_step + j].
-/// `Tile::rest<M>(x, weights, from, depth, out)` takes weights[i] x[i] from `depth` numbers of out
-/// from `from` on.
-/// `Tile::dots<M, P>(x, y, y_step, from, depth, sum)` gives sum[i][j] = sum over `depth` numbers of
-/// x[i] and vector j of y (FloatProductKernels::dots; runs y_step apart) from `from` on, in f64.
+/// `Tile::rest<M>(x, next, weights, from, depth, out)` takes weights[i] x[i] from `depth` numbers
+/// of out from `from` on; next[i] is read there after it. `Tile::dots<M, P>(x, y, y_step, from,
+/// depth, sum)` gives sum[i][j] = sum over `depth` numbers of x[i] and vector j of y
+/// (FloatProductKernels::dots; runs y_step apart) from `from` on, in f64.
 #pragma once
 
 #include "limbeck/model/kernels/float_products.h"
@@ -74,7 +74,7 @@ constexpr int kDotRows = 6, kDotVectors = 4;
 
 /// Vectors j0 to j0 + P - 1 of `count`.
 template <class Tile, int M, int P>
-void dots_of(const FloatDots& d, const float* y, int64_t row, int64_t j0, int64_t from) {
+void dots_of(const FloatDots& d, const double* y, int64_t row, int64_t j0, int64_t from) {
   double sum[M][P];
   const int64_t depth = from + kDotDepth < d.depth ? kDotDepth : d.depth - from;
   Tile::template dots<M, P>(d.x + row, y + j0 * kFloatRun, d.count * kFloatRun, from, depth, sum);
@@ -83,7 +83,7 @@ void dots_of(const FloatDots& d, const float* y, int64_t row, int64_t j0, int64_
 }
 
 template <class Tile, int M>
-void dots_rows(const FloatDots& d, const float* y, int64_t row) {
+void dots_rows(const FloatDots& d, const double* y, int64_t row) {
   for (int64_t i = row * d.count; i < (row + M) * d.count; ++i) d.out[i] = 0;
   for (int64_t from = 0; from < d.depth; from += kDotDepth) {
     int64_t j = 0;
@@ -95,7 +95,7 @@ void dots_rows(const FloatDots& d, const float* y, int64_t row) {
 }
 
 template <class Tile>
-void dots_loop(const FloatDots& d, const float* y) {
+void dots_loop(const FloatDots& d, const double* y) {
   int64_t row = 0;
   for (; row + kDotRows <= d.rows; row += kDotRows) dots_rows<Tile, kDotRows>(d, y, row);
   for (; row < d.rows; ++row) dots_rows<Tile, 1>(d, y, row);
@@ -109,10 +109,13 @@ void rest_loop(const FloatRest& rest) {
   for (int64_t from = 0; from < rest.depth; from += kDotDepth) {
     const int64_t depth = from + kDotDepth < rest.depth ? kDotDepth : rest.depth - from;
     int64_t row = 0;
-    for (; row + kRestRows <= rest.rows; row += kRestRows)
-      Tile::template rest<kRestRows>(rest.x + row, rest.weights + row, from, depth, rest.out);
+    for (; row + kRestRows <= rest.rows; row += kRestRows) {
+      const int64_t next = row + 2 * kRestRows <= rest.rows ? row + kRestRows : row;
+      Tile::template rest<kRestRows>(rest.x + row, rest.x + next, rest.weights + row, from, depth,
+                                     rest.out);
+    }
     for (; row < rest.rows; ++row)
-      Tile::template rest<1>(rest.x + row, rest.weights + row, from, depth, rest.out);
+      Tile::template rest<1>(rest.x + row, rest.x + row, rest.weights + row, from, depth, rest.out);
   }
 }
 

@@ -83,6 +83,16 @@ TEST_P(FloatProductsTest, DotsEqualTheReference) {
     for (int64_t i = 0; i < rows * count; ++i)
       EXPECT_NEAR(got[i], want[i], 1e-14 + 1e-15 * static_cast<double>(depth)) << i;
     EXPECT_EQ(got[rows * count], -1.0);
+
+    std::vector<double> vector;
+    for (int64_t l = 0; l < depth; ++l) vector.push_back(random.normal());
+    got.assign(static_cast<size_t>(rows) + 1, -1.0);
+    want = got;
+    float_dots(x.data(), rows, vector.data(), depth, got.data());
+    float_dots_reference(x.data(), rows, vector.data(), depth, want.data());
+    for (int64_t i = 0; i < rows; ++i)
+      EXPECT_NEAR(got[i], want[i], 1e-14 + 1e-15 * static_cast<double>(depth)) << i;
+    EXPECT_EQ(got[rows], -1.0);
   }
 }
 
