@@ -72,9 +72,6 @@ void float_columns_reference(const FloatColumns& columns);
 
 /// Private: numbers of a run, 64 bytes of f32.
 inline constexpr int64_t kFloatRun = 16;
-/// Private: rows lie anywhere, and processors find out late, and anew in every page, that they are
-/// read: so many numbers ahead a row is asked for.
-inline constexpr int64_t kFloatAhead = 256;
 /// Private: what float_gram() multiplies at once, by panels as float_pack() lays them out.
 struct FloatPanels {
   const float *x = nullptr, *y = nullptr;

@@ -3,10 +3,12 @@
 ///
 /// `Tile::run<M>(a, row_step, depth_step, b, b_step, depth, sum)` gives sum[i][j] = sum over l of
 /// a[i * row_step + l * depth_step] * b[l * b_step + j].
+///
 /// `Tile::rest<M>(x, next, weights, from, depth, out)` takes weights[i] x[i] from `depth` numbers
-/// of out from `from` on; next[i] is read there after it. `Tile::dots<M, P>(x, y, y_step, from,
-/// depth, sum)` gives sum[i][j] = sum over `depth` numbers of x[i] and vector j of y
-/// (FloatProductKernels::dots; runs y_step apart) from `from` on, in f64.
+/// of out from `from` on; next[i] is read there after it.
+///
+/// `Tile::dots<M, P>(x, y, y_step, from, depth, sum)` gives sum[i][j] = sum over `depth` numbers of
+/// x[i] and vector j of y (FloatProductKernels::dots; runs y_step apart) from `from` on, in f64.
 #pragma once
 
 #include "limbeck/model/kernels/float_products.h"
@@ -15,6 +17,10 @@ namespace limbeck {
 namespace {
 
 constexpr int kFloatRows = 8;
+
+/// Rows lie anywhere, and processors find out late, and anew in every page, that they are read: so
+/// many numbers ahead a row is asked for.
+constexpr int64_t kFloatAhead = 256;
 
 /// Rows whose sums are f32, and the square of a Gram matrix that stays in the second-level cache
 /// while all rows pass.
