@@ -155,7 +155,7 @@ void choose_queries(const LanguageModel& lm, const PreparedText& text, const Pro
     } else if (name == "prefill")
       o.prefill_queries = true;
     else if (name == "sampled")
-      o.sampled_tokens = 96;
+      o.sampled_tokens = kSampledTokens;
     else
       throw InvalidArgument(
           "[cli] --queries takes repeat, excerpts, prefill, sampled and selfstudy; found \"{}\"",

@@ -22,6 +22,9 @@
 
 namespace limbeck {
 
+/// Sampled tokens where nobody says how many.
+inline constexpr int64_t kSampledTokens = 96;
+
 struct CompactOptions {
   std::string method{kDefaultMethod};
   /// Replace parts of the preset (single-stage presets only for scorer and allocator).

@@ -7,6 +7,9 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <set>
+
 namespace limbeck {
 namespace {
 
@@ -140,6 +143,30 @@ TEST(CompactionEvalTest, SelfStudyReachesOnPolicyFitsAndPolish) {
   EXPECT_GT(rows[1].footprint_total, rows[2].footprint_total + 0.01);
   EXPECT_NE(rows[1].answers.kl, rows[0].answers.kl);
   EXPECT_NE(rows[2].answers.kl, rows[0].answers.kl);
+}
+
+TEST(CompactionEvalTest, OtherQueriesAndPiecesAreMeasured) {
+  const std::vector<std::string> methods = {"am-hak",
+                                            "am-hak:queries=prefill",
+                                            "am-hak:queries=repeat+prefill",
+                                            "am-hak:queries=sampled=8",
+                                            "am-hak:queries=repeat+sampled=8",
+                                            "am-hak:queries=repeat+sampled=8:sampled-weight=50",
+                                            "am-hak:chunk=100"};
+  EvalPlan plan = plan_of(methods, {0.3});
+  plan.contexts = 1;
+  const EvalResult result = evaluate_compaction(model(), plan);
+  std::set<double> divergences;
+  for (const std::string& m : methods) {
+    const auto row = std::find_if(result.rows.begin(), result.rows.end(),
+                                  [&](const EvalRow& r) { return r.key.method == m; });
+    ASSERT_NE(row, result.rows.end()) << m;
+    divergences.insert(row->answers.kl);
+    // The context's queries are shared; those of pieces are made by the method.
+    EXPECT_EQ(row->shared.size(), m.ends_with("chunk=100") ? 1U : 2U) << m;
+    EXPECT_GT(row->statistics.at("fitted_heads"), 0.0) << m;
+  }
+  EXPECT_EQ(divergences.size(), methods.size());
 }
 
 TEST(CompactionEvalTest, AKilledRunGoesOnAndGivesTheSameRows) {

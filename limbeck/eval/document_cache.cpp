@@ -147,19 +147,23 @@ const DocumentCache::SelfStudied& DocumentCache::self_studied() {
 }
 
 const DocumentCache::Captured& DocumentCache::captured(const MethodEntry& method) {
-  const QuerySources from =
-      method.options.sources.value_or(find_preset(method.options.method).queries);
+  const CompactOptions& m = method.options;
+  const QueryKind kind{m.sources.value_or(find_preset(m.method).queries), method.self_study,
+                       m.prefill_queries, m.sampled_tokens, m.sampled_weight};
   for (const Captured& c : captured_)
-    if (c.sources == from && c.self_study == method.self_study) return c;
+    if (c.kind == kind) return c;
   CompactOptions o = options_;
-  o.sources = from;
+  o.sources = kind.sources;
+  o.prefill_queries = kind.prefill;
+  o.sampled_tokens = kind.sampled_tokens;
+  o.sampled_weight = kind.sampled_weight;
   double seconds = 0;
-  if (method.self_study) {
+  if (kind.self_study) {
     o.references = self_studied().suffixes;
     seconds = self_studied().seconds;
   }
   Stopwatch watch;
-  captured_.push_back({from, method.self_study, capture_queries(lm_.model, full_, o), 0.0});
+  captured_.push_back({kind, capture_queries(lm_.model, full_, o), 0.0});
   captured_.back().seconds = seconds + watch.seconds();
   return captured_.back();
 }
@@ -227,12 +231,12 @@ void DocumentCache::compact_with(const EvalUnit& unit, CompactedDocument& out) {
   targets.push_back(unit.ratio);
   for (size_t i = 0; i < targets.size(); ++i) {
     o.ratio = i == 0 ? targets[0] : targets[i] / targets[i - 1];
-    // On-policy fits make their own; a compact cache causes others than the full one.
+    // On-policy fits and pieces make their own; a compact cache causes others than the full one.
     o.queries = nullptr;
     // A cache with a question in it serves one unit: nobody would take over what it leaves.
     o.scores = i == 0 && !o.query_aware ? &scores_ : nullptr;
     const bool learns = method_needs_queries(o) || o.polish > 0;
-    if (i == 0 && learns && !o.on_policy) {
+    if (i == 0 && learns && !o.on_policy && o.chunk == 0) {
       const Captured& c = captured(*unit.method);
       o.queries = &c.queries;
       out.shared.emplace_back("queries", c.seconds);

@@ -56,10 +56,17 @@ class DocumentCache {
   const at::Tensor& last_logits() const { return last_logits_; }
 
  private:
+  /// What queries come from.
+  struct QueryKind {
+    QuerySources sources;
+    bool self_study = false, prefill = false;
+    int64_t sampled_tokens = 0;
+    double sampled_weight = 0;
+    bool operator==(const QueryKind&) const = default;
+  };
   /// Queries of one kind and what they took.
   struct Captured {
-    QuerySources sources;
-    bool self_study = false;
+    QueryKind kind;
     StoredQueries queries;
     double seconds = 0;
   };

@@ -34,5 +34,35 @@ TEST(DocumentCacheTest, WithoutTheDocumentNothingOfItIsSeen) {
   }
 }
 
+/// What is captured once and shared gives what a method makes of queries of its own.
+TEST(DocumentCacheTest, AMethodGetsTheQueriesThatItsEntryNames) {
+  const LanguageModel lm = model_of({0, 0});
+  const auto prefix = test::random_tokens(9, 1), text = test::random_tokens(60, 4);
+  DocumentCache document(lm, {}, prefix, text, 7);
+  for (const char* entry :
+       {"am-hak:queries=prefill", "am-hak:queries=repeat+prefill", "am-hak:queries=sampled=8",
+        "am-hak:queries=sampled=8:sampled-weight=50", "am-hak:chunk=30"}) {
+    const MethodEntry method = parse_method_entry(entry);
+    const KvCache got = document.compacted({entry, 0.3, &method, ""}).cache;
+    CompactOptions o = method.options;
+    o.ratio = 0.3;
+    o.span = document.span();
+    o.repeat = repeat_prompt(lm, {});
+    o.seed = 7;
+    KvCache want = document.full().clone();
+    compact(lm.model, want, o);
+    ASSERT_EQ(got.segments().size(), want.segments().size()) << entry;
+    for (size_t s = 0; s < want.segments().size(); ++s)
+      for (int64_t l = 0; l < 2; ++l) {
+        const LayerSegment &a = *got.layer(l).segments[s], &b = *want.layer(l).segments[s];
+        ASSERT_TRUE(at::equal(a.positions, b.positions)) << entry;
+        // The model reads further where nobody has attended to the span for it: rounding.
+        EXPECT_LT((a.values - b.values).norm().item<double>(),
+                  1e-3 * b.values.norm().item<double>())
+            << entry;
+      }
+  }
+}
+
 }  // namespace
 }  // namespace limbeck

@@ -26,31 +26,40 @@ std::vector<double> parse_ratios(const std::string& label, const std::string& te
   return out;
 }
 
-/// "repeat", "excerpts", "repeat+excerpts=32", "repeat+selfstudy".
+/// "repeat", "excerpts", "repeat+excerpts=32", "repeat+selfstudy", "repeat+prefill+sampled=96".
 void set_sources(MethodEntry& m, const std::string& text) {
   QuerySources out{.repeat = false};
+  CompactOptions& o = m.options;
   std::stringstream parts(text);
   for (std::string part; std::getline(parts, part, '+');) {
     const size_t equals = part.find('=');
     const std::string name = part.substr(0, equals);
+    const auto length = [&](int64_t standard) {
+      if (equals == std::string::npos) return standard;
+      const int64_t n = detail::parse_int(name, part.substr(equals + 1));
+      if (n < 1)
+        throw InvalidArgument("[eval] method {}: {} takes a length of at least 1; found {}",
+                              m.label, name, n);
+      return n;
+    };
     if (part == "repeat")
       out.repeat = true;
     else if (part == "selfstudy")
       m.self_study = true;
+    else if (part == "prefill")
+      o.prefill_queries = true;
     else if (name == "excerpts")
-      out.excerpts = equals == std::string::npos
-                         ? kExcerptTokens
-                         : detail::parse_int("excerpts", part.substr(equals + 1));
+      out.excerpts = length(kExcerptTokens);
+    else if (name == "sampled")
+      o.sampled_tokens = length(kSampledTokens);
     else
       throw InvalidArgument(
-          "[eval] method {}: queries takes repeat, excerpts or excerpts=LENGTH, and selfstudy, "
-          "joined "
-          "by '+'; found \"{}\"",
+          "[eval] method {}: queries takes repeat, excerpts or excerpts=LENGTH, prefill, sampled "
+          "or sampled=LENGTH, and selfstudy, joined by '+'; found \"{}\"",
           m.label, part);
   }
-  if (out.excerpts < 0 || (out == QuerySources{.repeat = false} && !m.self_study))
-    throw InvalidArgument("[eval] method {}: queries names no pass; found \"{}\"", m.label, text);
-  m.options.sources = out;
+  if (text.empty()) throw InvalidArgument("[eval] method {}: queries names no source", m.label);
+  o.sources = out;
 }
 
 void set_part(MethodEntry& m, const std::string& part) {
@@ -84,6 +93,10 @@ void set_part(MethodEntry& m, const std::string& part) {
     o.normalize = value;
   else if (key == "queries")
     set_sources(m, value);
+  else if (key == "sampled-weight")
+    o.sampled_weight = detail::parse_number(key, value);
+  else if (key == "chunk")
+    o.chunk = detail::parse_int(key, value);
   else if (key == "head-power")
     o.head_power = detail::parse_number(key, value);
   else if (key == "first-share")
@@ -112,7 +125,8 @@ void set_part(MethodEntry& m, const std::string& part) {
     throw InvalidArgument(
         "[eval] method {}: unknown key \"{}\"; known: scorer.NAME, allocator.NAME, builder.NAME, "
         "coverage.NAME, coverage-allocator.NAME, scorer, allocator, builder, coverage, "
-        "coverage-allocator, normalize, queries, first-share, head-power, on-policy, polish, "
+        "coverage-allocator, normalize, queries, sampled-weight, chunk, first-share, head-power, "
+        "on-policy, polish, "
         "after, "
         "head-weights, head-shares, heads, sparsity, sinks, window, chunk-mask",
         m.label, key);

@@ -30,12 +30,13 @@ struct MethodEntry {
 /// (methods/presets.h), each other one `key=value` with the keys scorer.NAME, allocator.NAME and
 /// builder.NAME (options of these), coverage and coverage-allocator (scorer and allocator of the
 /// first of two stages) with coverage.NAME and coverage-allocator.NAME, scorer, allocator (or
-/// alloc), builder, normalize, queries (repeat, excerpts, excerpts=LENGTH, selfstudy, joined by
-/// '+'), first-share, head-power, on-policy (0 or 1), polish, head-weights and head-shares (files),
-/// heads (a file of gates: heads stream) with sparsity, sinks, window and chunk-mask, and after
-/// (ratios joined by '+': 0.5+0.35). The name streaming-heads with heads=FILE compacts nothing and
-/// lets as many heads stream as the ratio asks for. Throws InvalidArgument for unknown presets and
-/// keys. Options themselves are checked where the method runs.
+/// alloc), builder, normalize, queries (repeat, excerpts, excerpts=LENGTH, prefill, sampled,
+/// sampled=LENGTH, selfstudy, joined by '+'), sampled-weight, chunk (tokens of a piece),
+/// first-share, head-power, on-policy (0 or 1), polish, head-weights and head-shares (files), heads
+/// (a file of gates: heads stream) with sparsity, sinks, window and chunk-mask, and after (ratios
+/// joined by '+': 0.5+0.35). The name streaming-heads with heads=FILE compacts nothing and lets as
+/// many heads stream as the ratio asks for. Throws InvalidArgument for unknown presets and keys.
+/// Options themselves are checked where the method runs.
 MethodEntry parse_method_entry(const std::string& entry);
 
 /// The pattern with which a span of `tokens` tokens is read so that a part `ratio` of its entries

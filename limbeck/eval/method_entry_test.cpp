@@ -32,6 +32,17 @@ TEST(MethodEntryTest, ReadsEveryKindOfPart) {
   EXPECT_TRUE(study.self_study);
   EXPECT_EQ(study.options.sources, QuerySources{});
   EXPECT_TRUE(parse_method_entry("am-omp:queries=selfstudy").self_study);
+  const MethodEntry all =
+      parse_method_entry("am-hak:queries=repeat+prefill+sampled=32:sampled-weight=2.5:chunk=1024");
+  EXPECT_TRUE(all.options.sources->repeat);
+  EXPECT_TRUE(all.options.prefill_queries);
+  EXPECT_EQ(all.options.sampled_tokens, 32);
+  EXPECT_EQ(all.options.sampled_weight, 2.5);
+  EXPECT_EQ(all.options.chunk, 1024);
+  const MethodEntry own = parse_method_entry("am-hak:queries=prefill");
+  EXPECT_FALSE(own.options.sources->repeat);
+  EXPECT_EQ(own.options.sampled_tokens, 0);
+  EXPECT_EQ(parse_method_entry("am-hak:queries=sampled").options.sampled_tokens, kSampledTokens);
   EXPECT_EQ(parse_method_entry("knorm:allocator=model").label, "knorm:allocator=model");
   const MethodEntry safe = parse_method_entry("snapkv+fit:alloc=adakv:allocator.safe=0.3");
   EXPECT_EQ(safe.options.method, "snapkv+fit");
@@ -45,7 +56,8 @@ TEST(MethodEntryTest, RefusesUnknownPresetsKeysAndParts) {
   EXPECT_THROW(parse_method_entry("kvzip:on-policy=maybe"), InvalidArgument);
   for (const char* after : {"0.2+0.5", "0.5+0.5", "0", "1.5", "half"})
     EXPECT_THROW(parse_method_entry(std::string("kvzip:after=") + after), InvalidArgument);
-  for (const char* queries : {"", "prefill", "excerpts=0", "excerpts=-1"})
+  for (const char* queries : {"", "prefil", "prefill=2", "excerpts=0", "excerpts=-1", "sampled=0",
+                              "sampled=few", "repeat=3"})
     EXPECT_THROW(parse_method_entry(std::string("kvzip:queries=") + queries), InvalidArgument)
         << queries;
   EXPECT_EQ(test::error_text<InvalidArgument>([] { parse_method_entry("kvzip:copy"); }),
