@@ -399,7 +399,8 @@ class HeadFit {
     if (!values_.defined()) values_ = prior_;
   }
 
-  /// What left the finite or the plausible is replaced: values by the prior, biases by 0.
+  /// What left the finite or the plausible is replaced: values by the prior, or by the slots' own
+  /// where that is not finite either, biases by 0.
   void guard() {
     if (!beta_.isfinite().all().item<bool>()) {
       beta_ = at::zeros_like(beta_);
@@ -412,7 +413,8 @@ class HeadFit {
       if (values_.isfinite().all().item<bool>() && values_.abs().max().item<double>() <= bound)
         return;
     }
-    values_ = prior_.defined() ? prior_ : p_.values.index_select(0, index_).to(at::kDouble);
+    const bool usable = prior_.defined() && prior_.isfinite().all().item<bool>();
+    values_ = usable ? prior_ : p_.values.index_select(0, index_).to(at::kDouble);
     ++fallbacks_.prior;
   }
 

@@ -17,6 +17,7 @@ namespace limbeck {
 namespace {
 
 using test::head_errors;
+using test::HeadErrors;
 using test::normal;
 using test::synthetic_head;
 using test::SyntheticHead;
@@ -176,32 +177,34 @@ TEST(OmpTest, MaxFeaturesAreThoseOfTheFormula) {
   }
 }
 
-/// Errors fall with t; WPC <= OMP <= HAK.
+/// Errors of output and mass fall with t; WPC <= OMP <= HAK.
 TEST(FitQualityTest, MethodsRankAsMeasured) {
-  double last_wpc = 1e9;
-  for (int64_t t : {64, 128}) {
-    double wpc_error = 0, omp_error = 0, hak_error = 0;
-    for (uint64_t seed = 0; seed < 4; ++seed) {
+  HeadErrors last{1e9, 1e9};
+  for (int64_t t : {64, 128, 256}) {
+    HeadErrors by_wpc{}, by_omp{}, by_hak{};
+    for (uint64_t seed = 0; seed < 6; ++seed) {
       const SyntheticHead head =
           synthetic_head(40 + seed, seed % 2 == 0 ? 0.35 : 0.6, 1024, 2048, 512);
       const HeadProblem& p = head.train;
-      const auto error = [&](std::vector<int32_t> kept, const FitOptions& o) {
+      const auto add = [&](HeadErrors& sum, std::vector<int32_t> kept, const FitOptions& o) {
         std::sort(kept.begin(), kept.end());
         const FitResult r = fit_head(p, kept, {}, o);
-        return head_errors(head.test, kept, r.bias, r.values).output;
+        const HeadErrors e = head_errors(head.test, kept, r.bias, r.values);
+        sum.output += e.output;
+        sum.mass += e.mass;
       };
       const at::Tensor g = attention_gram(p);
       const auto gram = dense_gram(g);
       WpcOptions o;
       o.limit = t;
-      wpc_error += error(wpc(*gram, wpc_targets(*gram, p.values, 0.3), o).order, {});
+      add(by_wpc, wpc(*gram, wpc_targets(*gram, p.values, 0.3), o).order, {});
       FitOptions literal;
       literal.weights = "literal";
       literal.values = "ls";
       literal.high = std::exp(7.0);
       OmpOptions omp;
       omp.limit = t;
-      omp_error += error(omp_select(max_features(p), omp), literal);
+      add(by_omp, omp_select(max_features(p), omp), literal);
       const at::Tensor rms = std::get<1>(g.diagonal().topk(t));
       const std::vector<int32_t> top = [&] {
         const at::Tensor i = rms.to(at::kInt).contiguous();
@@ -210,12 +213,16 @@ TEST(FitQualityTest, MethodsRankAsMeasured) {
       literal.iterations = 2;
       literal.low = std::exp(-3.0);
       literal.high = std::exp(3.0);
-      hak_error += error(top, literal);
+      add(by_hak, top, literal);
     }
-    EXPECT_LT(wpc_error, omp_error) << t;
-    EXPECT_LT(omp_error, hak_error) << t;
-    EXPECT_LT(wpc_error, last_wpc);
-    last_wpc = wpc_error;
+    EXPECT_LT(by_wpc.output, by_omp.output) << t;
+    EXPECT_LT(by_omp.output, by_hak.output) << t;
+    EXPECT_LT(by_wpc.mass, by_omp.mass) << t;
+    // A weight of matching pursuit may be next to nothing, which costs at many slots.
+    EXPECT_LT(by_omp.mass, (t < 256 ? 1.0 : 1.05) * by_hak.mass) << t;
+    EXPECT_LT(by_wpc.output, last.output);
+    EXPECT_LT(by_wpc.mass, last.mass);
+    last = by_wpc;
   }
 }
 
@@ -455,6 +462,8 @@ TEST(FitTest, EverySlotKeptGivesBackTheHead) {
   o.rho = 1e-9;
   const FitResult r = fit_head(head.train, all, {}, o);
   EXPECT_LT(r.bias.abs().max().item<double>(), 2e-3);  // w = 1
+  EXPECT_LT((r.values - head.train.values).abs().max().item<double>(),
+            1e-2 * head.train.values.abs().max().item<double>());
   EXPECT_LT(r.mass_error, 1e-4);
   EXPECT_LT(head_errors(head.test, all, r.bias, r.values).output, 1e-3);
 }

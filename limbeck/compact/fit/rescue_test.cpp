@@ -103,6 +103,90 @@ TEST(FallbackTest, WhatIsNotFiniteIsReplacedAndCounted) {
   const FitResult r = fit_head(p, {0, 5, 9, 20}, {}, o);
   EXPECT_GT(r.fallbacks.prior, 0);
   EXPECT_GE(r.fallbacks.total(), r.fallbacks.prior);
+  // What readers see is not finite either: the slots' own values.
+  const std::vector<int64_t> kept = {0, 5, 9, 20};
+  EXPECT_TRUE(at::equal(r.values, p.values.index_select(0, at::tensor(kept, at::kLong))));
+}
+
+/// Weights may be 0 where nothing bounds them, and have no logarithm.
+TEST(FallbackTest, BiasesThatAreNotFiniteAreZero) {
+  const HeadProblem p = synthetic_head(87, 0.5, 80, 200, 1, 8).train;
+  std::vector<int32_t> kept;
+  for (int32_t j = 0; j < 80; j += 2) kept.push_back(j);
+  FitOptions o;
+  o.weights = "literal";
+  o.values = "ls";
+  o.low = 0;
+  const FitResult r = fit_head(p, kept, {}, o);
+  EXPECT_EQ(r.fallbacks.bias, 1);
+  EXPECT_EQ(r.bias.abs().max().item<float>(), 0.0F);
+  EXPECT_TRUE(r.values.isfinite().all().item<bool>());
+}
+
+TEST(FallbackTest, ARowThatIsNoNumberLeavesFiniteSlots) {
+  HeadProblem p = synthetic_head(87, 0.5, 40, 100, 1, 8).train;
+  p.queries[5][0] = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<int64_t> kept = {0, 5, 9, 20};
+  for (const std::string values : {"local", "prior", "ls"}) {
+    FitOptions o;
+    o.weights = values == "ls" ? "literal" : "exact";
+    o.values = values;
+    const FitResult r = fit_head(p, {0, 5, 9, 20}, {}, o);
+    EXPECT_TRUE(r.bias.isfinite().all().item<bool>()) << values;
+    EXPECT_TRUE(at::equal(r.values, p.values.index_select(0, at::tensor(kept, at::kLong))))
+        << values;
+    EXPECT_GT(r.fallbacks.prior, 0) << values;
+  }
+}
+
+/// Few rows, many slots and no ridge to speak of: a factor exists, and its values are absurd.
+TEST(FallbackTest, ImplausibleValuesAreReplacedByThePrior) {
+  for (const std::string values : {"local", "prior"}) {
+    const HeadProblem p = synthetic_head(85, 0.5, 300, 140, 1, 16).train;
+    std::vector<int32_t> kept;
+    for (int32_t j = 0; j < 300; j += 2) kept.push_back(j);
+    FitOptions o;
+    o.values = values;
+    o.rho = 1e-12;
+    const FitResult r = fit_head(p, kept, {}, o);
+    EXPECT_EQ(r.fallbacks.prior, 1) << values;
+    EXPECT_EQ(r.fallbacks.eigen, 0) << values;
+    EXPECT_LE(r.values.abs().max().item<double>(), 10 * p.values.abs().max().item<double>());
+    o.rho = 1e12;  // the prior alone
+    const FitResult prior = fit_head(p, kept, {}, o);
+    EXPECT_EQ(prior.fallbacks.prior, 0) << values;
+    EXPECT_TRUE(at::allclose(r.values, prior.values, 1e-4, 1e-5)) << values;
+  }
+}
+
+/// Levenberg-Marquardt steps stay where rows that took no part in them agree.
+TEST(HoldOutTest, StepsThatHeldOutRowsDoNotConfirmAreUndone) {
+  int64_t undone = 0, kept_steps = 0;
+  for (uint64_t seed = 0; seed < 12; ++seed) {
+    HeadProblem p = synthetic_head(300 + seed, 0.6, 80, 120, 1, 8).train;
+    std::vector<int32_t> kept;
+    for (int32_t j = 0; j < 80; j += 2) kept.push_back(j);
+    std::vector<uint8_t> held(120, 0);
+    for (size_t i = 0; i < 60; ++i) held[i] = 1;
+    FitOptions steps, linear;
+    linear.lm_steps = 0;
+    const at::Tensor a = fit_head(p, kept, held, steps).bias,
+                     b = fit_head(p, kept, held, linear).bias;
+    const std::vector<int64_t> rows(kept.begin(), kept.end());
+    const at::Tensor index = at::tensor(rows, at::kLong);
+    const at::Tensor logits =
+        (p.scale * at::mm(p.queries, p.keys.t())).to(at::kDouble).narrow(0, 0, 60);
+    const auto loss = [&](const at::Tensor& bias) {
+      return (at::logsumexp(logits.index_select(1, index) + bias, 1) - at::logsumexp(logits, 1))
+          .square()
+          .sum()
+          .item<double>();
+    };
+    EXPECT_LE(loss(a), loss(b) * (1 + 1e-5)) << seed;
+    (at::equal(a, b) ? undone : kept_steps) += 1;
+  }
+  EXPECT_GT(undone, 0);
+  EXPECT_GT(kept_steps, 0);
 }
 
 TEST(FallbackTest, KindsAddUp) {

@@ -118,37 +118,66 @@ TEST(WpcTest, APickThatVanishesCountsAsExplained) {
   EXPECT_TRUE(got.rank_reached);
 }
 
-TEST(WpcTest, SketchAndPoolStayCloseToTheWholeGram) {
-  double whole = 0, pooled = 0;
-  for (uint64_t seed = 0; seed < 6; ++seed) {
-    const SyntheticHead head =
-        synthetic_head(20 + seed, seed % 2 == 0 ? 0.35 : 0.6, 2048, 4096, 512);
-    const HeadProblem& p = head.train;
-    constexpr int64_t t = 128;
-    const auto gram = dense_gram(attention_gram(p));
-    WpcOptions o;
-    o.limit = t;
-    std::vector<int32_t> kept = wpc(*gram, wpc_targets(*gram, p.values, 0.3), o).order;
-    std::sort(kept.begin(), kept.end());
-    const FitResult a = fit_head(p, kept, {}, {});
-    whole += head_errors(head.test, kept, a.bias, a.values).output;
+/// Output errors on test queries of the same number of slots, chosen on the whole Gram matrix, by a
+/// sketch and then exactly on its pool, and on sums of rows alone (the default of long heads).
+TEST(WpcTest, SketchesStayCloseToTheWholeGram) {
+  for (const int64_t t : {64, 128, 256}) {
+    double whole = 0, pooled = 0, mixed = 0;
+    for (uint64_t seed = 0; seed < 6; ++seed) {
+      const SyntheticHead head =
+          synthetic_head(20 + seed, seed % 2 == 0 ? 0.35 : 0.6, 2048, 4096, 512);
+      const HeadProblem& p = head.train;
+      const auto error = [&](std::vector<int32_t> kept) {
+        std::sort(kept.begin(), kept.end());
+        FitOptions o;
+        o.values = "local";
+        const FitResult r = fit_head(p, kept, {}, o);
+        return head_errors(head.test, kept, r.bias, r.values).output;
+      };
+      const auto gram = dense_gram(attention_gram(p));
+      WpcOptions o;
+      o.limit = t;
+      whole += error(wpc(*gram, wpc_targets(*gram, p.values, 0.3), o).order);
 
-    const auto rough = factored_gram(mixed_row_features(p, 4 * t, 0.3, seed).a);
-    o.limit = 3 * t;
-    std::vector<int32_t> pool = wpc(*rough, wpc_targets(*rough, p.values, 0.3), o).order;
-    std::sort(pool.begin(), pool.end());
-    const at::Tensor index = at::tensor(std::vector<int64_t>(pool.begin(), pool.end()), at::kLong);
-    const Features f = softmax_features(attention_logits(p.queries, p.keys, p.bias, p.scale));
-    const at::Tensor ap = f.a.index_select(1, index);
-    const auto exact = dense_gram(at::mm(ap.t(), ap));
-    o.limit = t;
-    kept = wpc(*exact, wpc_targets(ap, at::mm(f.a, p.values), {}, 0.3), o).order;
-    for (int32_t& slot : kept) slot = pool[slot];
-    std::sort(kept.begin(), kept.end());
-    const FitResult b = fit_head(p, kept, {}, {});
-    pooled += head_errors(head.test, kept, b.bias, b.values).output;
+      // Four sums for each slot that is ordered: three times as many as are kept.
+      const auto sums = factored_gram(mixed_row_features(p, 12 * t, 0.3, seed).a);
+      mixed += error(wpc(*sums, wpc_targets(*sums, p.values, 0.3), o).order);
+
+      const auto rough = factored_gram(mixed_row_features(p, 4 * t, 0.3, seed).a);
+      o.limit = 3 * t;
+      std::vector<int32_t> pool = wpc(*rough, wpc_targets(*rough, p.values, 0.3), o).order;
+      std::sort(pool.begin(), pool.end());
+      const at::Tensor index =
+          at::tensor(std::vector<int64_t>(pool.begin(), pool.end()), at::kLong);
+      const Features f = softmax_features(attention_logits(p.queries, p.keys, p.bias, p.scale));
+      const at::Tensor ap = f.a.index_select(1, index);
+      const auto exact = dense_gram(at::mm(ap.t(), ap));
+      o.limit = t;
+      std::vector<int32_t> kept =
+          wpc(*exact, wpc_targets(ap, at::mm(f.a, p.values), {}, 0.3), o).order;
+      for (int32_t& slot : kept) slot = pool[slot];
+      pooled += error(std::move(kept));
+    }
+    EXPECT_LT(pooled, 1.03 * whole) << t;
+    EXPECT_LT(mixed, 1.03 * whole) << t;
   }
-  EXPECT_LT(pooled, 1.03 * whole);
+}
+
+/// All values alike: nothing but the mass is left to explain, and it is.
+TEST(WpcTest, ConstantValuesLeaveTheMass) {
+  HeadProblem p = synthetic_head(27, 0.5, 200, 500, 1, 16).train;
+  p.values = at::ones({200, 1}, at::kFloat).mul(p.values[0].unsqueeze(0));
+  const auto gram = dense_gram(attention_gram(p));
+  const WpcTargets t = wpc_targets(*gram, p.values, 0.3);
+  EXPECT_GT(t.energy, 0);
+  WpcOptions o;
+  o.limit = 40;
+  const WpcOrder order = wpc(*gram, t, o);
+  EXPECT_EQ(order.order.size(), 40U);
+  EXPECT_LT(order.energy.back(), 0.5 * order.energy.front());
+  // Values of zero: the mass counts as it is.
+  p.values.zero_();
+  EXPECT_EQ(wpc(*gram, wpc_targets(*gram, p.values, 0.3), o).order.size(), 40U);
 }
 
 }  // namespace

@@ -123,7 +123,7 @@ class WpcScorer : public Scorer {
       return found;
     }
     const int64_t t = std::max(mean, forced);
-    if (options_.gram == "sketch" && 8 * t < size) return order_on_pool(p, o, t, seed);
+    if (options_.gram == "sketch" && 8 * t < size) return order_on_pool(std::move(p), o, t, seed);
     const auto gram = dense_gram(attention_gram(p));
     return wpc(*gram, wpc_targets(*gram, p.values, options_.lam), o);
   }
@@ -274,8 +274,7 @@ class WpcScorer : public Scorer {
   }
 
   /// A sketch chooses the pool, exact features of the pool decide.
-  WpcOrder order_on_pool(const HeadProblem& p, const WpcOptions& o, int64_t t,
-                         uint64_t seed) const {
+  WpcOrder order_on_pool(HeadProblem p, const WpcOptions& o, int64_t t, uint64_t seed) const {
     const RowFeatures f = mixed_row_features(p, 4 * t, options_.lam, seed);
     WpcOptions choose = o;
     choose.limit = std::min(p.keys.size(0), 3 * t);
@@ -288,10 +287,15 @@ class WpcScorer : public Scorer {
     std::vector<int32_t> place(p.keys.size(0), -1);
     for (size_t i = 0; i < pool.size(); ++i) place[pool[i]] = static_cast<int32_t>(i);
 
+    // Attention among all slots, but of the pool's alone: what is in memory is rows by pool.
     const at::Tensor index = at::tensor(std::vector<int64_t>(pool.begin(), pool.end()), at::kLong);
-    const at::Tensor all = softmax_features(attention_logits(p.queries, p.keys, p.bias, p.scale)).a;
-    const at::Tensor a = all.index_select(1, index);
-    const WpcTargets targets = wpc_targets(a, at::mm(all, p.values), p.weights, options_.lam);
+    p.complete();
+    const at::Tensor a =
+        attention_logits(p.queries, p.keys.index_select(0, index),
+                         p.bias.defined() ? p.bias.index_select(0, index) : p.bias, p.scale)
+            .sub_(p.lse.unsqueeze(1))
+            .exp_();
+    const WpcTargets targets = wpc_targets(a, p.outputs, p.weights, options_.lam);
     const at::Tensor weighted = a.mul(p.weights.sqrt().unsqueeze(1));
     const auto gram = dense_gram(at::mm(weighted.t(), weighted));
     WpcOptions exact = o;
