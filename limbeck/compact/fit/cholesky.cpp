@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/native/BatchLinearAlgebra.h>
 
+#include <algorithm>
+
 namespace limbeck {
 namespace {
 
@@ -32,6 +34,21 @@ at::Tensor cholesky_solved(const at::Tensor& l, const at::Tensor& b) {
   const at::Tensor half = at::linalg_solve_triangular(l, columns, /*upper=*/false);
   const at::Tensor out = at::linalg_solve_triangular(l.t(), half, /*upper=*/true);
   return b.dim() == 1 ? out.squeeze(1) : out;
+}
+
+at::Tensor cholesky_refined(const at::Tensor& m, double ridge, const at::Tensor& l,
+                            const at::Tensor& b) {
+  const at::Tensor rough = cholesky_solved(l, b);
+  if (m.scalar_type() == at::kDouble) return rough;
+  const at::Tensor x = rough.to(at::kDouble);
+  at::Tensor rest = b.to(at::kDouble).sub_(x, ridge);
+  constexpr int64_t kPanel = 256;  // rows that are f64 at a time
+  for (int64_t i = 0; i < m.size(0); i += kPanel) {
+    const int64_t n = std::min(kPanel, m.size(0) - i);
+    at::Tensor part = rest.narrow(0, i, n);
+    part.addmm_(m.narrow(0, i, n).to(at::kDouble), x, 1, -1);
+  }
+  return x + cholesky_solved(l, rest.to(at::kFloat));
 }
 
 }  // namespace limbeck

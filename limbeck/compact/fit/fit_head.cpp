@@ -45,12 +45,12 @@ int64_t blocks_of(int64_t t, const FitOptions& o) {
 
 /// (a + ridge I)^-1 b for a symmetric matrix that should be positive definite [t, t] and b [t, k].
 /// Where no factor exists the ridge grows tenfold, up to five times; then come the eigenvectors
-/// above a cutoff. Undefined when that fails as well.
+/// above a cutoff. f32 systems are refined once. Undefined when that fails as well.
 at::Tensor solve_symmetric(const at::Tensor& a, const at::Tensor& b, double ridge,
                            FitFallbacks& fallbacks) {
   for (int i = 0; i <= 5; ++i, ridge *= 10) {
     const at::Tensor l = cholesky_factor(a, ridge);
-    if (l.defined()) return cholesky_solved(l, b);
+    if (l.defined()) return cholesky_refined(a, ridge, l, b);
     ++fallbacks.ridge;
   }
   if (!a.isfinite().all().item<bool>() || !b.isfinite().all().item<bool>()) return {};

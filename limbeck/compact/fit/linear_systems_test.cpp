@@ -160,6 +160,29 @@ TEST(CholeskyFactorTest, IsUndefinedWhereThereIsNone) {
   EXPECT_FALSE(cholesky_factor(a, 3.0).defined());
 }
 
+/// Ill-conditioned as the Gram matrix of much alike slots is, beside its smallest ridge.
+TEST(CholeskyFactorTest, RefinementTakesBackTheRoundingOfAnF32Factor) {
+  Random random(36);
+  const at::Tensor x = normal({900, 40}, random), near = normal({900, 600}, random);
+  const at::Tensor features =
+      (at::cat({x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}, 1) + 0.05 * near);
+  const at::Tensor m = at::mm(features.t(), features), b = normal({600, 8}, random);
+  const double ridge = 1e-3 * m.diagonal().mean().item<double>();
+  const at::Tensor exact =
+      at::linalg_solve(m.to(at::kDouble) + ridge * at::eye(600, at::kDouble), b.to(at::kDouble));
+  const at::Tensor l = cholesky_factor(m, ridge);
+  ASSERT_TRUE(l.defined());
+  const auto error = [&](const at::Tensor& got) {
+    return ((got - exact).norm() / exact.norm()).item<double>();
+  };
+  const double rough = error(cholesky_solved(l, b)),
+               refined = error(cholesky_refined(m, ridge, l, b));
+  EXPECT_GT(rough, 1e-7);
+  EXPECT_LT(refined, 0.05 * rough);
+  const at::Tensor wide = m.to(at::kDouble), b64 = b.to(at::kDouble);
+  EXPECT_LT(error(cholesky_refined(wide, ridge, cholesky_factor(wide, ridge), b64)), 1e-9);
+}
+
 TEST(GrowingCholeskyTest, GrowsShrinksAndSolves) {
   Random random(32);
   const at::Tensor x = normal({60, 30}, random).to(at::kDouble);
