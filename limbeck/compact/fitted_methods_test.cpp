@@ -351,8 +351,6 @@ TEST(FittedMethodsTest, ACompactedSpanCanBeCompactedAgainWithItsBiases) {
   EXPECT_GT(kept.bias.mean().item<double>(), 0.3);
 }
 
-/// arXiv 2602.16284, the settings of the table of its methods; docs/methods.md says how to add
-/// self-study, on-policy fits and a schedule of budgets.
 TEST(FittedMethodsTest, HalfOfTheTextIsWhatIsCopiedNotHalfOfWhatIsLeft) {
   Read r;
   CompactOptions o = Read::options("limbeck", 0.5);
@@ -365,6 +363,8 @@ TEST(FittedMethodsTest, HalfOfTheTextIsWhatIsCopiedNotHalfOfWhatIsLeft) {
   EXPECT_FALSE(compact(whole.model, whole.cache, o).statistics.contains("fitted_heads"));
 }
 
+/// arXiv 2602.16284, the settings of the table of its methods; docs/methods.md says how to add
+/// self-study, on-policy fits and a schedule of budgets.
 TEST(FittedMethodsTest, PublishedPresetsHaveTheirPublishedSettings) {
   const auto defaults = [](const std::vector<FieldInfo>& fields) {
     std::map<std::string, std::string> out;

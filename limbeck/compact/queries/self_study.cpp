@@ -70,17 +70,6 @@ std::vector<std::string> split(const std::vector<std::string_view>& lines, const
 
 constexpr std::string_view kThinks = "<think>", kThought = "</think>";
 
-/// A thought that was cut off says nothing about the text.
-bool still_thinks(std::string_view answer) {
-  const size_t begin = answer.rfind(kThinks);
-  return begin != std::string_view::npos && answer.find(kThought, begin) == std::string_view::npos;
-}
-/// What follows the thoughts.
-std::string_view said_aloud(std::string_view answer) {
-  const size_t end = answer.rfind(kThought);
-  return end == std::string_view::npos ? answer : answer.substr(end + kThought.size());
-}
-
 class Study {
  public:
   Study(const LanguageModel& lm, const KvCache& cache, PositionRange span, const ChatFrame& frame,
@@ -145,6 +134,16 @@ class Study {
 };
 
 }  // namespace
+
+bool still_thinks(std::string_view answer) {
+  const size_t begin = answer.rfind(kThinks);
+  return begin != std::string_view::npos && answer.find(kThought, begin) == std::string_view::npos;
+}
+
+std::string_view said_aloud(std::string_view answer) {
+  const size_t end = answer.rfind(kThought);
+  return end == std::string_view::npos ? answer : answer.substr(end + kThought.size());
+}
 
 std::vector<std::string> list_items(std::string_view text) {
   const std::vector<std::string_view> lines = lines_of(text);

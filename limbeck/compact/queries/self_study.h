@@ -44,4 +44,10 @@ SelfStudy self_study(const LanguageModel& lm, const KvCache& cache, PositionRang
 /// start of lines (what precedes the first is dropped), else by empty lines.
 std::vector<std::string> list_items(std::string_view text);
 
+/// Whether an answer ends within a thought (`<think>` without `</think>` behind it): it says
+/// nothing about the text and gives no queries.
+bool still_thinks(std::string_view answer);
+/// What follows the thoughts of an answer.
+std::string_view said_aloud(std::string_view answer);
+
 }  // namespace limbeck

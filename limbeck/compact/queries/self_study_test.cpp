@@ -53,6 +53,16 @@ SelfStudyOptions short_answers(int64_t seed) {
   return o;
 }
 
+TEST(ThoughtTest, OnlyClosedThoughtsAreAnswers) {
+  EXPECT_FALSE(still_thinks("It rained."));
+  EXPECT_FALSE(still_thinks("<think>Rain?</think>It rained."));
+  EXPECT_TRUE(still_thinks("<think>Was it rain"));
+  EXPECT_TRUE(still_thinks("<think>Rain?</think>It did. <think>Or snow"));
+  EXPECT_EQ(said_aloud("<think>1. rain?\n</think>1. Why?"), "1. Why?");
+  EXPECT_EQ(said_aloud("<think>a</think>b<think>c</think>d"), "d");
+  EXPECT_EQ(said_aloud("1. Why?"), "1. Why?");
+}
+
 TEST(SelfStudyTest, EveryConversationIsAQuestionAndWhatTheModelSays) {
   const Read r(1024);
   const KvCache before = r.cache.clone();

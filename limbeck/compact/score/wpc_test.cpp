@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <set>
@@ -48,6 +49,7 @@ struct OneHead {
     in.budgets = budgets;
     in.forced = forced;
     in.earlier = earlier;
+    in.head_weights = {&weight, 1};
     at::Tensor out = at::empty({kSlots}, at::kFloat);
     make_scorer("wpc", options)->score(in, out);
     const float* p = out.const_data_ptr<float>();
@@ -85,6 +87,7 @@ struct OneHead {
   std::vector<uint8_t> forced;
   std::vector<int64_t> budgets;
   int64_t forced_count, picks = kPicks;
+  double weight = 1.0;
 };
 
 TEST(WpcScorerTest, SampledRowsPickAboutAsWellAsTheWholeGram) {
@@ -150,6 +153,26 @@ TEST(WpcScorerTest, SumsOfRowsPickBetterThanASample) {
 }
 
 /// The builder would compute the same once more.
+/// A head that counts for nothing keeps its floor before any other head gets more than that.
+TEST(WpcScorerTest, EveryHeadKeepsItsFloorFirst) {
+  OneHead one(45, 0);
+  one.weight = 1e-12;
+  for (const int64_t floor : {0, 4, 9}) {
+    std::vector<float> scores = one.scores({{"gram", "full"}, {"floor", std::to_string(floor)}});
+    std::sort(scores.begin(), scores.end(), std::greater<>());
+    for (int64_t i = 0; i < floor; ++i) EXPECT_GT(scores[i], 1e28F) << floor << " " << i;
+    EXPECT_LT(scores[floor], 1.0F) << floor;
+    EXPECT_GT(scores[floor], 0.0F) << floor;
+  }
+  // What was kept before counts towards it.
+  OneHead more(45, 3);
+  more.weight = 1e-12;
+  std::vector<float> scores = more.scores({{"gram", "full"}});
+  std::sort(scores.begin(), scores.end(), std::greater<>());
+  EXPECT_GT(scores[0], 1e28F);
+  EXPECT_LT(scores[1], 1.0F);
+}
+
 TEST(WpcScorerTest, LeavesWhatItsRowsSee) {
   const OneHead h(7, 0);
   std::vector<HeadAttention> seen;
