@@ -23,6 +23,9 @@ bool gives_back_last(const KvCache& cache) {
 
 ReferenceSuffix sampled_suffix(const Model& model, const KvCache& cache, PositionRange span,
                                int64_t tokens, double weight, int64_t seed) {
+  if (!(weight > 0.0))
+    throw InvalidArgument("[compact] rows of sampled tokens need a weight above 0; found {}",
+                          weight);
   if (cache.tokens().empty() || cache.logical_length() + tokens > model.spec().context_length)
     throw InvalidArgument(
         "[compact] {} sampled tokens do not fit behind {} in the model's window of {}", tokens,

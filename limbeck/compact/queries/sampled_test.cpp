@@ -7,6 +7,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace limbeck {
 namespace {
 
@@ -57,10 +59,12 @@ TEST(SampledSuffixTest, ReadsTheLastTokenBehindItselfWhereTheCacheKeepsIt) {
   }
 }
 
-TEST(SampledSuffixTest, RefusesWhatDoesNotFitTheWindow) {
+TEST(SampledSuffixTest, RefusesWhatDoesNotFitTheWindowAndWeightsOfNothing) {
   test::Read r({0}, DType::f32, 40);
   const int64_t room = r.model.spec().context_length - 40;
   EXPECT_THROW(sampled_suffix(r.model, r.cache, {0, 40}, room + 1, 3.0, 1), InvalidArgument);
+  for (const double weight : {0.0, -1.0, std::nan("")})
+    EXPECT_THROW(sampled_suffix(r.model, r.cache, {0, 40}, 4, weight, 1), InvalidArgument);
 }
 
 }  // namespace
