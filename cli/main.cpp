@@ -152,10 +152,9 @@ void add_eval(CLI::App* c, EvalArgs& a) {
       ->group(kNeedleFlags);
   c->footer(
       "keys of a method: scorer, allocator, builder, coverage, coverage-allocator and their "
-      "options "
-      "(scorer.NAME, ...),\n"
-      "normalize, queries, sampled-weight, chunk, first-share, head-power, on-policy, polish, "
-      "after,\n"
+      "options\n"
+      "(scorer.NAME, ...), normalize, queries, sampled-weight, chunk, first-share, head-power, "
+      "on-policy, polish, after,\n"
       "head-weights, head-shares, heads, sparsity, sinks, window, chunk-mask (docs/methods.md)\n"
       "example: limbeck eval --texts books.jsonl.zst --methods kvzip,kvzip:allocator=uniform "
       "--ratios 0.1,0.05\n"

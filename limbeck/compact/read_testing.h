@@ -33,4 +33,14 @@ inline CompactOptions compact_options(const std::string& method, double ratio,
   return o;
 }
 
+/// KL(full || compacted) of what the model says of some tokens behind two caches, nats a token.
+inline double divergence(const Model& model, KvCache full, KvCache compacted) {
+  const auto next = random_tokens(6, 8);
+  ForwardOptions all;
+  all.logits = LogitsWanted::all;
+  const at::Tensor a = at::log_softmax(model.forward(full, next, all).logits, -1),
+                   b = at::log_softmax(model.forward(compacted, next, all).logits, -1);
+  return (a.exp() * (a - b)).sum(-1).mean().item<double>();
+}
+
 }  // namespace limbeck::test

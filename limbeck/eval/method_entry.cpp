@@ -126,9 +126,8 @@ void set_part(MethodEntry& m, const std::string& part) {
         "[eval] method {}: unknown key \"{}\"; known: scorer.NAME, allocator.NAME, builder.NAME, "
         "coverage.NAME, coverage-allocator.NAME, scorer, allocator, builder, coverage, "
         "coverage-allocator, normalize, queries, sampled-weight, chunk, first-share, head-power, "
-        "on-policy, polish, "
-        "after, "
-        "head-weights, head-shares, heads, sparsity, sinks, window, chunk-mask",
+        "on-policy, polish, after, head-weights, head-shares, heads, sparsity, sinks, window, "
+        "chunk-mask",
         m.label, key);
 }
 

@@ -62,7 +62,7 @@ TEST(HeadCalibrationTest, WeightsAreSquaredGradients) {
           << l << " " << h;
 }
 
-/// Sums over a group: of two query heads that nobody reads the group loses what they had.
+/// The weight of a group is the sum over its query heads.
 TEST(HeadCalibrationTest, QueryHeadsOfAGroupAddUp) {
   const auto text = test::random_tokens(40, 2);
   // The last layer's columns of one query head alone, times a factor that keeps the model all but

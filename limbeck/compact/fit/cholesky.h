@@ -13,8 +13,8 @@ at::Tensor cholesky_factor(const at::Tensor& m, double ridge);
 /// (L L')^-1 b for such a factor and b [t] or [t, k] of its type.
 at::Tensor cholesky_solved(const at::Tensor& l, const at::Tensor& b);
 
-/// (m + ridge I)^-1 b [t, k] by its factor L; of f32 ones with a step of refinement, whose residual
-/// is f64, and in f64.
+/// (m + ridge I)^-1 b [t, k] in f64, by the factor L. What f32 factors give is refined once, with a
+/// residual in f64.
 at::Tensor cholesky_refined(const at::Tensor& m, double ridge, const at::Tensor& l,
                             const at::Tensor& b);
 

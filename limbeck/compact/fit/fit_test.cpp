@@ -1,4 +1,5 @@
 #include "limbeck/base/error.h"
+#include "limbeck/compact/fit/closed_form_head.h"
 #include "limbeck/compact/fit/fit_head.h"
 #include "limbeck/compact/fit/gram.h"
 #include "limbeck/compact/fit/omp.h"
@@ -16,6 +17,7 @@
 namespace limbeck {
 namespace {
 
+using test::closed_form_head;
 using test::head_errors;
 using test::HeadErrors;
 using test::normal;
@@ -29,24 +31,8 @@ void expect_values(const at::Tensor& got, const std::vector<double>& want, doubl
     EXPECT_NEAR(flat[static_cast<int64_t>(i)].item<double>(), want[i], tolerance) << "at " << i;
 }
 
-/// Closed-form case: four queries, five slots, d = 4.
-HeadProblem oracle() {
-  const at::Tensor ex = at::tensor(std::vector<float>{4, 1, 1, 1, 1, 2, 5, 6, 2, 1,  //
-                                                      1, 1, 5, 3, 6, 2, 1, 5, 6, 2},
-                                   at::kFloat)
-                            .view({4, 5});
-  HeadProblem p;
-  p.scale = 0.5;
-  p.queries = at::eye(4, at::kFloat) / p.scale;
-  p.keys = ex.log().t().contiguous();
-  p.values = at::zeros({5, 4}, at::kFloat);
-  p.values.narrow(1, 0, 2).copy_(
-      at::tensor(std::vector<float>{0, -2, 2, 0, -1, 1, -1, -2, 2, 2}, at::kFloat).view({5, 2}));
-  return p;
-}
-
 TEST(FitOracleTest, GramAndItsIdentities) {
-  const HeadProblem p = oracle();
+  const HeadProblem p = closed_form_head();
   const at::Tensor g = attention_gram(p, 3);
   expect_values(g * 256, {73, 29, 43, 35, 28, 29, 31, 44, 23, 17, 43, 44, 90,
                           61, 50, 35, 23, 61, 53, 36, 28, 17, 50, 36, 45},
@@ -57,7 +43,7 @@ TEST(FitOracleTest, GramAndItsIdentities) {
 }
 
 TEST(FitOracleTest, WpcOrderGainsAndEnergies) {
-  const HeadProblem p = oracle();
+  const HeadProblem p = closed_form_head();
   const auto gram = dense_gram(attention_gram(p));
   const WpcTargets targets = wpc_targets(*gram, p.values, 0.3);
   // First gains: ||H_j||^2 / G_jj.
@@ -77,7 +63,7 @@ TEST(FitOracleTest, WpcOrderGainsAndEnergies) {
 }
 
 TEST(FitOracleTest, WeightsBiasesAndValues) {
-  const HeadProblem p = oracle();
+  const HeadProblem p = closed_form_head();
   const std::vector<int32_t> kept = {0, 4};
   FitOptions o;
   o.lm_steps = 0;
@@ -103,7 +89,7 @@ TEST(FitOracleTest, WeightsBiasesAndValues) {
 }
 
 TEST(FitOracleTest, MatchingPursuits) {
-  const HeadProblem p = oracle();
+  const HeadProblem p = closed_form_head();
   EXPECT_EQ(gomp(attention_gram(p), 2), (std::vector<int32_t>{2, 0}));
   const at::Tensor g = attention_gram(p);
   const at::Tensor index = at::tensor({2, 0}, at::kLong);
@@ -485,7 +471,7 @@ TEST(FitTest, LmNeverRaisesTheTrainingErrorOfTheMass) {
 }
 
 TEST(FitTest, WithoutQueriesThereIsNoFit) {
-  HeadProblem p = oracle();
+  HeadProblem p = closed_form_head();
   p.queries = p.queries.narrow(0, 0, 0);
   EXPECT_THROW(fit_head(p, {0}, {}, {}), InvalidArgument);
 }

@@ -1,3 +1,4 @@
+#include "limbeck/compact/fit/closed_form_head.h"
 #include "limbeck/compact/fit/omp.h"
 #include "limbeck/compact/fit/synthetic_heads.h"
 #include "limbeck/compact/score/head_problem.h"
@@ -16,12 +17,13 @@ namespace {
 struct Layer {
   LayerSegment slots;
   LayerQueries queries;
-  Layer(const at::Tensor& keys, const at::Tensor& values, const at::Tensor& rows, double scale) {
-    slots.keys = keys;
-    slots.values = values;
-    slots.offsets = {0, keys.size(0)};
-    slots.positions = at::arange(keys.size(0), at::kInt);
-    queries = {0, scale, {{{0, keys.size(0)}, 1.0, rows.unsqueeze(0), {}, {}}}};
+  explicit Layer(const HeadProblem& p) {
+    const int64_t size = p.keys.size(0);
+    slots.keys = p.keys;
+    slots.values = p.values;
+    slots.offsets = {0, size};
+    slots.positions = at::arange(size, at::kInt);
+    queries = {0, p.scale, {{{0, size}, 1.0, p.queries.unsqueeze(0), {}, {}}}};
   }
   std::vector<float> scores(const std::string& scorer, const OptionTexts& options,
                             int64_t budget = 0) const {
@@ -37,23 +39,13 @@ struct Layer {
   }
 };
 
-/// The closed-form case of the fits: exp of the logits as given, masses 8, 16, 16, 16.
-Layer closed_form() {
-  const at::Tensor ex = at::tensor(std::vector<float>{4, 1, 1, 1, 1, 2, 5, 6, 2, 1,  //
-                                                      1, 1, 5, 3, 6, 2, 1, 5, 6, 2},
-                                   at::kFloat)
-                            .view({4, 5});
-  return {ex.log().t().contiguous(), at::zeros({5, 4}, at::kFloat), at::eye(4, at::kFloat) / 0.5,
-          0.5};
-}
-
 void expect_scores(const std::vector<float>& got, const std::vector<double>& want) {
   ASSERT_EQ(got.size(), want.size());
   for (size_t j = 0; j < want.size(); ++j) EXPECT_NEAR(got[j], want[j], 1e-6) << j;
 }
 
 TEST(PublishedSelectorsTest, HighestAttentionEqualsTheClosedForm) {
-  const Layer layer = closed_form();
+  const Layer layer(test::closed_form_head());
   // sqrt(sum of squares / 4): .5 .125 .0625 .125 of the first slot, and so on.
   const std::vector<double> rms = {.2670001, .1739926, .2964635, .2275034, .2096314};
   expect_scores(layer.scores("attention", {{"reduce", "rms"}}), rms);
@@ -73,7 +65,7 @@ TEST(PublishedSelectorsTest, HighestAttentionEqualsTheClosedForm) {
 TEST(PublishedSelectorsTest, HighestAttentionWeighsRows) {
   const test::SyntheticHead head = test::synthetic_head(31, 0.5, 40, 60, 1, 16);
   const HeadProblem& p = head.train;
-  Layer layer(p.keys, p.values, p.queries, p.scale);
+  Layer layer(p);
   layer.queries.chunks = {
       {{0, 40}, 1.0, p.queries.narrow(0, 0, 20).unsqueeze(0), {}, {}},
       {{0, 40}, 3.0, p.queries.narrow(0, 20, 40).unsqueeze(0), {}, {}},
@@ -100,7 +92,7 @@ TEST(PublishedSelectorsTest, PacesOfMatchingPursuitEqualThePlainLoop) {
   for (const Case& c : cases) {
     const test::SyntheticHead head = test::synthetic_head(32, 0.5, c.slots, c.rows, 1, 16);
     const HeadProblem& p = head.train;
-    const Layer layer(p.keys, p.values, p.queries, p.scale);
+    const Layer layer(p);
     const std::vector<float> scores = layer.scores("omp", {{"pace", c.pace}}, c.limit);
     OmpOptions o;
     o.limit = c.limit;
